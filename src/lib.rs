@@ -1,0 +1,3 @@
+//! Attribution heatmaps for trained CNNs.
+
+pub mod tensor;
