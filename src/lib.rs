@@ -1,3 +1,5 @@
 //! Attribution heatmaps for trained CNNs.
 
+pub mod graph;
+pub mod suggest;
 pub mod tensor;
