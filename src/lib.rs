@@ -1,5 +1,7 @@
 //! Attribution heatmaps for trained CNNs.
 
+pub mod backend;
 pub mod graph;
+pub mod program;
 pub mod suggest;
 pub mod tensor;

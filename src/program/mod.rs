@@ -1,0 +1,256 @@
+//! A program: flat steps over numbered buffers, which a backend replays.
+//!
+//! The planner writes programs, backends run them; neither knows the other. Every buffer is written once per run
+//! (a concatenation by several steps, each its own channels) and lives in a slot chosen by [`slots::assign`].
+//! Layout on every backend is NHWC with channels padded by zeros to full vectors.
+
+mod layout;
+mod print;
+pub mod slots;
+mod stage;
+mod weight;
+
+pub use layout::{Layout, Segment};
+pub use stage::{Numerator, Operand, Part, Stage};
+pub use weight::{Arrangement, Weight};
+
+use std::sync::Arc;
+
+use crate::graph::{Pool, Resize};
+
+/// How often a buffer exists: once per image, per reference (baseline) or per message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Per {
+    Image,
+    Reference,
+    /// Several messages (targets) may travel back through one image.
+    Message,
+}
+
+/// Element type of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Element {
+    /// f32, or f64 on a backend that computes in it.
+    Float,
+    /// One bit per channel, eight channels a byte, lowest bit first.
+    Bits,
+    /// Position of a max-pool's winner in its window, row-major.
+    Index,
+}
+
+/// Index into [`Program::buffers`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BufferId(pub usize);
+
+/// An NHWC array of `count(per)` items.
+#[derive(Clone, Debug)]
+pub struct Buffer {
+    pub name: String,
+    pub per: Per,
+    pub element: Element,
+    pub height: usize,
+    pub width: usize,
+    /// Physical channels of a pixel, padding included.
+    pub channels: usize,
+}
+
+impl Buffer {
+    pub fn area(&self) -> usize {
+        self.height * self.width
+    }
+
+    /// Storage units of one item: floats, bytes of eight bits, or indices.
+    pub fn item_len(&self) -> usize {
+        let per_pixel = match self.element {
+            Element::Bits => self.channels.div_ceil(8),
+            Element::Float | Element::Index => self.channels,
+        };
+        self.area() * per_pixel
+    }
+}
+
+/// Neighbouring channels of a buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct View {
+    pub buffer: BufferId,
+    /// First physical channel.
+    pub offset: usize,
+    /// Physical channels.
+    pub channels: usize,
+}
+
+/// Window geometry of a convolution; its spatial sizes are those of its buffers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ConvParams {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    /// Top, left, bottom, right.
+    pub pads: [usize; 4],
+    pub groups: usize,
+}
+
+/// The kernel of a step, with its parameters. Inputs and output are named in the order of [`Step::inputs`].
+#[derive(Clone, Debug)]
+pub enum Kernel {
+    /// `y[oy,ox,o] = b[o] + sum x[oy s + ky d - p, ..., i] w[ky,kx,i,o]`; inputs x; weights w, optionally b.
+    Conv2dForward(ConvParams),
+    /// `m_x[iy,ix,i] = sum m_y[oy,ox,o] w[ky,kx,i,o]` over `oy s + ky d - p = iy`; inputs m_y; weights w, optionally b.
+    /// Also the forward of a transposed convolution.
+    Conv2dBackward(ConvParams),
+    /// One filter per channel; inputs x; weights w `[ky,kx,c]`, optionally b.
+    DepthwiseForward(ConvParams),
+    /// Its transpose; inputs m_y; weights w.
+    DepthwiseBackward(ConvParams),
+    /// Largest of each window, first one on ties; inputs x; `index` receives the winner's place in its window.
+    PoolMaxForward { pool: Pool, index: Option<View> },
+    /// `m_x` = sum of m_y over the windows that x's cell won; inputs m_y, index.
+    PoolMaxBackward { pool: Pool },
+    /// DeepLIFT through a max-pool, additive where windows overlap; inputs m_y, x, x', y, y', index, index'.
+    PoolMaxRescale { pool: Pool },
+    /// Mean of each window (`sum`: without the division); inputs x.
+    PoolAverageForward { pool: Pool, sum: bool },
+    /// Its transpose; inputs m_y.
+    PoolAverageBackward { pool: Pool },
+    /// The identity, for its stages; inputs x.
+    ActivationForward,
+    /// The identity, for its stages; inputs m_y.
+    ActivationBackward,
+    /// Moves elements; inputs x. `table[i]` is the physical element of x for physical element i of y.
+    Rearrange { table: Arc<[u32]>, fill: f64 },
+    /// Bilinear (or nearest) resampling; inputs x.
+    UpsampleBilinear(Resize),
+    /// Its transpose; inputs m_y.
+    UpsampleBilinearBackward(Resize),
+    /// `y[p] = sum_c w[c] a[p,c]` (w of one pixel), or `sum_c w[p,c] a[p,c]`; inputs w, a. One channel comes out.
+    CamMix,
+}
+
+impl Kernel {
+    /// Marks an element of [`Kernel::Rearrange`] that takes the fill value.
+    pub const FILL: u32 = u32::MAX;
+    /// Marks a padding lane of [`Kernel::Rearrange`], always zero.
+    pub const ZERO: u32 = u32::MAX - 1;
+
+    /// The file name of the kernel on every backend.
+    pub fn stem(&self) -> &'static str {
+        match self {
+            Self::Conv2dForward(_) => "conv2d_forward",
+            Self::Conv2dBackward(_) => "conv2d_backward",
+            Self::DepthwiseForward(_) => "depthwise_forward",
+            Self::DepthwiseBackward(_) => "depthwise_backward",
+            Self::PoolMaxForward { .. } => "pool_max_forward",
+            Self::PoolMaxBackward { .. } => "pool_max_backward",
+            Self::PoolMaxRescale { .. } => "pool_max_rescale",
+            Self::PoolAverageForward { .. } => "pool_average_forward",
+            Self::PoolAverageBackward { .. } => "pool_average_backward",
+            Self::ActivationForward => "activation_forward",
+            Self::ActivationBackward => "activation_backward",
+            Self::Rearrange { .. } => "rearrange",
+            Self::UpsampleBilinear(_) => "upsample_bilinear",
+            Self::UpsampleBilinearBackward(_) => "upsample_bilinear_backward",
+            Self::CamMix => "cam_mix",
+        }
+    }
+}
+
+/// One kernel launch: `output = stages(kernel(inputs, weights))`.
+#[derive(Clone, Debug)]
+pub struct Step {
+    /// The node it serves, for listings and errors.
+    pub label: String,
+    pub kernel: Kernel,
+    pub inputs: Vec<View>,
+    pub weights: Vec<Weight>,
+    pub output: View,
+    /// Elementwise tail, applied in order while the result is in registers.
+    pub stages: Vec<Stage>,
+}
+
+impl Step {
+    /// Every view the step reads: inputs, then the operands of its stages.
+    pub fn reads(&self) -> Vec<View> {
+        self.inputs.iter().copied().chain(self.stages.iter().flat_map(Stage::reads)).collect()
+    }
+
+    /// Every view the step writes.
+    pub fn writes(&self) -> Vec<View> {
+        let index = match &self.kernel {
+            Kernel::PoolMaxForward { index, .. } => *index,
+            _ => None,
+        };
+        [self.output].into_iter().chain(index).chain(self.stages.iter().filter_map(Stage::writes)).collect()
+    }
+}
+
+/// A tensor that leaves or enters the program, with what is needed to address its real channels.
+#[derive(Clone, Debug)]
+pub struct Port {
+    pub view: View,
+    pub layout: Layout,
+    pub height: usize,
+    pub width: usize,
+}
+
+impl Port {
+    /// Elements of one item without padding.
+    pub fn len(&self) -> usize {
+        self.layout.real() * self.height * self.width
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Steps over buffers. The forward part runs once per batch, the backward part once per set of seeds.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub images: usize,
+    pub references: usize,
+    pub messages_per_image: usize,
+    pub buffers: Vec<Buffer>,
+    pub steps: Vec<Step>,
+    /// Steps before this one are the forward part.
+    pub backward_from: usize,
+    pub input: Port,
+    pub reference: Option<Port>,
+    pub logits: Port,
+    pub reference_logits: Option<Port>,
+    /// The message at the logits, written by the caller: one-hot rows.
+    pub seeds: Option<Port>,
+    /// What the planner was asked for, in its order.
+    pub outputs: Vec<Port>,
+    /// Slot of every buffer, and the size of every slot.
+    pub slots: slots::Slots,
+}
+
+impl Program {
+    pub fn count(&self, per: Per) -> usize {
+        match per {
+            Per::Image => self.images,
+            Per::Reference => self.references,
+            Per::Message => self.images * self.messages_per_image,
+        }
+    }
+
+    pub fn buffer(&self, view: View) -> &Buffer {
+        &self.buffers[view.buffer.0]
+    }
+
+    /// The item of a `per` buffer that belongs to item `n` of a buffer per `of`.
+    pub fn item(&self, per: Per, of: Per, n: usize) -> usize {
+        let image = if of == Per::Message { n / self.messages_per_image } else { n };
+        match per {
+            Per::Message => n,
+            Per::Image => image,
+            Per::Reference if self.references == 1 => 0,
+            Per::Reference => image,
+        }
+    }
+
+    /// Bytes of all slots for floats of `float_bytes` bytes; weights are not counted.
+    pub fn slot_bytes(&self, float_bytes: usize) -> usize {
+        self.slots.bytes(float_bytes)
+    }
+}

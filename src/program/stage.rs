@@ -1,0 +1,130 @@
+use super::{View, Weight};
+use crate::graph::Activation;
+
+/// A tensor that a stage reads at the element it works on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Operand {
+    pub view: View,
+    /// One pixel serves the whole image: a squeeze-and-excitation gate.
+    pub one_pixel: bool,
+    /// One channel serves all: a spatial mask, a CAM.
+    pub one_channel: bool,
+}
+
+impl From<View> for Operand {
+    fn from(view: View) -> Self {
+        Self { view, one_pixel: false, one_channel: false }
+    }
+}
+
+/// A part of a tensor, the vocabulary of the LRP rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Part {
+    All,
+    /// `max(v, 0)`
+    Pos,
+    /// `min(v, 0)`
+    Neg,
+    /// `v v`
+    Square,
+    /// 1 at every real element.
+    One,
+    Zero,
+}
+
+impl Part {
+    pub fn of(self, v: f64) -> f64 {
+        match self {
+            Self::All => v,
+            Self::Pos => v.max(0.0),
+            Self::Neg => v.min(0.0),
+            Self::Square => v * v,
+            Self::One => 1.0,
+            Self::Zero => 0.0,
+        }
+    }
+}
+
+/// What stands over the stabilised denominator of [`Stage::Epsilon`].
+#[derive(Clone, Debug)]
+pub enum Numerator {
+    /// The message is a relevance.
+    One,
+    /// The message multiplies z.
+    Z,
+    /// The message multiplies `f(z)`.
+    Activated(Activation),
+}
+
+/// One elementwise operation on a step's result `v`, at the element (item, pixel, channel).
+///
+/// With sgn0(z) = +1 for z >= 0, else -1. Per-channel weights are in physical order, zero in padding lanes.
+#[derive(Clone, Debug)]
+pub enum Stage {
+    /// `v + operand`, or `v - operand`
+    Add { operand: Operand, negative: bool },
+    /// `scale[c] v + shift[c]`
+    Affine { scale: Weight, shift: Weight },
+    /// `factor[c] v`
+    Scale { factor: Weight },
+    /// `factor v`
+    Multiply { factor: f64 },
+    /// `f(v)`; a `PRelu` reads `slope` per channel.
+    Activate { activation: Activation, slope: Option<Weight> },
+    /// `part(v)`
+    Take { part: Part },
+    /// Writes v to another buffer and goes on.
+    Keep { into: View },
+    /// Writes the bit "f'(v) is the larger of its two values" and goes on.
+    KeepBits { into: View, activation: Activation },
+    /// `v high` where the bit is set, else `v low` (`slope[c] v` where given).
+    Gate { bits: Operand, high: f64, low: f64, slope: Option<Weight> },
+    /// `max(v, 0)`
+    Positive,
+    /// `v f'(z)`
+    Derivative { z: Operand, activation: Activation },
+    /// `v part(operand)`
+    Times { operand: Operand, part: Part },
+    /// `v (a - b)`
+    TimesDifference { a: Operand, b: Operand },
+    /// `v (a + b) / 2`
+    TimesMean { a: Operand, b: Operand },
+    /// `v numerator / (z + eps sgn0(z))`
+    Epsilon { z: Operand, numerator: Numerator, slope: Option<Weight>, eps: f64 },
+    /// `v (f(z) - f(z')) / (z - z')`, or `v f'(z)` where `|z - z'| < tiny`
+    Rescale { z: Operand, reference: Operand, activation: Activation, slope: Option<Weight> },
+}
+
+impl Stage {
+    /// `|z - z'|` below which DeepLIFT's quotient gives way to the derivative.
+    pub const TINY: f64 = 1e-10;
+
+    pub fn operands(&self) -> Vec<Operand> {
+        match self {
+            Self::Add { operand, .. } | Self::Times { operand, .. } => vec![*operand],
+            Self::Gate { bits, .. } => vec![*bits],
+            Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![*z],
+            Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![*a, *b],
+            Self::Rescale { z, reference, .. } => vec![*z, *reference],
+            Self::Affine { .. }
+            | Self::Scale { .. }
+            | Self::Multiply { .. }
+            | Self::Activate { .. }
+            | Self::Take { .. }
+            | Self::Keep { .. }
+            | Self::KeepBits { .. }
+            | Self::Positive => Vec::new(),
+        }
+    }
+
+    pub fn reads(&self) -> Vec<View> {
+        self.operands().into_iter().map(|operand| operand.view).collect()
+    }
+
+    pub fn writes(&self) -> Option<View> {
+        match self {
+            Self::Keep { into } | Self::KeepBits { into, .. } => Some(*into),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+use super::{Layout, Part};
+use crate::graph::Constant;
+
+/// A constant as a kernel wants it: a part of the stored one, arranged for the physical channels of its step.
+///
+/// Backends materialise weights at load and may share them by [`Weight::key`].
+#[derive(Clone, Debug)]
+pub struct Weight {
+    pub source: Constant,
+    pub part: Part,
+    pub arrangement: Arrangement,
+}
+
+/// Order of a materialised weight, channels fastest.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Arrangement {
+    /// From `[out, in / groups, kh, kw]` to `[kh, kw, in / groups, out]`, both channel axes physical. A grouped
+    /// convolution has dense layouts, and only the end of `out` is padded.
+    Conv { kernel: [usize; 2], groups: usize, input: Layout, output: Layout },
+    /// From `[c, 1, kh, kw]` to `[kh, kw, c]`, c physical.
+    Depthwise { kernel: [usize; 2], layout: Layout },
+    /// From `[c]` (or one value for all) to physical `[c]`.
+    Channel { layout: Layout },
+}
+
+impl Weight {
+    /// A per-channel constant.
+    pub fn channel(source: &Constant, part: Part, layout: &Layout) -> Self {
+        Self { source: source.clone(), part, arrangement: Arrangement::Channel { layout: layout.clone() } }
+    }
+
+    /// Equal for weights that materialise alike (while both constants live).
+    pub fn key(&self) -> (usize, Part, Arrangement) {
+        (self.source.identity(), self.part, self.arrangement.clone())
+    }
+
+    /// Values in the physical order of the arrangement, zero in padding lanes.
+    pub fn materialise(&self) -> Vec<f64> {
+        match &self.arrangement {
+            Arrangement::Channel { layout } => {
+                let mut values = vec![0.0; layout.physical()];
+                let one = self.source.len() == 1;
+                for (channel, place) in layout.places().into_iter().enumerate() {
+                    values[place] = self.part.of(self.source.get(if one { 0 } else { channel }));
+                }
+                values
+            }
+            Arrangement::Depthwise { kernel, layout } => {
+                let taps = kernel[0] * kernel[1];
+                let pitch = layout.physical();
+                let mut values = vec![0.0; taps * pitch];
+                for (channel, place) in layout.places().into_iter().enumerate() {
+                    for tap in 0..taps {
+                        values[tap * pitch + place] = self.part.of(self.source.get(channel * taps + tap));
+                    }
+                }
+                values
+            }
+            Arrangement::Conv { kernel, groups, input, output } => self.conv(*kernel, *groups, input, output),
+        }
+    }
+
+    fn conv(&self, kernel: [usize; 2], groups: usize, input: &Layout, output: &Layout) -> Vec<f64> {
+        let taps = kernel[0] * kernel[1];
+        let in_group = input.real() / groups;
+        let in_places = if groups == 1 { input.places() } else { (0..in_group).collect() };
+        let in_physical = if groups == 1 { input.physical() } else { in_group };
+        let out_physical = output.physical();
+        let mut values = vec![0.0; taps * in_physical * out_physical];
+        for (o, out_place) in output.places().into_iter().enumerate() {
+            for (i, &in_place) in in_places.iter().enumerate() {
+                let from = (o * in_group + i) * taps;
+                for tap in 0..taps {
+                    values[(tap * in_physical + in_place) * out_physical + out_place] =
+                        self.part.of(self.source.get(from + tap));
+                }
+            }
+        }
+        values
+    }
+}
