@@ -2,6 +2,8 @@
 
 pub mod backend;
 pub mod graph;
+pub mod method;
 pub mod program;
+pub mod rule;
 pub mod suggest;
 pub mod tensor;
