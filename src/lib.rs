@@ -3,6 +3,7 @@
 pub mod backend;
 pub mod graph;
 pub mod method;
+pub mod plan;
 pub mod program;
 pub mod rule;
 pub mod suggest;

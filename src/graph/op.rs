@@ -86,6 +86,17 @@ pub struct Conv2d {
     pub groups: usize,
 }
 
+impl Conv2d {
+    /// One filter for each channel.
+    pub fn is_depthwise(&self) -> bool {
+        let taps = self.kernel[0] * self.kernel[1];
+        self.kind != ConvKind::Transposed
+            && self.groups > 1
+            && self.groups == self.out_channels
+            && self.weight.len() == self.groups * taps
+    }
+}
+
 /// What an [`Affine`] was in the model; LRP treats the kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AffineKind {
