@@ -105,58 +105,23 @@ pub enum PictureError {
     Card { path: PathBuf, what: String },
     #[error("preprocess: {what}")]
     Preprocess { what: String },
-    #[error("preprocess {name:?} is unknown; there are {}{}", known.join(", "), did_you_mean(*nearest))]
-    Preset { name: String, known: Vec<&'static str>, nearest: Option<&'static str> },
-    #[error("colour map {name:?} is unknown; there are {}{}", known.join(", "), did_you_mean(*nearest))]
-    Colormap { name: String, known: Vec<&'static str>, nearest: Option<&'static str> },
+    #[error("preprocess {name:?} is unknown; there are {}{}", known.join(", "), did_you_mean(nearest))]
+    Preset { name: String, known: Vec<&'static str>, nearest: Option<String> },
+    #[error("colour map {name:?} is unknown; there are {}{}", known.join(", "), did_you_mean(nearest))]
+    Colormap { name: String, known: Vec<&'static str>, nearest: Option<String> },
+    #[error("smoothing by {sigma} pixels is not possible; give a finite number, 0 or more")]
+    Sigma { sigma: f32 },
     #[error("{what}: expected shape {want}, got {got:?}")]
     Shape { what: &'static str, want: &'static str, got: Vec<usize> },
 }
 
-fn did_you_mean(nearest: Option<&'static str>) -> String {
-    nearest.map_or(String::new(), |name| format!("; did you mean {name}?"))
-}
-
-/// The known name closest to `name`, if it is close enough to be a slip of the finger.
-fn nearest(name: &str, known: &[&'static str]) -> Option<&'static str> {
-    let name = name.to_lowercase();
-    let (distance, best) = known.iter().map(|k| (edit_distance(&name, k), *k)).min()?;
-    (distance <= 1 + best.len() / 3).then_some(best)
-}
-
-/// Insertions, deletions and substitutions between `a` and `b`.
-fn edit_distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.chars().enumerate() {
-        let mut diagonal = row[0];
-        row[0] = i + 1;
-        for (j, &to) in b.iter().enumerate() {
-            let substituted = diagonal + usize::from(from != to);
-            diagonal = row[j + 1];
-            row[j + 1] = substituted.min(row[j] + 1).min(diagonal + 1);
-        }
-    }
-    row[b.len()]
+fn did_you_mean(nearest: &Option<String>) -> String {
+    nearest.as_ref().map_or(String::new(), |name| format!("; did you mean {name}?"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nearest_forgives_slips_only() {
-        let known = ["viridis", "rdbu", "gray"];
-        for (name, want) in [
-            ("virdis", Some("viridis")),
-            ("RdBu", Some("rdbu")),
-            ("grey", Some("gray")),
-            ("jet", None),
-            ("", None),
-        ] {
-            assert_eq!(nearest(name, &known), want, "{name}");
-        }
-    }
 
     #[test]
     fn crop_takes_the_rectangle() {

@@ -27,8 +27,8 @@ pub(super) fn resize(picture: &Picture, width: usize, height: usize, filter: Fil
     };
     let mut data = vec![0.0f32; width * height * picture.channels];
     {
-        let from =
-            ImageRef::new(picture.width as u32, picture.height as u32, cast_slice(&picture.data), pixel).expect("whole pixels");
+        let from = ImageRef::new(picture.width as u32, picture.height as u32, cast_slice(&picture.data), pixel)
+            .expect("whole pixels");
         let mut to =
             Image::from_slice_u8(width as u32, height as u32, cast_slice_mut(&mut data), pixel).expect("whole pixels");
         let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
