@@ -1,8 +1,11 @@
 //! Attribution heatmaps for trained CNNs.
 
 pub mod backend;
+pub mod compare;
 pub mod graph;
+pub mod measure;
 pub mod method;
+pub mod picture;
 pub mod plan;
 pub mod program;
 pub mod rule;

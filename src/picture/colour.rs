@@ -1,0 +1,212 @@
+//! Numbers to colours: named colour maps and the range of values they span.
+
+use colorous::Gradient;
+
+use super::PictureError;
+use crate::suggest::nearest;
+use crate::tensor::Tensor;
+
+/// A colour map: positions `0..=1` to RGB. Diverging maps have their neutral colour at 0.5.
+#[derive(Clone, Copy, Debug)]
+pub struct Colormap {
+    name: &'static str,
+    diverging: bool,
+    ramp: Ramp,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Ramp {
+    Known(Gradient),
+    Reversed(Gradient),
+    /// Linear between stops of (position, RGB).
+    Stops(&'static [(f32, [u8; 3])]),
+}
+
+/// Zennit's map: cyan, blue, black, red, yellow, white; black is zero.
+const COLD_N_HOT: &[(f32, [u8; 3])] = &[
+    (0.0, [0, 255, 255]),
+    (0.25, [0, 0, 255]),
+    (0.5, [0, 0, 0]),
+    (2.0 / 3.0, [255, 0, 0]),
+    (5.0 / 6.0, [255, 255, 0]),
+    (1.0, [255, 255, 255]),
+];
+const GRAY: &[(f32, [u8; 3])] = &[(0.0, [0, 0, 0]), (1.0, [255, 255, 255])];
+
+const MAPS: [Colormap; 9] = [
+    Colormap { name: "viridis", diverging: false, ramp: Ramp::Known(colorous::VIRIDIS) },
+    Colormap { name: "inferno", diverging: false, ramp: Ramp::Known(colorous::INFERNO) },
+    Colormap { name: "magma", diverging: false, ramp: Ramp::Known(colorous::MAGMA) },
+    Colormap { name: "cividis", diverging: false, ramp: Ramp::Known(colorous::CIVIDIS) },
+    Colormap { name: "turbo", diverging: false, ramp: Ramp::Known(colorous::TURBO) },
+    Colormap { name: "gray", diverging: false, ramp: Ramp::Stops(GRAY) },
+    Colormap { name: "rdbu", diverging: true, ramp: Ramp::Reversed(colorous::RED_BLUE) },
+    Colormap { name: "puor", diverging: true, ramp: Ramp::Known(colorous::PURPLE_ORANGE) },
+    Colormap { name: "coldnhot", diverging: true, ramp: Ramp::Stops(COLD_N_HOT) },
+];
+
+impl Colormap {
+    /// The names that [`Colormap::named`] knows.
+    pub fn names() -> Vec<&'static str> {
+        MAPS.iter().map(|m| m.name).collect()
+    }
+
+    /// The map called `name`.
+    ///
+    /// # Errors
+    /// An unknown name, with the list and the nearest one.
+    pub fn named(name: &str) -> Result<Colormap, PictureError> {
+        MAPS.into_iter().find(|m| m.name == name).ok_or_else(|| PictureError::Colormap {
+            name: name.to_owned(),
+            known: Self::names(),
+            nearest: nearest(name, Self::names()).map(str::to_owned),
+        })
+    }
+
+    /// `rdbu` for signed maps (blue is negative, red is positive), `viridis` for the others.
+    pub fn default_for(signed: bool) -> Colormap {
+        if signed { MAPS[6] } else { MAPS[0] }
+    }
+
+    pub fn name(self) -> &'static str {
+        self.name
+    }
+
+    /// Whether the neutral colour is in the middle, for signed maps.
+    pub fn is_diverging(self) -> bool {
+        self.diverging
+    }
+
+    /// The colour at `t`, clamped to `0..=1`.
+    pub fn at(self, t: f32) -> [u8; 3] {
+        let t = t.clamp(0.0, 1.0);
+        let rgb = |c: colorous::Color| [c.r, c.g, c.b];
+        match self.ramp {
+            Ramp::Known(gradient) => rgb(gradient.eval_continuous(f64::from(t))),
+            Ramp::Reversed(gradient) => rgb(gradient.eval_continuous(1.0 - f64::from(t))),
+            Ramp::Stops(stops) => between(stops, t),
+        }
+    }
+
+    /// The colour of `value` on `scale`. A scale without extent (a map of zeros) gives the neutral or lowest colour.
+    pub fn paint(self, scale: Scale, value: f32) -> [u8; 3] {
+        self.at(scale.position(value).unwrap_or(if self.diverging { 0.5 } else { 0.0 }))
+    }
+}
+
+fn between(stops: &[(f32, [u8; 3])], t: f32) -> [u8; 3] {
+    let after = stops.iter().position(|(at, _)| *at >= t).unwrap_or(stops.len() - 1).max(1);
+    let ((from, a), (to, b)) = (stops[after - 1], stops[after]);
+    let part = (t - from) / (to - from);
+    std::array::from_fn(|i| (f32::from(a[i]) + part * (f32::from(b[i]) - f32::from(a[i]))).round() as u8)
+}
+
+/// The values at the two ends of a colour map; values beyond them take the end colours.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scale {
+    pub low: f32,
+    pub high: f32,
+}
+
+impl Scale {
+    /// Symmetric about zero, to the largest absolute value.
+    pub fn signed(map: &Tensor) -> Scale {
+        let peak = map.peak();
+        Scale { low: -peak, high: peak }
+    }
+
+    /// From zero to the largest value (zero, if none is positive).
+    pub fn unsigned(map: &Tensor) -> Scale {
+        Scale { low: 0.0, high: map.data.iter().fold(0.0, |high: f32, v| high.max(*v)) }
+    }
+
+    /// From the smallest to the largest value.
+    pub fn full(map: &Tensor) -> Scale {
+        let ends = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
+        let Some(&first) = map.data.first() else { return Scale { low: 0.0, high: 0.0 } };
+        let (low, high) = map.data.iter().fold((first, first), ends);
+        Scale { low, high }
+    }
+
+    /// Where `value` lies between the ends, clamped to `0..=1`; `None` when the ends are equal.
+    pub fn position(self, value: f32) -> Option<f32> {
+        // Halved, so that the width of the widest scale is finite.
+        let width = self.high / 2.0 - self.low / 2.0;
+        (width > 0.0).then(|| ((value / 2.0 - self.low / 2.0) / width).clamp(0.0, 1.0))
+    }
+
+    /// How strong `value` is, `0..=1`: its size against the larger end where the scale spans zero, else its position.
+    pub fn strength(self, value: f32) -> f32 {
+        let strength = if self.low < 0.0 && self.high > 0.0 {
+            value.abs() / self.high.max(-self.low)
+        } else {
+            self.position(value).unwrap_or(0.0)
+        };
+        if strength.is_nan() { 0.0 } else { strength.min(1.0) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ends_and_middles_are_the_right_colours() {
+        let cases = [
+            ("viridis", 0.0, [68, 1, 84]),
+            ("viridis", 1.0, [253, 231, 37]),
+            ("rdbu", 0.0, [5, 48, 97]),
+            ("rdbu", 1.0, [103, 0, 31]),
+            ("puor", 0.0, [45, 0, 75]),
+            ("coldnhot", 0.0, [0, 255, 255]),
+            ("coldnhot", 0.25, [0, 0, 255]),
+            ("coldnhot", 0.5, [0, 0, 0]),
+            ("coldnhot", 1.0, [255, 255, 255]),
+            ("gray", 0.5, [128, 128, 128]),
+            ("gray", -3.0, [0, 0, 0]),
+            ("gray", f32::NAN, [0, 0, 0]),
+        ];
+        for (name, t, want) in cases {
+            let got = Colormap::named(name).unwrap().at(t);
+            let off = got.iter().zip(want).map(|(a, b)| a.abs_diff(b)).max().unwrap();
+            assert!(off <= 3, "{name} at {t}: {got:?}, want {want:?}");
+        }
+    }
+
+    #[test]
+    fn defaults_fit_the_sign() {
+        for signed in [false, true] {
+            assert_eq!(Colormap::default_for(signed).is_diverging(), signed);
+        }
+        assert_eq!(Colormap::default_for(true).name(), "rdbu");
+        assert_eq!(Colormap::default_for(false).name(), "viridis");
+    }
+
+    #[test]
+    fn unknown_names_get_the_list_and_a_guess() {
+        let message = Colormap::named("virdis").unwrap_err().to_string();
+        assert!(message.contains("did you mean viridis?") && message.contains("coldnhot"), "{message}");
+    }
+
+    #[test]
+    fn scales_follow_the_map() {
+        let map = Tensor::new(&[3], vec![-2.0, 0.0, 1.0]);
+        assert_eq!(Scale::signed(&map), Scale { low: -2.0, high: 2.0 });
+        assert_eq!(Scale::unsigned(&map), Scale { low: 0.0, high: 1.0 });
+        assert_eq!(Scale::full(&map), Scale { low: -2.0, high: 1.0 });
+        assert_eq!(Scale::signed(&map).position(1.0), Some(0.75));
+        assert_eq!(Scale::signed(&map).strength(-1.0), 0.5);
+        assert_eq!(Scale::unsigned(&map).strength(-1.0), 0.0);
+        assert_eq!(Scale { low: f32::MIN, high: f32::MAX }.position(0.0), Some(0.5));
+    }
+
+    #[test]
+    fn a_map_of_zeros_divides_by_nothing() {
+        let zeros = Tensor::zeros(&[2, 2]);
+        for scale in [Scale::signed(&zeros), Scale::unsigned(&zeros), Scale::full(&zeros)] {
+            assert_eq!((scale.position(0.0), scale.strength(0.0)), (None, 0.0));
+            assert_eq!(Colormap::named("gray").unwrap().paint(scale, 0.0), [0, 0, 0]);
+            assert_eq!(Colormap::named("coldnhot").unwrap().paint(scale, 0.0), [0, 0, 0]);
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! Image files in: the content decides the format, 16 bits stay 16 bits, sizes are bounded before anything is allocated.
+
+use std::fs::File;
+use std::io::{BufReader, Seek};
+use std::path::Path;
+
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use tiff::decoder::DecodingResult;
+
+use super::{Picture, PictureError};
+
+/// The widest and highest picture read.
+pub const MAX_SIDE: u32 = 16384;
+/// The most bytes a decoded picture may take (as stored: 1 or 2 per 8 or 16-bit value).
+pub const MAX_BYTES: u64 = 256 << 20;
+
+impl Picture {
+    /// Reads a PNG, JPEG, TIFF (8 or 16 bit, or f32 in `0..=1`) or WebP file, grey or RGB.
+    ///
+    /// Alpha is dropped, palettes are expanded, and the orientation that EXIF data asks for is applied.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it: missing, empty, no picture, too large, damaged.
+    pub fn open(path: &Path) -> Result<Picture, PictureError> {
+        let read = |source| PictureError::Read { path: path.to_owned(), source };
+        let decode = |e: image::ImageError| PictureError::Decode { path: path.to_owned(), reason: one_line(&e) };
+
+        let file = File::open(path).map_err(read)?;
+        let about = file.metadata().map_err(read)?;
+        if about.is_dir() {
+            return Err(read(std::io::ErrorKind::IsADirectory.into()));
+        }
+        if about.len() == 0 {
+            return Err(PictureError::Empty { path: path.to_owned() });
+        }
+        let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(read)?;
+        let Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::WebP) = reader.format() else {
+            return Err(PictureError::Format { path: path.to_owned(), hint: hint(path) });
+        };
+        if reader.format() == Some(ImageFormat::Tiff) {
+            let mut file = reader.into_inner();
+            if let Some(picture) = grey_float_tiff(path, &mut file)? {
+                return Ok(picture);
+            }
+            file.rewind().map_err(read)?;
+            reader = ImageReader::with_format(file, ImageFormat::Tiff);
+        }
+        // Side lengths are checked here: a decoder that is given them says only that a limit was passed.
+        let mut limits = Limits::default();
+        limits.max_alloc = Some(MAX_BYTES);
+        reader.limits(limits.clone());
+        let mut decoder = reader.into_decoder().map_err(decode)?;
+        let (width, height) = decoder.dimensions();
+        check_size(path, width, height, decoder.total_bytes())?;
+        limits.reserve(decoder.total_bytes()).map_err(decode)?;
+        decoder.set_limits(limits).map_err(decode)?;
+        let orientation = decoder.orientation().map_err(decode)?;
+        let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
+        image.apply_orientation(orientation);
+        let picture = from_image(image)
+            .ok_or_else(|| PictureError::Decode { path: path.to_owned(), reason: "unknown pixel type".into() })?;
+        check_values(path, picture)
+    }
+}
+
+/// A TIFF of one float channel, which `image` does not read; `None` for any other TIFF.
+fn grey_float_tiff(path: &Path, file: &mut BufReader<File>) -> Result<Option<Picture>, PictureError> {
+    let decode = |e: tiff::TiffError| PictureError::Decode { path: path.to_owned(), reason: e.to_string() };
+    let mut decoder = tiff::decoder::Decoder::new(file).map_err(decode)?;
+    if decoder.colortype().map_err(decode)? != tiff::ColorType::Gray(32) {
+        return Ok(None);
+    }
+    let (width, height) = decoder.dimensions().map_err(decode)?;
+    check_size(path, width, height, u64::from(width) * u64::from(height) * 4)?;
+    let DecodingResult::F32(data) = decoder.read_image().map_err(decode)? else { return Ok(None) };
+    let picture = Picture { width: width as usize, height: height as usize, channels: 1, data };
+    check_values(path, picture).map(Some)
+}
+
+fn check_size(path: &Path, width: u32, height: u32, bytes: u64) -> Result<(), PictureError> {
+    if width > MAX_SIDE || height > MAX_SIDE || bytes > MAX_BYTES {
+        return Err(PictureError::TooLarge { path: path.to_owned(), width, height });
+    }
+    if width == 0 || height == 0 {
+        let reason = format!("{width} x {height} pixels");
+        return Err(PictureError::Decode { path: path.to_owned(), reason });
+    }
+    Ok(())
+}
+
+/// Float files may hold anything; a range that is not 0..=1 is not guessed at.
+fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> {
+    if let Some(at) = picture.data.iter().position(|v| !v.is_finite()) {
+        let (row, column) = (at / picture.channels / picture.width, at / picture.channels % picture.width);
+        return Err(PictureError::NotFinite {
+            path: path.to_owned(),
+            index: vec![row, column, at % picture.channels],
+            value: picture.data[at],
+        });
+    }
+    let (low, high) = picture.data.iter().fold((0.0f32, 0.0f32), |(low, high), &v| (low.min(v), high.max(v)));
+    if low < 0.0 || high > 1.0 {
+        return Err(PictureError::Values { path: path.to_owned(), low, high });
+    }
+    Ok(picture)
+}
+
+fn from_image(image: DynamicImage) -> Option<Picture> {
+    let (width, height) = (image.width() as usize, image.height() as usize);
+    let bytes = |v: u8| f32::from(v) / 255.0;
+    let words = |v: u16| f32::from(v) / 65535.0;
+    let (channels, data) = match image {
+        DynamicImage::ImageLuma8(i) => (1, values(i.as_raw(), 1, 1, bytes)),
+        DynamicImage::ImageLumaA8(i) => (1, values(i.as_raw(), 2, 1, bytes)),
+        DynamicImage::ImageRgb8(i) => (3, values(i.as_raw(), 3, 3, bytes)),
+        DynamicImage::ImageRgba8(i) => (3, values(i.as_raw(), 4, 3, bytes)),
+        DynamicImage::ImageLuma16(i) => (1, values(i.as_raw(), 1, 1, words)),
+        DynamicImage::ImageLumaA16(i) => (1, values(i.as_raw(), 2, 1, words)),
+        DynamicImage::ImageRgb16(i) => (3, values(i.as_raw(), 3, 3, words)),
+        DynamicImage::ImageRgba16(i) => (3, values(i.as_raw(), 4, 3, words)),
+        DynamicImage::ImageRgb32F(i) => (3, i.into_raw()),
+        DynamicImage::ImageRgba32F(i) => (3, values(i.as_raw(), 4, 3, |v| v)),
+        _ => return None,
+    };
+    Some(Picture { width, height, channels, data })
+}
+
+/// The first `kept` of every `stride` values: alpha is last, and goes.
+fn values<T: Copy>(raw: &[T], stride: usize, kept: usize, value: impl Fn(T) -> f32) -> Vec<f32> {
+    raw.chunks_exact(stride).flat_map(|pixel| &pixel[..kept]).map(|&v| value(v)).collect()
+}
+
+fn hint(path: &Path) -> &'static str {
+    let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
+    match extension.as_deref() {
+        Some("dcm" | "dicom") => "convert DICOM to 16-bit PNG first",
+        Some("npy") => "a .npy file is a model input: it skips decoding and preprocessing",
+        Some("onnx") => "this is a model; the picture comes after it",
+        Some("png" | "jpg" | "jpeg" | "tif" | "tiff" | "webp") => {
+            "the name says so, but the content does not: is the file whole?"
+        }
+        _ => "convert it to PNG first",
+    }
+}
+
+fn one_line(error: &image::ImageError) -> String {
+    error.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(name: &str, bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        (folder, path)
+    }
+
+    fn encoded(image: &DynamicImage, format: ImageFormat) -> Vec<u8> {
+        let mut bytes = std::io::Cursor::new(Vec::new());
+        image.write_to(&mut bytes, format).unwrap();
+        bytes.into_inner()
+    }
+
+    /// A PNG that is only a header: `width` x `height`, 8-bit RGB.
+    fn png_header(width: u32, height: u32) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, width, height);
+        encoder.set_color(png::ColorType::Rgb);
+        drop(encoder.write_header().unwrap());
+        bytes
+    }
+
+    #[test]
+    fn sixteen_bits_survive() {
+        let grey = image::ImageBuffer::from_raw(3, 1, vec![0u16, 257, 258]).unwrap();
+        let cases = [("a.png", ImageFormat::Png), ("a.tif", ImageFormat::Tiff)];
+        for (name, format) in cases {
+            let (_folder, path) = file(name, &encoded(&DynamicImage::ImageLuma16(grey.clone()), format));
+            let picture = Picture::open(&path).unwrap();
+            assert_eq!((picture.width, picture.height, picture.channels), (3, 1, 1), "{name}");
+            assert_eq!(picture.data, [0.0, 257.0 / 65535.0, 258.0 / 65535.0], "{name}");
+        }
+    }
+
+    #[test]
+    fn alpha_goes_and_the_content_decides() {
+        let image = image::RgbaImage::from_raw(1, 1, vec![255, 51, 0, 7]).unwrap();
+        let image = DynamicImage::ImageRgba8(image);
+        for (name, format) in [
+            ("a.png", ImageFormat::Png),
+            ("a.webp", ImageFormat::WebP),
+            ("a.tiff", ImageFormat::Tiff),
+            ("wrong.jpg", ImageFormat::Png),
+            ("none", ImageFormat::Png),
+        ] {
+            let (_folder, path) = file(name, &encoded(&image, format));
+            assert_eq!(Picture::open(&path).unwrap().data, [1.0, 0.2, 0.0], "{name}");
+        }
+    }
+
+    #[test]
+    fn palettes_and_single_bits_are_expanded() {
+        let mut indexed = Vec::new();
+        let mut encoder = png::Encoder::new(&mut indexed, 2, 1);
+        encoder.set_color(png::ColorType::Indexed);
+        encoder.set_depth(png::BitDepth::Eight);
+        encoder.set_palette(vec![255, 0, 0, 0, 0, 255]);
+        encoder.write_header().unwrap().write_image_data(&[1, 0]).unwrap();
+        let (_folder, path) = file("p.png", &indexed);
+        assert_eq!(Picture::open(&path).unwrap().data, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+
+        let mut bits = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bits, 3, 1);
+        encoder.set_color(png::ColorType::Grayscale);
+        encoder.set_depth(png::BitDepth::One);
+        encoder.write_header().unwrap().write_image_data(&[0b1010_0000]).unwrap();
+        let (_folder, path) = file("b.png", &bits);
+        assert_eq!(Picture::open(&path).unwrap().data, [1.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn float_tiffs_are_read_in_range_only() {
+        use tiff::encoder::{TiffEncoder, colortype};
+        let write = |values: &[f32]| {
+            let mut bytes = std::io::Cursor::new(Vec::new());
+            let mut encoder = TiffEncoder::new(&mut bytes).unwrap();
+            encoder.write_image::<colortype::Gray32Float>(values.len() as u32, 1, values).unwrap();
+            file("f.tif", &bytes.into_inner())
+        };
+        let (_folder, path) = write(&[0.0, 0.123_456_79, 1.0]);
+        assert_eq!(Picture::open(&path).unwrap().data, [0.0, 0.123_456_79, 1.0]);
+        let (_folder, path) = write(&[-1024.0, 3071.0]);
+        assert!(Picture::open(&path).unwrap_err().to_string().contains("-1024 to 3071"));
+        let (_folder, path) = write(&[0.0, f32::NAN]);
+        assert!(Picture::open(&path).unwrap_err().to_string().contains("[0, 1, 0]"));
+    }
+
+    #[test]
+    fn bad_files_are_named_in_one_line() {
+        let whole = encoded(&DynamicImage::new_rgb8(9, 9), ImageFormat::Png);
+        let jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
+        let cases: [(&str, Vec<u8>, &str); 8] = [
+            ("empty.png", vec![], "empty (0 bytes)"),
+            ("huge.png", png_header(100_000, 100_000), "100000 x 100000 pixels are too many"),
+            ("wide.png", png_header(20_000, 1), "20000 x 1 pixels are too many"),
+            ("heavy.png", png_header(16_000, 16_000), "16000 x 16000 pixels are too many"),
+            ("cut.png", whole[..whole.len() / 2].to_vec(), "cannot decode"),
+            ("cut.jpg", jpeg[..30].to_vec(), "cannot decode"),
+            ("text.txt", b"hello, this is no picture".to_vec(), "not a PNG, JPEG, TIFF or WebP"),
+            ("film.dcm", vec![0; 200], "convert DICOM"),
+        ];
+        for (name, bytes, want) in cases {
+            let (_folder, path) = file(name, &bytes);
+            let message = Picture::open(&path).expect_err(name).to_string();
+            assert!(message.contains(want) && message.contains(name) && !message.contains('\n'), "{name}: {message}");
+        }
+        let missing = Picture::open(Path::new("no/such.png")).unwrap_err().to_string();
+        assert!(missing.starts_with("no/such.png: cannot read"), "{missing}");
+    }
+}

@@ -1,0 +1,101 @@
+//! The contact sheet: one picture, several maps, side by side.
+
+use image::{RgbImage, imageops};
+
+use super::bar::Bar;
+use super::overlay::{Caption, Paint, blend, magnification};
+use super::preprocess::Filter;
+use super::resize::resize;
+use super::text::{Block, FAINT, INK, PAPER};
+use super::{Picture, PictureError, Placement};
+use crate::tensor::Tensor;
+
+const CELL: u32 = 320;
+const GAP: u32 = 20;
+const TEXT: f32 = 13.0;
+const HIGHEST: f32 = 480.0;
+
+/// One map of a sheet; see [`super::overlay()`].
+#[derive(Clone, Debug)]
+pub struct Panel<'a> {
+    /// `[H, W]` at the resolution of the model input.
+    pub map: &'a Tensor,
+    pub placement: Placement,
+    pub paint: Paint,
+    pub caption: Caption,
+}
+
+/// The original and then each panel, in cells of one size, under a title line.
+///
+/// Every panel has its own colour bar: scales differ between methods.
+///
+/// # Errors
+/// A panel whose map has another rank than 2, or is empty.
+pub fn sheet(title: &str, original: &Picture, panels: &[Panel]) -> Result<RgbImage, PictureError> {
+    // Labels do not depend on the height of the bar once it has all its ticks.
+    let bar_width = |p: &Panel| Bar::new(p.paint.colormap, p.paint.scale, HIGHEST as u32, TEXT).width();
+    let bar_room = panels.iter().map(bar_width).max().map_or(0, |w| w + TEXT as u32);
+    let [width, height] = shown_size(original, (CELL - bar_room.min(CELL / 2)) as f32);
+
+    let captions: Vec<[Block; 2]> = std::iter::once(&Caption { title: "original".into(), subtitle: String::new() })
+        .chain(panels.iter().map(|p| &p.caption))
+        .map(|c| {
+            let fit = |text: &str, size, ink| Block::fit(text, size, CELL as f32, ink);
+            [fit(&c.title, 1.1 * TEXT, INK), fit(&c.subtitle, TEXT, FAINT)]
+        })
+        .collect();
+    let caption_height = captions.iter().map(|[a, b]| a.height() + b.height()).max().unwrap_or(0) + TEXT as u32 / 2;
+    let cell_height = caption_height + height;
+
+    let cells = captions.len() as u32;
+    let columns = columns(cells);
+    let sheet_width = columns * (CELL + GAP) + GAP;
+    let heading = Block::fit(title, 20.0, (sheet_width - 2 * GAP) as f32, INK);
+    let top = GAP + heading.height() + if heading.height() > 0 { GAP / 2 } else { 0 };
+    let mut canvas = RgbImage::from_pixel(sheet_width, top + cells.div_ceil(columns) * (cell_height + GAP), PAPER);
+    heading.draw(&mut canvas, GAP, GAP);
+
+    let plain = shrunk(&original.to_rgb(), [width, height]);
+    for (i, [first, second]) in captions.iter().enumerate() {
+        let (x, y) = (GAP + i as u32 % columns * (CELL + GAP), top + i as u32 / columns * (cell_height + GAP));
+        first.draw(&mut canvas, x, y);
+        second.draw(&mut canvas, x, y + first.height());
+        let y = y + caption_height;
+        let Some(panel) = i.checked_sub(1).map(|i| &panels[i]) else {
+            imageops::replace(&mut canvas, &plain, i64::from(x), i64::from(y));
+            continue;
+        };
+        let full = blend(original, panel.map, &panel.placement, &panel.paint, magnification(original))?;
+        imageops::replace(&mut canvas, &shrunk(&from_image(&full), [width, height]), i64::from(x), i64::from(y));
+        Bar::new(panel.paint.colormap, panel.paint.scale, height, TEXT).draw(&mut canvas, x + width + TEXT as u32, y);
+    }
+    Ok(canvas)
+}
+
+/// Three or four columns, whichever leaves fewer cells empty.
+fn columns(cells: u32) -> u32 {
+    if cells <= 4 {
+        return cells;
+    }
+    let empty = |columns: u32| cells.next_multiple_of(columns) - cells;
+    if empty(3) < empty(4) { 3 } else { 4 }
+}
+
+/// Width and height in a cell: as wide as there is room, unless that is too high.
+fn shown_size(original: &Picture, room: f32) -> [u32; 2] {
+    let (width, height) = (original.width.max(1) as f32, original.height.max(1) as f32);
+    let scale = (room / width).min(HIGHEST / height);
+    [width * scale, height * scale].map(|n| (n.round() as u32).max(1))
+}
+
+fn shrunk(picture: &Picture, [width, height]: [u32; 2]) -> RgbImage {
+    // Small pictures stay blocky: their pixels are the truth.
+    let enlarges = width as usize > picture.width;
+    let filter = if enlarges { Filter::Nearest } else { Filter::Bilinear };
+    resize(picture, width as usize, height as usize, filter, true).to_image()
+}
+
+fn from_image(image: &RgbImage) -> Picture {
+    let data = image.as_raw().iter().map(|v| f32::from(*v) / 255.0).collect();
+    Picture { width: image.width() as usize, height: image.height() as usize, channels: 3, data }
+}
