@@ -1,0 +1,391 @@
+//! Images in, heatmaps out: the library's front door.
+
+mod baseline;
+mod evaluate;
+mod heatmap;
+mod report;
+mod sampling;
+mod target;
+
+use crate::backend::{Backend, BackendError};
+use crate::graph::{Shape, UnknownLayer, ValueId};
+use crate::method::{Method, MethodChoice, Readout, Sampling};
+use crate::model::Model;
+use crate::plan::{Pass, PlanError};
+use crate::rule::RuleOptions;
+use crate::tensor::Tensor;
+
+pub use baseline::Baseline;
+pub use evaluate::Evaluation;
+pub use heatmap::Heatmap;
+pub use report::Report;
+pub use target::Target;
+
+use evaluate::{Evaluator, TargetsOf};
+use sampling::{Noise, gauss_legendre};
+
+/// What can go wrong while images are explained.
+#[derive(Debug, thiserror::Error)]
+pub enum ExplainError {
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Backend(#[from] BackendError),
+    #[error(transparent)]
+    Layer(#[from] UnknownLayer),
+    #[error("there is no target {target}; {hint}")]
+    Target { target: String, hint: String },
+    #[error("the model takes images {want}, got an array {got:?}")]
+    Shape { want: Shape, got: Vec<usize> },
+    #[error("the model takes baselines {want:?}, got an array {got:?}")]
+    BaselineShape { want: Vec<usize>, got: Vec<usize> },
+    #[error("image {image} has a value that is not finite at element {element}; clean the input first")]
+    NonFiniteInput { image: usize, element: usize },
+    #[error("image {image} gives logit {logit} for class {class}; the network overflows on it, try --precision f64")]
+    NonFiniteLogit { image: usize, class: usize, logit: f64 },
+}
+
+/// Everything that changes a map besides model, input, method and target.
+#[derive(Clone, Debug)]
+pub struct ExplainOptions {
+    pub rules: RuleOptions,
+    pub baseline: Baseline,
+    /// Points of the path of integrated gradients (Gauss-Legendre).
+    pub steps: usize,
+    /// Noisy copies of SmoothGrad.
+    pub samples: usize,
+    /// Standard deviation of SmoothGrad's noise, relative to the range of the image's values.
+    pub sigma: f64,
+    pub seed: u64,
+    /// Layer path, node name or value name of CAM methods; by default the last spatial activation.
+    pub layer: Option<String>,
+    /// CAMs come at input resolution, not on the layer's grid.
+    pub upsample: bool,
+    /// Images that run together; by default as many as fit into a gigabyte, 16 at most.
+    pub batch: Option<usize>,
+}
+
+impl Default for ExplainOptions {
+    fn default() -> Self {
+        Self {
+            rules: RuleOptions::default(),
+            baseline: Baseline::default(),
+            steps: 50,
+            samples: 25,
+            sigma: 0.15,
+            seed: 0,
+            layer: None,
+            upsample: true,
+            batch: None,
+        }
+    }
+}
+
+/// A model on a backend.
+///
+/// ```no_run
+/// use fluoroscope::backend::cpu::CpuBackend;
+/// use fluoroscope::explain::{ExplainOptions, Explainer, Target};
+/// use fluoroscope::graph::Precision;
+/// use fluoroscope::model::Model;
+/// use fluoroscope::tensor::Tensor;
+///
+/// let model = Model::open("model.onnx")?;
+/// let backend = CpuBackend::new(Precision::F32, None);
+/// let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default())?;
+/// let image = Tensor::zeros(&[3, 224, 224]);
+/// for heatmap in explainer.explain(&image, &["grad-cam".parse()?], &Target::Top(1))?.remove(0) {
+///     println!("{} {}: sum {}", heatmap.method, heatmap.class, heatmap.report.sum);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Explainer<'m> {
+    model: &'m Model,
+    options: ExplainOptions,
+    layer: Option<ValueId>,
+    evaluator: Evaluator<'m>,
+}
+
+impl<'m> Explainer<'m> {
+    /// # Errors
+    /// [`ExplainError::Layer`] where `options.layer` names nothing.
+    pub fn new(model: &'m Model, backend: Box<dyn Backend>, options: ExplainOptions) -> Result<Self, ExplainError> {
+        let layer = match &options.layer {
+            Some(name) => Some(model.graph.find(name)?),
+            None => model.default_layer(),
+        };
+        let evaluator = Evaluator::new(&model.graph, backend, options.rules, options.batch);
+        Ok(Self { model, options, layer, evaluator })
+    }
+
+    /// The value that CAM methods read, where the model has one.
+    pub fn layer_name(&self) -> Option<&str> {
+        self.layer.map(|layer| self.model.graph.value(layer).name.as_str())
+    }
+
+    /// Images that run together.
+    pub fn batch(&mut self, methods: &[MethodChoice]) -> Result<usize, ExplainError> {
+        let passes: Vec<Pass> = methods.iter().map(|choice| self.pass(choice.method)).collect();
+        self.evaluator.batch(&passes)
+    }
+
+    /// Plans every method, so that a node without a rule is reported before anything runs.
+    ///
+    /// # Errors
+    /// [`PlanError`] for the first such node.
+    pub fn check(&mut self, methods: &[MethodChoice]) -> Result<(), ExplainError> {
+        self.batch(methods).map(|_| ())
+    }
+
+    /// The heatmaps of `images`, `[C, H, W]` or `[N, C, H, W]` in the network's input space: one list an image, targets
+    /// outer, methods inner. One forward pass serves all methods that take one sample, and all targets.
+    ///
+    /// # Errors
+    /// [`ExplainError`]; nothing is returned for any image then.
+    pub fn explain(
+        &mut self,
+        images: &Tensor,
+        methods: &[MethodChoice],
+        target: &Target,
+    ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
+        self.explain_from(0, images, methods, target)
+    }
+
+    /// The same for images `first..` of a run: noise depends on the seed and the image's number alone.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`].
+    pub fn explain_from(
+        &mut self,
+        first: usize,
+        images: &Tensor,
+        methods: &[MethodChoice],
+        target: &Target,
+    ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
+        let images = self.images(images)?;
+        let baselines = self.baselines(&images)?;
+        let once: Vec<Pass> =
+            methods.iter().filter(|c| is_direct(c)).map(|choice| self.pass(choice.method)).collect();
+        let choose = TargetsOf::Chosen(target, &self.model.classes);
+        let mut evaluation = self.evaluator.run(&images, &baselines, &once, &choose)?;
+        let baseline_logits = self.baseline_logits(methods, &baselines, &evaluation)?;
+
+        let mut lists = Vec::new();
+        for (i, image) in images.iter().enumerate() {
+            let targets = evaluation.targets[i].clone();
+            let mut direct = std::mem::take(&mut evaluation.maps[i]);
+            let mut maps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); targets.len()];
+            let mut next = 0;
+            for choice in methods {
+                if is_direct(choice) {
+                    for (of_target, direct) in maps.iter_mut().zip(&mut direct) {
+                        of_target.push(finish(choice.method, std::mem::take(&mut direct[next])));
+                    }
+                    next += 1;
+                } else {
+                    let baseline = baselines.get(if baselines.len() == 1 { 0 } else { i });
+                    let found = self.sampled(choice, image, baseline, (first + i) as u64, &targets)?;
+                    maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
+                }
+            }
+            let logits = &evaluation.logits[i];
+            let base = baseline_logits.get(if baseline_logits.len() == 1 { 0 } else { i });
+            let mut list = Vec::new();
+            for (&class, maps) in targets.iter().zip(maps) {
+                for (choice, map) in methods.iter().zip(maps) {
+                    list.push(self.heatmap(*choice, class, logits, base, map));
+                }
+            }
+            lists.push(list);
+        }
+        Ok(lists)
+    }
+
+    /// The logits of `images` alone, one row an image.
+    ///
+    /// # Errors
+    /// As [`Explainer::explain`].
+    pub fn logits(&mut self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let images = self.images(images)?;
+        Ok(self.evaluator.run(&images, &[], &[], &TargetsOf::Fixed(&[]))?.logits)
+    }
+
+    fn pass(&self, method: &'static Method) -> Pass {
+        let upsample = self.options.upsample;
+        Pass { composite: method.composite, readout: method.readout, layer: self.layer, upsample }
+    }
+
+    fn images(&self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let want = self.model.input();
+        let tail = [want.channels, want.height, want.width];
+        if !matches!(images.shape.len(), 3 | 4) || images.shape[images.shape.len() - 3..] != tail {
+            return Err(ExplainError::Shape { want, got: images.shape.clone() });
+        }
+        let chunks = images.data.chunks_exact(want.len());
+        for (image, chunk) in chunks.clone().enumerate() {
+            if let Some(element) = chunk.iter().position(|v| !v.is_finite()) {
+                return Err(ExplainError::NonFiniteInput { image, element });
+            }
+        }
+        Ok(chunks.map(|chunk| chunk.iter().map(|&v| f64::from(v)).collect()).collect())
+    }
+
+    /// One baseline for all images, or one each.
+    fn baselines(&self, images: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let count = if self.options.baseline.is_shared() { 1 } else { images.len() };
+        images.iter().take(count).map(|image| self.options.baseline.of(image, self.model.input())).collect()
+    }
+
+    /// The baselines' logits, where a method needs them: those of a rescale pass, else a forward pass of their own.
+    fn baseline_logits(
+        &mut self,
+        methods: &[MethodChoice],
+        baselines: &[Vec<f64>],
+        evaluation: &Evaluation,
+    ) -> Result<Vec<Vec<f64>>, ExplainError> {
+        if !methods.iter().any(|choice| choice.method.needs_baseline()) {
+            return Ok(Vec::new());
+        }
+        if !evaluation.reference_logits.is_empty() {
+            return Ok(evaluation.reference_logits.clone());
+        }
+        Ok(self.evaluator.run(baselines, &[], &[], &TargetsOf::Fixed(&[]))?.logits)
+    }
+
+    /// The maps of a method that takes several samples, one a target.
+    fn sampled(
+        &mut self,
+        choice: &MethodChoice,
+        image: &[f64],
+        baseline: Option<&Vec<f64>>,
+        id: u64,
+        targets: &[usize],
+    ) -> Result<Vec<Vec<f64>>, ExplainError> {
+        if !choice.smooth {
+            return self.along_path(choice.method, image, baseline, targets);
+        }
+        let (low, high) = image.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
+        let sigma = self.options.sigma * (high - low);
+        let samples = self.options.samples;
+        let seed = self.options.seed;
+        let copies = (0..samples).map(|sample| {
+            let noise = Noise::new(seed, id, sample as u64);
+            let noisy = image.iter().enumerate().map(|(i, v)| v + sigma * noise.normal(i as u64)).collect();
+            (noisy, 1.0 / samples as f64)
+        });
+        match choice.method.sampling {
+            Sampling::Once => self.weighted_sum(choice.method, copies, baseline, targets),
+            Sampling::Path => {
+                let mut sum: Vec<Vec<f64>> = Vec::new();
+                for (copy, weight) in copies {
+                    let maps = self.along_path(choice.method, &copy, baseline, targets)?;
+                    add_weighted(&mut sum, &maps, weight);
+                }
+                Ok(sum)
+            }
+        }
+    }
+
+    /// `(x - x') * sum_k w_k grad(x' + a_k (x - x'))` (Sundararajan et al. 2017).
+    fn along_path(
+        &mut self,
+        method: &'static Method,
+        image: &[f64],
+        baseline: Option<&Vec<f64>>,
+        targets: &[usize],
+    ) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let zeros = vec![0.0; image.len()];
+        let from: &[f64] = baseline.unwrap_or(&zeros);
+        let points = gauss_legendre(self.options.steps).into_iter().map(|(a, weight)| {
+            let point = image.iter().zip(from).map(|(x, x0)| x0 + a * (x - x0)).collect();
+            (point, weight)
+        });
+        let mut maps = self.weighted_sum(method, points, baseline, targets)?;
+        for map in &mut maps {
+            for ((value, x), x0) in map.iter_mut().zip(image).zip(from) {
+                *value *= x - x0;
+            }
+        }
+        Ok(maps)
+    }
+
+    /// The weighted sum of a method's maps over inputs, one map a target; inputs are made a batch at a time.
+    fn weighted_sum(
+        &mut self,
+        method: &'static Method,
+        inputs: impl Iterator<Item = (Vec<f64>, f64)>,
+        baseline: Option<&Vec<f64>>,
+        targets: &[usize],
+    ) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let passes = [self.pass(method)];
+        let batch = self.evaluator.batch(&passes)?;
+        let baselines: Vec<Vec<f64>> = baseline.into_iter().cloned().collect();
+        let mut inputs = inputs.peekable();
+        let mut sum: Vec<Vec<f64>> = Vec::new();
+        while inputs.peek().is_some() {
+            let (images, weights): (Vec<_>, Vec<_>) = inputs.by_ref().take(batch).unzip();
+            let evaluation = self.evaluator.run(&images, &baselines, &passes, &TargetsOf::Fixed(targets))?;
+            for (maps, weight) in evaluation.maps.into_iter().zip(weights) {
+                let maps: Vec<Vec<f64>> =
+                    maps.into_iter().map(|mut of_target| finish(method, of_target.swap_remove(0))).collect();
+                add_weighted(&mut sum, &maps, weight);
+            }
+        }
+        Ok(sum)
+    }
+
+    fn heatmap(
+        &self,
+        choice: MethodChoice,
+        class: usize,
+        logits: &[f64],
+        baseline_logits: Option<&Vec<f64>>,
+        map: Vec<f64>,
+    ) -> Heatmap {
+        let method = choice.method;
+        let mut report = Report {
+            logit: logits[class],
+            probability: self.model.probability_of(logits, class),
+            baseline_logit: baseline_logits.filter(|_| method.needs_baseline()).map(|base| base[class]),
+            sum: 0.0,
+            expected_sum: None,
+            completeness_error: None,
+            absorbed: None,
+            non_finite: 0,
+            precision: self.model.graph.precision.to_string(),
+            backend: self.evaluator.backend_name().to_owned(),
+            layer: self.layer_name().filter(|_| method.readout.needs_layer()).map(str::to_owned),
+        };
+        report.complete(&map, if choice.smooth { crate::method::Completeness::None } else { method.completeness });
+        let shape = match (method.readout.is_cam(), self.options.upsample, self.layer) {
+            (true, false, Some(layer)) => Shape { channels: 1, ..self.model.graph.shape(layer) },
+            (true, ..) => Shape { channels: 1, ..self.model.input() },
+            _ => self.model.input(),
+        };
+        let data = map.into_iter().map(|v| v as f32).collect();
+        let map = Tensor::new(&[shape.channels, shape.height, shape.width], data);
+        Heatmap { method: choice, target: class, class: self.model.class_name(class), map, report }
+    }
+}
+
+/// The map comes out of the same run as the logits.
+fn is_direct(choice: &MethodChoice) -> bool {
+    !choice.smooth && choice.method.sampling == Sampling::Once
+}
+
+/// What remains to be done to one sample's map on the host.
+fn finish(method: &Method, mut map: Vec<f64>) -> Vec<f64> {
+    if method.readout == Readout::Absolute {
+        map.iter_mut().for_each(|v| *v = v.abs());
+    }
+    map
+}
+
+fn add_weighted(sum: &mut Vec<Vec<f64>>, maps: &[Vec<f64>], weight: f64) {
+    if sum.is_empty() {
+        *sum = maps.iter().map(|map| vec![0.0; map.len()]).collect();
+    }
+    for (sum, map) in sum.iter_mut().zip(maps) {
+        sum.iter_mut().zip(map).for_each(|(s, v)| *s += weight * v);
+    }
+}

@@ -1,0 +1,112 @@
+//! A model as a user has it: an ONNX file and, beside it, perhaps a card.
+
+use std::path::{Path, PathBuf};
+
+use crate::graph::{Graph, Precision, Shape, ValueId};
+use crate::onnx::{self, ImportError, ImportOptions};
+use crate::picture::{Card, PictureError, Preprocess};
+
+/// How logits become probabilities.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probability {
+    /// Classes exclude each other.
+    Softmax,
+    /// Every class is a question of its own.
+    Sigmoid,
+}
+
+/// What can go wrong while a model is opened.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    #[error(transparent)]
+    Card(#[from] PictureError),
+    #[error("{card} names {names} classes, the model has {outputs} outputs")]
+    Classes { card: String, names: usize, outputs: usize },
+}
+
+/// A network ready to be explained.
+///
+/// ```no_run
+/// use fluoroscope::model::Model;
+///
+/// let model = Model::open("model.onnx")?;
+/// println!("{} parameters", model.graph.parameters());
+/// # Ok::<(), fluoroscope::model::ModelError>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct Model {
+    pub path: PathBuf,
+    pub graph: Graph,
+    pub card: Option<Card>,
+    /// One name per logit; empty where nothing says.
+    pub classes: Vec<String>,
+    pub probability: Probability,
+}
+
+impl Model {
+    /// Reads an ONNX file and the card `MODEL.card.json` beside it, constants in f32.
+    ///
+    /// # Errors
+    /// [`ModelError`] names the file, node or tensor at fault.
+    pub fn open(path: impl AsRef<Path>) -> Result<Self, ModelError> {
+        Self::open_with(path, Precision::F32)
+    }
+
+    /// The same with constants (and everything folded into them) in `precision`.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn open_with(path: impl AsRef<Path>, precision: Precision) -> Result<Self, ModelError> {
+        let path = path.as_ref();
+        let card = Card::beside(path)?;
+        let input_size = card.as_ref().and_then(|card| card.preprocess.as_ref()).map(|p| p.size);
+        let options = ImportOptions { precision, input_size, ..ImportOptions::default() };
+        let graph = onnx::load(path, &options)?;
+        let outputs = graph.shape(graph.output).len();
+        let classes = card.as_ref().map_or_else(Vec::new, |card| card.classes.clone());
+        if !classes.is_empty() && classes.len() != outputs {
+            let card = path.with_extension("card.json").display().to_string();
+            return Err(ModelError::Classes { card, names: classes.len(), outputs });
+        }
+        let independent = card.as_ref().is_some_and(|card| card.independent_outputs)
+            || graph.notes.iter().any(|note| note.to_lowercase().contains("sigmoid"));
+        let probability = if independent { Probability::Sigmoid } else { Probability::Softmax };
+        Ok(Self { path: path.to_owned(), graph, card, classes, probability })
+    }
+
+    /// Shape of one input image.
+    pub fn input(&self) -> Shape {
+        self.graph.shape(self.graph.input)
+    }
+
+    /// The preprocessing that the card asks for, fitted to the input; `None` without a card.
+    ///
+    /// # Errors
+    /// A card that does not fit the model.
+    pub fn preprocess(&self) -> Result<Option<Preprocess>, PictureError> {
+        let shape = self.input();
+        let of_card = self.card.as_ref().and_then(|card| card.preprocess.clone());
+        of_card.map(|p| p.for_input(shape.channels, shape.height, shape.width)).transpose()
+    }
+
+    /// The value that CAM methods read unless told otherwise: the card's, else the last spatial activation.
+    pub fn default_layer(&self) -> Option<ValueId> {
+        let of_card = self.card.as_ref().and_then(|card| card.cam_layer.as_deref());
+        of_card.and_then(|name| self.graph.find(name).ok()).or_else(|| self.graph.last_spatial_activation())
+    }
+
+    /// The name of a class, or its number.
+    pub fn class_name(&self, class: usize) -> String {
+        self.classes.get(class).cloned().unwrap_or_else(|| format!("class {class}"))
+    }
+
+    /// The probability of one class.
+    pub fn probability_of(&self, logits: &[f64], class: usize) -> f64 {
+        match self.probability {
+            Probability::Sigmoid => 1.0 / (1.0 + (-logits[class]).exp()),
+            Probability::Softmax => 1.0 / logits.iter().map(|l| (l - logits[class]).exp()).sum::<f64>(),
+        }
+    }
+}
