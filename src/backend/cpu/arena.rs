@@ -1,0 +1,77 @@
+//! Storage of a program's slots.
+
+use super::real::Real;
+use super::shared::SharedMut;
+use crate::backend::BackendError;
+use crate::program::Element;
+use crate::program::slots::{Slot, unit_bytes};
+
+/// One slot.
+pub enum Storage<T> {
+    Float(Vec<T>),
+    Bits(Vec<u8>),
+    Index(Vec<u32>),
+}
+
+impl<T: Real> Storage<T> {
+    /// Room for `slot`: zeros, or with `poison` what no step would write.
+    pub fn new(slot: &Slot, poison: bool) -> Result<Self, BackendError> {
+        Ok(match slot.element {
+            Element::Float => Self::Float(filled(slot, if poison { T::from_f64(f64::NAN) } else { T::ZERO })?),
+            Element::Bits => Self::Bits(filled(slot, if poison { 0xAA } else { 0 })?),
+            Element::Index => Self::Index(filled(slot, if poison { u32::MAX } else { 0 })?),
+        })
+    }
+
+    /// Nothing, in place of a slot that a step is writing.
+    pub fn absent() -> Self {
+        Self::Float(Vec::new())
+    }
+
+    pub fn floats(&self) -> &[T] {
+        match self {
+            Self::Float(data) => data,
+            _ => panic!("floats expected in a slot of bits or indices"),
+        }
+    }
+
+    pub fn bits(&self) -> &[u8] {
+        match self {
+            Self::Bits(data) => data,
+            _ => panic!("bits expected in a slot of floats or indices"),
+        }
+    }
+
+    pub fn indices(&self) -> &[u32] {
+        match self {
+            Self::Index(data) => data,
+            _ => panic!("indices expected in a slot of floats or bits"),
+        }
+    }
+}
+
+fn filled<E: Clone>(slot: &Slot, value: E) -> Result<Vec<E>, BackendError> {
+    let mut data = Vec::new();
+    let bytes = slot.len.saturating_mul(unit_bytes(slot.element, size_of::<E>()));
+    data.try_reserve_exact(slot.len).map_err(|_| BackendError::OutOfMemory { backend: "cpu", bytes })?;
+    data.resize(slot.len, value);
+    Ok(data)
+}
+
+/// A slot as the threads of a step write it.
+#[derive(Clone, Copy)]
+pub enum Writer<T> {
+    Float(SharedMut<T>),
+    Bits(SharedMut<u8>),
+    Index(SharedMut<u32>),
+}
+
+impl<T> Writer<T> {
+    pub fn new(storage: &mut Storage<T>) -> Self {
+        match storage {
+            Storage::Float(data) => Self::Float(SharedMut::new(data)),
+            Storage::Bits(data) => Self::Bits(SharedMut::new(data)),
+            Storage::Index(data) => Self::Index(SharedMut::new(data)),
+        }
+    }
+}

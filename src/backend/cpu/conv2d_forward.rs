@@ -1,0 +1,73 @@
+use std::ops::Range;
+
+use super::filter::Filter;
+use super::lanes::RUN;
+use super::real::Real;
+use super::stages::Output;
+use super::tiles::ROWS;
+use super::view::Input;
+use super::window::{Axis, axes};
+use crate::program::ConvParams;
+
+/// `y[oy,ox,o] = b[o] + sum x[oy s + ky d - p, ox s + kx d - p, i] w[ky,kx,i,o]`, taps outermost.
+pub fn conv2d_forward<T: Real>(x: &Input<T>, w: &Filter<T>, b: Option<&[T]>, y: &Output<T>, params: &ConvParams) {
+    let windows = axes(params, [x.height, x.width], [y.height, y.width]);
+    let padding = vec![T::ZERO; x.channels];
+    y.each_row(
+        #[inline(always)]
+        |n, oy, channels| {
+            for ox in (0..y.width).step_by(ROWS) {
+                let rows = ROWS.min(y.width - ox);
+                let mut sums = [[T::ZERO; RUN]; ROWS];
+                if let Some(b) = b {
+                    sums.iter_mut().for_each(|sum| sum[..channels.len()].copy_from_slice(&b[channels.clone()]));
+                }
+                for (ky, kx) in taps(&windows) {
+                    let Some(iy) = windows[0].cell(oy, ky) else { continue };
+                    let pixels: [&[T]; ROWS] = std::array::from_fn(|r| match windows[1].cell(ox + r, kx) {
+                        Some(ix) if r < rows => x.pixel(n, iy, ix),
+                        _ => &padding,
+                    });
+                    accumulate(&mut sums, pixels, w, ky * params.kernel[1] + kx, &channels);
+                }
+                let sums = sums.as_flattened_mut();
+                y.finish(y.pixel(n, oy, ox), 1, rows, channels.start, channels.len(), sums, RUN);
+            }
+        },
+    );
+}
+
+/// All taps of a window, row-major.
+pub fn taps(windows: &[Axis; 2]) -> impl Iterator<Item = (usize, usize)> + use<> {
+    let [height, width] = [windows[0].taps, windows[1].taps];
+    (0..height).flat_map(move |ky| (0..width).map(move |kx| (ky, kx)))
+}
+
+/// `sums[r][o] += sum_i pixels[r][i] w[tap,i,o]`
+#[inline(always)]
+fn accumulate<T: Real>(
+    sums: &mut [[T; RUN]; ROWS],
+    pixels: [&[T]; ROWS],
+    w: &Filter<T>,
+    tap: usize,
+    channels: &Range<usize>,
+) {
+    for (group, run) in w.runs(channels) {
+        let inputs = w.inputs_of(group);
+        let pixels = pixels.map(|pixel| &pixel[inputs.clone()]);
+        let at = run.start - channels.start;
+        for i in 0..inputs.len() {
+            let row = w.row(tap, i, run.clone());
+            let values = pixels.map(|pixel| pixel[i]);
+            if let Some(row) = row.first_chunk::<RUN>() {
+                for (sums, x) in sums.iter_mut().zip(values) {
+                    sums.iter_mut().zip(row).for_each(|(sum, w)| *sum += x * *w);
+                }
+            } else {
+                for (sums, x) in sums.iter_mut().zip(values) {
+                    sums[at..].iter_mut().zip(row).for_each(|(sum, w)| *sum += x * *w);
+                }
+            }
+        }
+    }
+}

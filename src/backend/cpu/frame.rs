@@ -1,0 +1,165 @@
+//! Binds a step's views to storage.
+
+use std::sync::Arc;
+
+use super::arena::{Storage, Writer};
+use super::lanes::{BitLanes, Lanes, Pixels};
+use super::real::Real;
+use super::stages::{BoundStage, Output};
+use super::view::{Input, Sink};
+use crate::program::{Operand, Program, Stage, Step, View, Weight};
+
+/// Materialised weights of a step: its own, then those of every stage in the order of [`stage_weights`].
+pub struct StepWeights<T> {
+    pub kernel: Vec<Arc<[T]>>,
+    pub stages: Vec<Vec<Arc<[T]>>>,
+}
+
+/// The weights that a stage names.
+pub fn stage_weights(stage: &Stage) -> Vec<&Weight> {
+    match stage {
+        Stage::Affine { scale, shift } => vec![scale, shift],
+        Stage::Scale { factor } => vec![factor],
+        Stage::Activate { slope, .. }
+        | Stage::Gate { slope, .. }
+        | Stage::Epsilon { slope, .. }
+        | Stage::Rescale { slope, .. } => slope.iter().collect(),
+        _ => Vec::new(),
+    }
+}
+
+/// A step while it runs: what it writes is taken out of the slots, the rest is read.
+pub struct Frame<'a, T> {
+    pub program: &'a Program,
+    pub step: &'a Step,
+    pub weights: &'a StepWeights<T>,
+    pub slots: &'a [Storage<T>],
+    /// Slots that the step writes.
+    pub writers: &'a [(usize, Writer<T>)],
+}
+
+/// Slot of a view's buffer.
+pub fn slot_of(program: &Program, view: View) -> usize {
+    program.slots.of[view.buffer.0].unwrap_or_else(|| panic!("{} has no slot", program.buffer(view).name))
+}
+
+impl<'a, T: Real> Frame<'a, T> {
+    pub fn input(&self, i: usize) -> Input<'a, T> {
+        self.view(self.step.inputs[i], Storage::floats)
+    }
+
+    /// An input of winners' places.
+    pub fn index_input(&self, i: usize) -> Input<'a, u32> {
+        self.view(self.step.inputs[i], Storage::indices)
+    }
+
+    pub fn weight(&self, i: usize) -> Option<&'a [T]> {
+        self.weights.kernel.get(i).map(|weight| &weight[..])
+    }
+
+    pub fn output(&self) -> Output<'a, T> {
+        let buffer = self.program.buffer(self.step.output);
+        Output {
+            items: self.program.count(buffer.per),
+            height: buffer.height,
+            width: buffer.width,
+            channels: self.step.output.channels,
+            sink: self.float_sink(self.step.output),
+            stages: self.step.stages.iter().zip(&self.weights.stages).map(|(s, w)| self.stage(s, w)).collect(),
+        }
+    }
+
+    /// Where winners' places go.
+    pub fn index_sink(&self, view: View) -> Sink<u32> {
+        let Writer::Index(shared) = self.writer(view) else {
+            panic!("{}: indices go to floats or bits", self.step.label)
+        };
+        Sink { shared, pitch: self.program.buffer(view).channels, offset: view.offset }
+    }
+
+    fn float_sink(&self, view: View) -> Sink<T> {
+        let Writer::Float(shared) = self.writer(view) else {
+            panic!("{}: floats go to bits or indices", self.step.label)
+        };
+        Sink { shared, pitch: self.program.buffer(view).channels, offset: view.offset }
+    }
+
+    fn bit_sink(&self, view: View) -> Sink<u8> {
+        let Writer::Bits(shared) = self.writer(view) else {
+            panic!("{}: bits go to floats or indices", self.step.label)
+        };
+        Sink { shared, pitch: self.program.buffer(view).channels.div_ceil(8), offset: view.offset / 8 }
+    }
+
+    fn writer(&self, view: View) -> Writer<T> {
+        let slot = slot_of(self.program, view);
+        let writer = self.writers.iter().find(|(written, _)| *written == slot);
+        writer.expect("every view that a step writes is among its writes").1
+    }
+
+    fn view<E>(&self, view: View, data: impl Fn(&'a Storage<T>) -> &'a [E]) -> Input<'a, E> {
+        let buffer = self.program.buffer(view);
+        let of = self.program.buffer(self.step.output).per;
+        Input {
+            data: data(&self.slots[slot_of(self.program, view)]),
+            height: buffer.height,
+            width: buffer.width,
+            pitch: buffer.channels,
+            offset: view.offset,
+            channels: view.channels,
+            items: (0..self.program.count(of)).map(|n| self.program.item(buffer.per, of, n)).collect(),
+        }
+    }
+
+    fn pixels<E>(&self, operand: &Operand, data: impl Fn(&'a Storage<T>) -> &'a [E]) -> Pixels<'a, E> {
+        let input = self.view(operand.view, data);
+        let output = self.program.buffer(self.step.output);
+        let aligned = !operand.one_pixel && input.items.iter().enumerate().all(|(n, item)| n == *item);
+        debug_assert!(operand.one_pixel || (input.height, input.width) == (output.height, output.width));
+        debug_assert!(operand.one_channel || input.channels == self.step.output.channels, "{}", self.step.label);
+        Pixels { input, one_pixel: operand.one_pixel, one_channel: operand.one_channel, area: output.area(), aligned }
+    }
+
+    fn lanes(&self, operand: &Operand) -> Lanes<'a, T> {
+        Lanes::Pixels(self.pixels(operand, Storage::floats))
+    }
+
+    fn bit_lanes(&self, operand: &Operand) -> BitLanes<'a> {
+        let mut pixels = self.pixels(operand, Storage::bits);
+        pixels.input.pitch = pixels.input.pitch.div_ceil(8);
+        pixels.input.offset /= 8;
+        BitLanes(pixels)
+    }
+
+    fn stage(&self, stage: &'a Stage, weights: &'a [Arc<[T]>]) -> BoundStage<'a, T> {
+        let weight = |i: usize| Lanes::Channels(&weights[i]);
+        let slope = || weights.first().map_or(Lanes::Unread, |slope| Lanes::Channels(slope));
+        match stage {
+            Stage::Add { operand, negative } => BoundStage::Add { operand: self.lanes(operand), negative: *negative },
+            Stage::Affine { .. } => BoundStage::Affine { scale: weight(0), shift: weight(1) },
+            Stage::Scale { .. } => BoundStage::Scale { factor: weight(0) },
+            Stage::Multiply { factor } => BoundStage::Multiply { factor: T::from_f64(*factor) },
+            Stage::Activate { activation, .. } => BoundStage::Activate { activation, slope: slope() },
+            Stage::Take { part } => BoundStage::Take { part: *part },
+            Stage::Keep { into } => BoundStage::Keep { into: self.float_sink(*into) },
+            Stage::KeepBits { into, activation } => BoundStage::KeepBits { into: self.bit_sink(*into), activation },
+            Stage::Gate { bits, high, low, slope } => BoundStage::Gate {
+                bits: self.bit_lanes(bits),
+                high: T::from_f64(*high),
+                low: T::from_f64(*low),
+                slope: slope.as_ref().map(|_| weight(0)),
+            },
+            Stage::Positive => BoundStage::Positive,
+            Stage::Derivative { z, activation } => BoundStage::Derivative { z: self.lanes(z), activation },
+            Stage::Times { operand, part } => BoundStage::Times { operand: self.lanes(operand), part: *part },
+            Stage::TimesDifference { a, b } => BoundStage::TimesDifference { a: self.lanes(a), b: self.lanes(b) },
+            Stage::TimesMean { a, b } => BoundStage::TimesMean { a: self.lanes(a), b: self.lanes(b) },
+            Stage::Epsilon { z, numerator, eps, .. } => {
+                BoundStage::Epsilon { z: self.lanes(z), numerator, slope: slope(), eps: T::from_f64(*eps) }
+            }
+            Stage::Rescale { z, reference, activation, .. } => {
+                BoundStage::Rescale { z: self.lanes(z), reference: self.lanes(reference), activation, slope: slope() }
+            }
+        }
+    }
+}

@@ -1,0 +1,176 @@
+//! The elementwise tail of a step: every stage's formula, once, for all kernels.
+
+use super::curve::{Curve, with_curve};
+use super::lanes::{BitLanes, Lanes, RUN, Tile};
+use super::real::Real;
+use super::simd::vectorised;
+use super::view::Sink;
+use crate::graph::Activation;
+use crate::program::{Numerator, Part, Stage};
+
+/// A [`Stage`] with its operands found.
+pub enum BoundStage<'a, T> {
+    Add { operand: Lanes<'a, T>, negative: bool },
+    Affine { scale: Lanes<'a, T>, shift: Lanes<'a, T> },
+    Scale { factor: Lanes<'a, T> },
+    Multiply { factor: T },
+    Activate { activation: &'a Activation, slope: Lanes<'a, T> },
+    Take { part: Part },
+    Keep { into: Sink<T> },
+    KeepBits { into: Sink<u8>, activation: &'a Activation },
+    Gate { bits: BitLanes<'a>, high: T, low: T, slope: Option<Lanes<'a, T>> },
+    Positive,
+    Derivative { z: Lanes<'a, T>, activation: &'a Activation },
+    Times { operand: Lanes<'a, T>, part: Part },
+    TimesDifference { a: Lanes<'a, T>, b: Lanes<'a, T> },
+    TimesMean { a: Lanes<'a, T>, b: Lanes<'a, T> },
+    Epsilon { z: Lanes<'a, T>, numerator: &'a Numerator, slope: Lanes<'a, T>, eps: T },
+    Rescale { z: Lanes<'a, T>, reference: Lanes<'a, T>, activation: &'a Activation, slope: Lanes<'a, T> },
+}
+
+/// What a step writes: its result, by way of its stages.
+pub struct Output<'a, T> {
+    pub items: usize,
+    pub height: usize,
+    pub width: usize,
+    pub channels: usize,
+    pub sink: Sink<T>,
+    pub stages: Vec<BoundStage<'a, T>>,
+}
+
+impl<T: Real> Output<'_, T> {
+    /// Applies the stages to `values` and stores them: rows are the pixels `pixel + r step` (flat over items), `pitch`
+    /// values apart, and hold the channels `channel .. channel + channels`, where `channel` is a multiple of 8.
+    ///
+    /// Every element of the output has one caller, so that threads may finish different tiles at once.
+    #[expect(clippy::too_many_arguments, reason = "the tile's geometry, which inner loops know as plain numbers")]
+    pub fn finish(
+        &self,
+        pixel: usize,
+        step: usize,
+        rows: usize,
+        channel: usize,
+        channels: usize,
+        values: &mut [T],
+        pitch: usize,
+    ) {
+        debug_assert!(channel.is_multiple_of(8) && channel + channels <= self.channels);
+        debug_assert!(rows == 0 || pixel + (rows - 1) * step < self.items * self.height * self.width);
+        vectorised(
+            #[inline(always)]
+            || {
+                for first in (0..channels).step_by(RUN) {
+                    let run = RUN.min(channels - first);
+                    let values = &mut values[first..];
+                    let mut tile = Tile { pixel, step, rows, channel: channel + first, channels: run, values, pitch };
+                    for stage in &self.stages {
+                        apply(stage, &mut tile);
+                    }
+                    tile.keep(&self.sink);
+                }
+            },
+        );
+    }
+}
+
+#[inline(always)]
+fn apply<T: Real>(stage: &BoundStage<T>, tile: &mut Tile<T>) {
+    let half = T::from_f64(0.5);
+    match stage {
+        BoundStage::Add { operand, negative: false } => tile.zip([operand], |v, [a]| v + a),
+        BoundStage::Add { operand, negative: true } => tile.zip([operand], |v, [a]| v - a),
+        BoundStage::Affine { scale, shift } => tile.zip([scale, shift], |v, [s, t]| s * v + t),
+        BoundStage::Scale { factor } => tile.zip([factor], |v, [f]| f * v),
+        BoundStage::Multiply { factor } => tile.map(|v| *factor * v),
+        BoundStage::Activate { activation, slope } => {
+            with_curve!(activation, T, f => tile.zip([slope], |v, [p]| f.value(v, p)));
+        }
+        BoundStage::Take { part } => take(*part, tile),
+        BoundStage::Keep { into } => tile.keep(into),
+        BoundStage::KeepBits { into, activation } => keep_bits(into, activation, tile),
+        BoundStage::Gate { bits, high, low, slope: None } => {
+            tile.gate(bits, &Lanes::Unread, |v, bit, _| v * if bit { *high } else { *low });
+        }
+        BoundStage::Gate { bits, high, slope: Some(slope), .. } => {
+            tile.gate(bits, slope, |v, bit, low| v * if bit { *high } else { low });
+        }
+        BoundStage::Positive => tile.map(|v| v.at_least(T::ZERO)),
+        BoundStage::Derivative { z, activation } => {
+            with_curve!(activation, T, f => tile.zip([z], |v, [z]| v * f.derivative(z, z)));
+        }
+        BoundStage::Times { operand, part } => times(*part, operand, tile),
+        BoundStage::TimesDifference { a, b } => tile.zip([a, b], |v, [a, b]| v * (a - b)),
+        BoundStage::TimesMean { a, b } => tile.zip([a, b], |v, [a, b]| v * (a + b) * half),
+        BoundStage::Epsilon { z, numerator, slope, eps } => epsilon(z, numerator, slope, *eps, tile),
+        BoundStage::Rescale { z, reference, activation, slope } => {
+            with_curve!(activation, T, f => tile.zip([z, reference, slope], |v, [z, r, p]| v * rescale(f, z, r, p)));
+        }
+    }
+}
+
+/// `part` of `v` as a loop of its own for every part.
+#[inline(always)]
+fn take<T: Real>(part: Part, tile: &mut Tile<T>) {
+    match part {
+        Part::All => {}
+        Part::Pos => tile.map(|v| v.at_least(T::ZERO)),
+        Part::Neg => tile.map(|v| v.at_most(T::ZERO)),
+        Part::Square => tile.map(|v| v * v),
+        Part::One => tile.map(|_| T::ONE),
+        Part::Zero => tile.map(|_| T::ZERO),
+    }
+}
+
+#[inline(always)]
+fn times<T: Real>(part: Part, operand: &Lanes<T>, tile: &mut Tile<T>) {
+    match part {
+        Part::All => tile.zip([operand], |v, [a]| v * a),
+        Part::Pos => tile.zip([operand], |v, [a]| v * a.at_least(T::ZERO)),
+        Part::Neg => tile.zip([operand], |v, [a]| v * a.at_most(T::ZERO)),
+        Part::Square => tile.zip([operand], |v, [a]| v * (a * a)),
+        Part::One => {}
+        Part::Zero => tile.map(|_| T::ZERO),
+    }
+}
+
+/// The bit is set where the derivative takes its larger value.
+#[inline(always)]
+fn keep_bits<T: Real>(into: &Sink<u8>, activation: &Activation, tile: &mut Tile<T>) {
+    match activation {
+        Activation::Clip { low, high } => {
+            let (low, high) = (T::from_f64(*low), T::from_f64(*high));
+            tile.keep_bits(into, |z| z > low && z < high);
+        }
+        Activation::HardSigmoid { alpha, beta } => {
+            let (alpha, beta) = (T::from_f64(*alpha), T::from_f64(*beta));
+            tile.keep_bits(into, |z| alpha * z + beta > T::ZERO && alpha * z + beta < T::ONE);
+        }
+        _ => tile.keep_bits(into, |z| z > T::ZERO),
+    }
+}
+
+/// `z + eps sgn0(z)`, sgn0(0) = +1
+#[inline(always)]
+fn stabilised<T: Real>(z: T, eps: T) -> T {
+    z + if z >= T::ZERO { eps } else { -eps }
+}
+
+#[inline(always)]
+fn epsilon<T: Real>(z: &Lanes<T>, numerator: &Numerator, slope: &Lanes<T>, eps: T, tile: &mut Tile<T>) {
+    match numerator {
+        Numerator::One => tile.zip([z], |v, [z]| v / stabilised(z, eps)),
+        Numerator::Z => tile.zip([z], |v, [z]| v * z / stabilised(z, eps)),
+        Numerator::Activated(activation) => {
+            with_curve!(activation, T, f => tile.zip([z, slope], |v, [z, p]| v * f.value(z, p) / stabilised(z, eps)));
+        }
+    }
+}
+
+/// `(f(z) - f(r)) / (z - r)`, the derivative at z where the difference vanishes
+#[inline(always)]
+fn rescale<T: Real>(f: impl Curve<T>, z: T, r: T, slope: T) -> T {
+    let difference = z - r;
+    let close = difference.abs() < T::from_f64(Stage::TINY);
+    let quotient = (f.value(z, slope) - f.value(r, slope)) / if close { T::ONE } else { difference };
+    if close { f.derivative(z, slope) } else { quotient }
+}
