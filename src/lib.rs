@@ -2,9 +2,12 @@
 
 pub mod backend;
 pub mod compare;
+pub mod explain;
 pub mod graph;
 pub mod measure;
 pub mod method;
+pub mod model;
+pub mod onnx;
 pub mod picture;
 pub mod plan;
 pub mod program;

@@ -14,7 +14,17 @@ use safetensors::SafeTensors;
 use serde_json::Value;
 
 const NETS: [&str; 12] = [
-    "plain", "vgg", "resnet", "densenet", "overlap", "mobile", "gated", "smooth-gates", "odd-convs", "pools", "smooth",
+    "plain",
+    "vgg",
+    "resnet",
+    "densenet",
+    "overlap",
+    "mobile",
+    "gated",
+    "smooth-gates",
+    "odd-convs",
+    "pools",
+    "smooth",
     "decoder",
 ];
 
@@ -101,7 +111,7 @@ fn image(batch: &Tensor, i: usize) -> Tensor {
 
 /// The maps of both images, each for its own target, one after the other.
 fn maps(model: &Model, golden: &Golden, method: &str, options: &ExplainOptions) -> Vec<f32> {
-    let backend = Box::new(CpuBackend::new(model.graph.precision, Some(1)));
+    let backend = Box::new(CpuBackend::new(model.graph.precision, Some(1)).expect("a backend"));
     let mut explainer = Explainer::new(model, backend, options.clone()).expect("an explainer");
     let input = golden.floats("input").expect("the input");
     let choice = method.parse().expect("a method");
@@ -117,7 +127,8 @@ fn maps(model: &Model, golden: &Golden, method: &str, options: &ExplainOptions) 
 fn difference(got: &[f32], want: &[f32]) -> f64 {
     assert_eq!(got.len(), want.len(), "sizes differ");
     let peak = want.iter().fold(0f32, |p, v| p.max(v.abs()));
-    let largest = got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0f32, |a, b| if b > a || b.is_nan() { b } else { a });
+    let largest =
+        got.iter().zip(want).map(|(g, w)| (g - w).abs()).fold(0f32, |a, b| if b > a || b.is_nan() { b } else { a });
     f64::from(largest) / f64::from(peak)
 }
 
@@ -183,7 +194,8 @@ fn guided_grad_cam(golden: &Golden) -> Vec<f32> {
             let (y, x) = (i % (h * w) / w, i % w);
             let ((y0, y1, v), (x0, x1, u)) = (tap(0, y, ch), tap(1, x, cw));
             let at = |y: usize, x: usize| f64::from(grid[y * cw + x].max(0.0));
-            let heat = (1.0 - v) * ((1.0 - u) * at(y0, x0) + u * at(y0, x1)) + v * ((1.0 - u) * at(y1, x0) + u * at(y1, x1));
+            let heat =
+                (1.0 - v) * ((1.0 - u) * at(y0, x0) + u * at(y0, x1)) + v * ((1.0 - u) * at(y1, x0) + u * at(y1, x1));
             out.push((f64::from(guided.data[image * c * h * w + i]) * heat) as f32);
         }
     }

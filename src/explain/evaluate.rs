@@ -174,7 +174,8 @@ fn backward(
     let rounds = chosen.iter().map(Vec::len).max().unwrap_or(0).div_ceil(together);
     for round in 0..rounds {
         let mut rows = vec![0.0; chosen.len() * together * classes];
-        let turn = |targets: &[usize]| targets.iter().copied().skip(round * together).take(together).collect::<Vec<_>>();
+        let turn =
+            |targets: &[usize]| targets.iter().copied().skip(round * together).take(together).collect::<Vec<_>>();
         for (image, targets) in chosen.iter().enumerate() {
             for (message, class) in turn(targets).into_iter().enumerate() {
                 rows[(image * together + message) * classes + class] = 1.0;

@@ -91,7 +91,7 @@ impl Default for ExplainOptions {
 /// use fluoroscope::tensor::Tensor;
 ///
 /// let model = Model::open("model.onnx")?;
-/// let backend = CpuBackend::new(Precision::F32, None);
+/// let backend = CpuBackend::new(Precision::F32, None)?;
 /// let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default())?;
 /// let image = Tensor::zeros(&[3, 224, 224]);
 /// for heatmap in explainer.explain(&image, &["grad-cam".parse()?], &Target::Top(1))?.remove(0) {
@@ -164,8 +164,7 @@ impl<'m> Explainer<'m> {
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
         let images = self.images(images)?;
         let baselines = self.baselines(&images)?;
-        let once: Vec<Pass> =
-            methods.iter().filter(|c| is_direct(c)).map(|choice| self.pass(choice.method)).collect();
+        let once: Vec<Pass> = methods.iter().filter(|c| is_direct(c)).map(|choice| self.pass(choice.method)).collect();
         let choose = TargetsOf::Chosen(target, &self.model.classes);
         let mut evaluation = self.evaluator.run(&images, &baselines, &once, &choose)?;
         let baseline_logits = self.baseline_logits(methods, &baselines, &evaluation)?;
