@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use tiff::decoder::DecodingResult;
 
 use super::{Picture, PictureError};
@@ -73,7 +73,7 @@ fn grey_float_tiff(path: &Path, file: &mut BufReader<File>) -> Result<Option<Pic
     let (width, height) = decoder.dimensions().map_err(decode)?;
     check_size(path, width, height, u64::from(width) * u64::from(height) * 4)?;
     let DecodingResult::F32(data) = decoder.read_image().map_err(decode)? else { return Ok(None) };
-    let picture = Picture { width: width as usize, height: height as usize, channels: 1, data };
+    let picture = Picture { width: width as usize, height: height as usize, channels: 1, eight_bit: false, data };
     check_values(path, picture).map(Some)
 }
 
@@ -107,6 +107,7 @@ fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> 
 
 fn from_image(image: DynamicImage) -> Option<Picture> {
     let (width, height) = (image.width() as usize, image.height() as usize);
+    let eight_bit = matches!(image.color(), ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8);
     let bytes = |v: u8| f32::from(v) / 255.0;
     let words = |v: u16| f32::from(v) / 65535.0;
     let (channels, data) = match image {
@@ -122,7 +123,7 @@ fn from_image(image: DynamicImage) -> Option<Picture> {
         DynamicImage::ImageRgba32F(i) => (3, values(i.as_raw(), 4, 3, |v| v)),
         _ => return None,
     };
-    Some(Picture { width, height, channels, data })
+    Some(Picture { width, height, channels, eight_bit, data })
 }
 
 /// The first `kept` of every `stride` values: alpha is last, and goes.
@@ -164,12 +165,14 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// A PNG that is only a header: `width` x `height`, 8-bit RGB.
+    /// A PNG of `width` x `height` 8-bit RGB pixels that has a header and no more than a bit of data.
     fn png_header(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(png::ColorType::Rgb);
-        drop(encoder.write_header().unwrap());
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_chunk(png::chunk::IDAT, &[120, 156, 1]).unwrap();
+        drop(writer);
         bytes
     }
 
