@@ -242,10 +242,30 @@ mod tests {
     }
 
     #[test]
+    fn the_orientation_of_exif_is_applied() {
+        use image::ImageEncoder;
+        // Orientation 6: the right side of the stored picture is the bottom of the shown one.
+        let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let image = image::GrayImage::from_fn(16, 8, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        encoder.write_image(image.as_raw(), 16, 8, image::ExtendedColorType::L8).unwrap();
+        let (_folder, path) = file("turned.jpg", &bytes);
+        let picture = Picture::open(&path).unwrap();
+        assert_eq!((picture.width, picture.height, picture.channels), (8, 16, 1));
+        assert!(picture.pixel(3, 2)[0] < 0.1 && picture.pixel(3, 13)[0] > 0.9);
+    }
+
+    #[test]
     fn bad_files_are_named_in_one_line() {
         let whole = encoded(&DynamicImage::new_rgb8(9, 9), ImageFormat::Png);
         let jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
-        let cases: [(&str, Vec<u8>, &str); 8] = [
+        let mut huge_jpeg = jpeg.clone();
+        let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        huge_jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+        let cases: [(&str, Vec<u8>, &str); 9] = [
+            ("huge.jpg", huge_jpeg, "65535 x 65535 pixels are too many"),
             ("empty.png", vec![], "empty (0 bytes)"),
             ("huge.png", png_header(100_000, 100_000), "100000 x 100000 pixels are too many"),
             ("wide.png", png_header(20_000, 1), "20000 x 1 pixels are too many"),

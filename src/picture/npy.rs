@@ -1,7 +1,7 @@
 //! NumPy files in: float32, C order, finite.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use npyz::{DType, NpyFile, Order};
@@ -35,8 +35,15 @@ pub fn read_array(path: &Path) -> Result<Tensor, PictureError> {
     if bytes == 0 {
         return Err(PictureError::Empty { path: path.to_owned() });
     }
+    let mut reader = BufReader::new(file);
+    // Version 2 headers have a 32-bit length, and memory is asked for before it is found to be wrong.
+    if let [0x93, b'N', b'U', b'M', b'P', b'Y', 2..=u8::MAX, _, a, b, c, d, ..] = *reader.fill_buf().map_err(read)?
+        && u64::from(u32::from_le_bytes([a, b, c, d])) > bytes
+    {
+        return Err(array("not a .npy file".into()));
+    }
     // The parser's own message runs over several lines.
-    let npy = NpyFile::new(BufReader::new(file)).map_err(|_| array("not a .npy file".into()))?;
+    let npy = NpyFile::new(reader).map_err(|_| array("not a .npy file".into()))?;
     let dtype = npy.dtype();
     if !matches!(&dtype, DType::Plain(t) if ["<f4", ">f4"].contains(&t.to_string().as_str())) {
         return Err(array(format!("values of type {}", dtype.descr())));
@@ -93,7 +100,9 @@ mod tests {
         let mut boastful = whole.clone();
         boastful.splice(at..at + 6, *b"(9000000000, 3)");
         boastful.drain(118..127);
-        let made: [(&str, &[u8]); 4] = [
+        let endless = b"\x93NUMPY\x02\0\xf0\xff\xff\xff{";
+        let made: [(&str, &[u8]); 5] = [
+            ("endless.npy", endless),
             ("empty.npy", b""),
             ("text.npy", b"hello"),
             ("cut.npy", &whole[..whole.len() - 3]),
@@ -109,6 +118,7 @@ mod tests {
             (fixture("plain.npy"), "this has [2, 3]"),
             (folder.path().join("empty.npy"), "empty (0 bytes)"),
             (folder.path().join("text.npy"), "not a .npy file"),
+            (folder.path().join("endless.npy"), "not a .npy file"),
             (folder.path().join("cut.npy"), "cut short"),
             (folder.path().join("boastful.npy"), "the header says [9000000000, 3]"),
             (folder.path().join("none.npy"), "cannot read"),
