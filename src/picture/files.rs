@@ -115,3 +115,92 @@ impl Drop for Unfinished {
         let _ = fs::remove_file(&self.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::read_array;
+
+    fn names_in(folder: &Path) -> Vec<String> {
+        fs::read_dir(folder).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn arrays_come_back_as_they_were() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        for shape in [&[1][..], &[7, 1], &[2, 3, 5], &[1, 1, 2, 2], &[0, 3]] {
+            let n = shape.iter().product::<usize>();
+            let tensor = Tensor::new(shape, (0..n).map(|i| i as f32 * 0.1 - 1e-30).collect());
+            write_npy(&path, &tensor).unwrap();
+            assert_eq!(read_array(&path).unwrap(), tensor);
+        }
+        assert_eq!(names_in(folder.path()), ["a.npy"]);
+    }
+
+    #[test]
+    fn bytes_are_those_of_numpy() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        write_npy(&path, &Tensor::new(&[2, 3], vec![0.0, 0.1, -0.2, 1e-30, 3.0, 4.5])).unwrap();
+        let numpy = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/picture/plain.npy");
+        let [ours, theirs] = [path, numpy].map(|p: PathBuf| fs::read(p).unwrap());
+        // Apart from a comma in the shape, which Python takes either way.
+        let header = |bytes: &[u8]| String::from_utf8_lossy(&bytes[..128]).replace([',', ' '], "");
+        assert_eq!((header(&ours), &ours[128..]), (header(&theirs), &theirs[128..]));
+    }
+
+    #[test]
+    fn pngs_carry_their_text() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.png");
+        let image = RgbImage::from_raw(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap();
+        write_png(&path, &image, &[("Method", "LRP epsilon"), ("Class", "Σ")]).unwrap();
+        assert_eq!(image::open(&path).unwrap().to_rgb8(), image);
+        let decoder = png::Decoder::new(io::BufReader::new(File::open(&path).unwrap()));
+        let reader = decoder.read_info().unwrap();
+        let about = reader.info();
+        let plain = &about.uncompressed_latin1_text[0];
+        assert_eq!((plain.keyword.as_str(), plain.text.as_str()), ("Method", "LRP epsilon"));
+        assert_eq!(about.utf8_text[0].get_text().unwrap(), "Σ");
+    }
+
+    #[test]
+    fn safetensors_are_readable_and_reproducible() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a.safetensors", "b.safetensors"].map(|n| folder.path().join(n));
+        let tensors = BTreeMap::from([
+            ("map".to_owned(), Tensor::new(&[2, 1], vec![0.5, -3.0])),
+            ("input".to_owned(), Tensor::new(&[1, 1, 1], vec![7.0])),
+        ]);
+        let metadata: BTreeMap<String, String> = (0..9).map(|i| (format!("key {i}"), format!("\"{i}\""))).collect();
+        for path in &paths {
+            write_safetensors(path, &tensors, &metadata).unwrap();
+        }
+        let bytes = fs::read(&paths[0]).unwrap();
+        assert_eq!(bytes, fs::read(&paths[1]).unwrap());
+        let read = safetensors::SafeTensors::deserialize(&bytes).unwrap();
+        let map = read.tensor("map").unwrap();
+        assert_eq!((map.shape(), map.data()), (&[2, 1][..], &[0.5f32, -3.0].map(f32::to_le_bytes).concat()[..]));
+        let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+        assert_eq!(header.metadata().as_ref().unwrap()["key 4"], "\"4\"");
+    }
+
+    #[test]
+    fn failures_name_the_path_and_leave_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.txt");
+        fs::write(&path, "before").unwrap();
+        let broken = atomically(&path, |file| {
+            file.write_all(b"half")?;
+            Err(io::Error::other("the disk is full"))
+        });
+        let message = broken.unwrap_err().to_string();
+        assert!(message.contains("a.txt") && message.contains("the disk is full"), "{message}");
+        assert_eq!((fs::read_to_string(&path).unwrap().as_str(), names_in(folder.path()).len()), ("before", 1));
+
+        let missing = folder.path().join("no/such/folder.npy");
+        let message = write_npy(&missing, &Tensor::zeros(&[1])).unwrap_err().to_string();
+        assert!(message.contains("folder.npy") && message.contains("is the folder there"), "{message}");
+    }
+}

@@ -33,6 +33,9 @@ pub struct Picture {
     pub height: usize,
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
+    /// Every value is a whole multiple of 1/255. Then grey and resized values are rounded to such multiples too, for
+    /// that is what Pillow and torchvision do, and what networks were trained and measured on.
+    pub eight_bit: bool,
     pub data: Vec<f32>,
 }
 
@@ -48,7 +51,9 @@ impl Picture {
         if self.channels == 1 {
             return self.clone();
         }
-        let data = self.data.chunks_exact(3).map(|p| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2]).collect();
+        let luma = |p: &[f32]| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
+        let round = |v: f32| if self.eight_bit { (v * 255.0).round() / 255.0 } else { v };
+        let data = self.data.chunks_exact(3).map(|p| round(luma(p))).collect();
         Picture { channels: 1, data, ..*self }
     }
 
@@ -64,7 +69,7 @@ impl Picture {
     fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Picture {
         let rows = (y..y + height).map(|row| (row * self.width + x) * self.channels);
         let data = rows.flat_map(|at| &self.data[at..at + width * self.channels]).copied().collect();
-        Picture { width, height, channels: self.channels, data }
+        Picture { width, height, data, ..*self }
     }
 
     /// 8-bit RGB, rounded to nearest.
@@ -125,7 +130,8 @@ mod tests {
 
     #[test]
     fn crop_takes_the_rectangle() {
-        let picture = Picture { width: 3, height: 2, channels: 1, data: vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5] };
+        let picture =
+            Picture { width: 3, height: 2, channels: 1, eight_bit: false, data: vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5] };
         assert_eq!(picture.crop(1, 0, 2, 2).data, [0.1, 0.2, 0.4, 0.5]);
         assert_eq!(picture.crop(2, 1, 1, 1).data, [0.5]);
     }

@@ -1,7 +1,7 @@
 //! NumPy files in: float32, C order, finite.
 
 use std::fs::File;
-use std::io::BufReader;
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use npyz::{DType, NpyFile, Order};
@@ -35,7 +35,15 @@ pub fn read_array(path: &Path) -> Result<Tensor, PictureError> {
     if bytes == 0 {
         return Err(PictureError::Empty { path: path.to_owned() });
     }
-    let npy = NpyFile::new(BufReader::new(file)).map_err(|e| array(format!("not a .npy file ({e})")))?;
+    let mut reader = BufReader::new(file);
+    // Version 2 headers have a 32-bit length, and memory is asked for before it is found to be wrong.
+    if let [0x93, b'N', b'U', b'M', b'P', b'Y', 2..=u8::MAX, _, a, b, c, d, ..] = *reader.fill_buf().map_err(read)?
+        && u64::from(u32::from_le_bytes([a, b, c, d])) > bytes
+    {
+        return Err(array("not a .npy file".into()));
+    }
+    // The parser's own message runs over several lines.
+    let npy = NpyFile::new(reader).map_err(|_| array("not a .npy file".into()))?;
     let dtype = npy.dtype();
     if !matches!(&dtype, DType::Plain(t) if ["<f4", ">f4"].contains(&t.to_string().as_str())) {
         return Err(array(format!("values of type {}", dtype.descr())));
@@ -63,4 +71,62 @@ fn unravel(mut at: usize, shape: &[usize]) -> Vec<usize> {
         (*i, at) = (at % n, at / n);
     }
     index
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    fn fixture(name: &str) -> PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/picture").join(name)
+    }
+
+    #[test]
+    fn numpys_float32_is_read_in_either_byte_order() {
+        let want = Tensor::new(&[2, 3], vec![0.0, 0.1, -0.2, 1e-30, 3.0, 4.5]);
+        for name in ["plain.npy", "big-endian.npy"] {
+            assert_eq!(read_array(&fixture(name)).unwrap(), want, "{name}");
+        }
+        assert_eq!(read_npy(&fixture("imagenet-28.npy")).unwrap().shape, [3, 28, 28]);
+    }
+
+    #[test]
+    fn other_files_say_what_they_are() {
+        let folder = tempfile::tempdir().unwrap();
+        let whole = std::fs::read(fixture("plain.npy")).unwrap();
+        // The same header, claiming 9e9 rows; its length must stay.
+        let at = whole.windows(6).position(|w| w == b"(2, 3)").unwrap();
+        let mut boastful = whole.clone();
+        boastful.splice(at..at + 6, *b"(9000000000, 3)");
+        boastful.drain(118..127);
+        let endless = b"\x93NUMPY\x02\0\xf0\xff\xff\xff{";
+        let made: [(&str, &[u8]); 5] = [
+            ("endless.npy", endless),
+            ("empty.npy", b""),
+            ("text.npy", b"hello"),
+            ("cut.npy", &whole[..whole.len() - 3]),
+            ("boastful.npy", &boastful),
+        ];
+        for (name, bytes) in made {
+            std::fs::write(folder.path().join(name), bytes).unwrap();
+        }
+        let cases = [
+            (fixture("double.npy"), "values of type '<f8'"),
+            (fixture("fortran.npy"), "Fortran order"),
+            (fixture("not-finite.npy"), "value inf at index [0, 1, 0]"),
+            (fixture("plain.npy"), "this has [2, 3]"),
+            (folder.path().join("empty.npy"), "empty (0 bytes)"),
+            (folder.path().join("text.npy"), "not a .npy file"),
+            (folder.path().join("endless.npy"), "not a .npy file"),
+            (folder.path().join("cut.npy"), "cut short"),
+            (folder.path().join("boastful.npy"), "the header says [9000000000, 3]"),
+            (folder.path().join("none.npy"), "cannot read"),
+        ];
+        for (path, want) in cases {
+            let message = read_npy(&path).unwrap_err().to_string();
+            let name = path.file_name().unwrap().to_string_lossy();
+            assert!(message.contains(want) && message.contains(&*name), "{message}");
+        }
+    }
 }

@@ -83,7 +83,7 @@ pub(super) fn blend(
         &[h, w] if h > 0 && w > 0 => (h, w),
         _ => return Err(PictureError::Shape { what: "map", want: "[H, W]", got: map.shape.clone() }),
     };
-    let mut picture = magnified(&original.to_image(), factor as u32);
+    let mut picture = magnified(&original.to_image(), factor);
     let columns = taps(picture.width(), factor, placement.x, placement.width, map_width);
     let rows = taps(picture.height(), factor, placement.y, placement.height, map_height);
     for (y, row) in rows.iter().enumerate() {
@@ -125,6 +125,96 @@ fn taps(pixels: u32, factor: usize, start: f32, length: f32, n: usize) -> Vec<Op
     (0..pixels).map(tap).collect()
 }
 
-fn magnified(image: &RgbImage, factor: u32) -> RgbImage {
+/// Every pixel as `factor` x `factor` pixels.
+pub(super) fn magnified(image: &RgbImage, factor: usize) -> RgbImage {
+    let factor = factor as u32;
     RgbImage::from_fn(image.width() * factor, image.height() * factor, |x, y| *image.get_pixel(x / factor, y / factor))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn grey(width: usize, height: usize) -> Picture {
+        Picture { width, height, channels: 1, eight_bit: true, data: vec![0.2; width * height] }
+    }
+
+    fn paint(map: &Tensor, alpha: f32) -> Paint {
+        Paint { colormap: Colormap::default_for(true), scale: Scale::signed(map), alpha }
+    }
+
+    fn caption() -> Caption {
+        Caption { title: "LRP epsilon, a class with a name that is long".into(), subtitle: "logit 6.93".into() }
+    }
+
+    #[test]
+    fn the_map_is_interpolated_about_its_cell_centres() {
+        // Two cells over eight pixels: centres at 2 and 6, the edges clamp.
+        let weight = |tap: &Option<Tap>| tap.as_ref().map(|t| t.low as f32 + t.part);
+        let got: Vec<_> = taps(8, 1, 0.0, 8.0, 2).iter().map(weight).collect();
+        assert_eq!(got, [0.0, 0.0, 0.125, 0.375, 0.625, 0.875, 1.0, 1.0].map(Some));
+        // The same map over the middle half only.
+        let got: Vec<_> = taps(8, 1, 2.0, 4.0, 2).iter().map(weight).collect();
+        let inside = [0.0, 0.25, 0.75, 1.0].map(Some);
+        assert_eq!((&got[..2], &got[2..6], &got[6..]), (&[None; 2][..], &inside[..], &[None; 2][..]));
+        // Magnified: the same places, seen more closely.
+        assert_eq!(weight(&taps(16, 2, 0.0, 8.0, 2)[7]), Some(0.4375));
+        assert!(taps(5, 1, 0.0, 0.0, 3).iter().all(Option::is_none), "an empty placement covers nothing");
+    }
+
+    #[test]
+    fn strong_heat_covers_and_weak_heat_does_not() {
+        let map = Tensor::new(&[1, 3], vec![-4.0, 0.0, 4.0]);
+        let picture = grey(900, 300);
+        let blended = blend(&picture, &map, &Placement::whole(&picture), &paint(&map, 1.0), 1).unwrap();
+        let colours = [0, 450, 899].map(|x| blended.get_pixel(x, 150).0);
+        assert_eq!(colours[0], Colormap::default_for(true).at(0.0));
+        assert!(colours[1].iter().all(|v| v.abs_diff(51) <= 1), "{:?}", colours[1]);
+        assert_eq!(colours[2], Colormap::default_for(true).at(1.0));
+        assert!(colours[0][2] > colours[0][0] && colours[2][0] > colours[2][2], "blue is negative, red positive");
+    }
+
+    #[test]
+    fn outside_the_placement_the_picture_is_dimmed() {
+        let (map, picture) = (Tensor::zeros(&[2, 2]), grey(300, 240));
+        let placement = Placement { x: 100.0, y: 0.0, width: 100.0, height: 240.0 };
+        let blended = blend(&picture, &map, &placement, &paint(&map, 1.0), 1).unwrap();
+        assert_eq!(blended.get_pixel(150, 9).0, [51; 3]);
+        assert_eq!(blended.get_pixel(99, 9).0, [31; 3]);
+        assert_eq!(blended.get_pixel(200, 9).0, [31; 3]);
+    }
+
+    #[test]
+    fn small_pictures_are_magnified_in_whole_steps() {
+        for (width, height, want) in
+            [(24, 24, 10), (1, 1, 224), (224, 224, 1), (223, 900, 2), (3, 3000, 1), (192, 48, 5)]
+        {
+            assert_eq!(magnification(&grey(width, height)), want, "{width} x {height}");
+        }
+    }
+
+    #[test]
+    fn nothing_reaches_the_edge() {
+        for (width, height) in [(1, 1), (1, 700), (700, 1), (24, 24), (57, 131), (451, 300), (999, 640)] {
+            for map in [Tensor::zeros(&[7, 7]), Tensor::new(&[1, 2], vec![-1.234e-30, 9.87e-31])] {
+                let picture = grey(width, height);
+                let placement = Placement::whole(&picture);
+                let image = overlay(&picture, &map, &placement, &paint(&map, 0.8), &caption()).unwrap();
+                let (right, bottom) = (image.width() - 1, image.height() - 1);
+                for (x, y, p) in image.enumerate_pixels() {
+                    let edge = x == 0 || y == 0 || x == right || y == bottom;
+                    assert!(!edge || *p == PAPER, "{width} x {height}: ink at {x}, {y} of {right}, {bottom}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn maps_must_be_planes() {
+        for shape in [&[1, 2, 2][..], &[4], &[0, 3]] {
+            let (picture, map) = (grey(3, 3), Tensor::zeros(shape));
+            let result = overlay(&picture, &map, &Placement::whole(&picture), &paint(&map, 1.0), &caption());
+            assert!(result.unwrap_err().to_string().contains("[H, W]"));
+        }
+    }
 }

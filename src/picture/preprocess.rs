@@ -62,6 +62,9 @@ pub struct Resize {
     /// Pixels of the short side, for [`Mode::ShortSide`].
     #[serde(default)]
     pub to: Option<usize>,
+    /// How the long side becomes a whole number, for [`Mode::ShortSide`].
+    #[serde(default)]
+    pub long_side: Rounding,
     #[serde(default)]
     pub filter: Filter,
     /// Widen the filter when shrinking, as Pillow does.
@@ -81,6 +84,15 @@ pub enum Mode {
     /// The short side to `to` pixels; the aspect ratio is kept.
     ShortSide,
     None,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Rounding {
+    #[default]
+    Nearest,
+    /// As torchvision's `Resize` does.
+    Down,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -131,7 +143,13 @@ impl Preprocess {
             channels: Channels::Rgb,
             size: [224, 224],
             square: false,
-            resize: Resize { mode: Mode::Stretch, to: None, filter: Filter::Bilinear, antialias: true },
+            resize: Resize {
+                mode: Mode::Stretch,
+                to: None,
+                long_side: Rounding::Nearest,
+                filter: Filter::Bilinear,
+                antialias: true,
+            },
             crop: None,
             range: [0.0, 1.0],
             mean: vec![0.0],
@@ -140,7 +158,7 @@ impl Preprocess {
         };
         Ok(match name {
             "imagenet" => Preprocess {
-                resize: Resize { mode: Mode::ShortSide, to: Some(256), ..plain.resize },
+                resize: Resize { mode: Mode::ShortSide, to: Some(256), long_side: Rounding::Down, ..plain.resize },
                 crop: Some([224, 224]),
                 mean: vec![0.485, 0.456, 0.406],
                 std: vec![0.229, 0.224, 0.225],
@@ -155,7 +173,7 @@ impl Preprocess {
     /// This preprocessing for a model that takes `channels` x `height` x `width`.
     ///
     /// A preset changes: its size, its short side in proportion (256 / 224), and its channels (grey for 1, RGB for 3;
-    /// an ImageNet mean and deviation per channel become their averages for grey). A card must agree already.
+    /// its ImageNet mean and deviation per channel become their averages for grey). A card must agree already.
     ///
     /// # Errors
     /// A channel count other than 1 or 3, or a card that says otherwise than the model.
@@ -192,8 +210,9 @@ impl Preprocess {
             (self.mean, self.std) = (average(&self.mean), average(&self.std));
         }
         if let Some(to) = self.resize.to {
-            let short = height.min(width) as f64;
-            self.resize.to = Some((to as f64 * short / self.size[0].min(self.size[1]) as f64).round() as usize);
+            // By the longer side, so that the crop fits in any picture.
+            let (old, new) = (self.size[0].max(self.size[1]), height.max(width));
+            self.resize.to = Some((to as f64 * new as f64 / old as f64).round() as usize);
         }
         self.crop = self.crop.map(|_| [height, width]);
         self.size = [height, width];
@@ -271,7 +290,11 @@ impl Preprocess {
                         wrong("resize mode short-side needs \"to\", the pixels of the short side".into())
                     })?;
                 let short = width.min(height);
-                let long = (width.max(height) as f64 * to as f64 / short as f64).round() as usize;
+                let exact = width.max(height) as f64 * to as f64 / short as f64;
+                let long = match self.resize.long_side {
+                    Rounding::Nearest => exact.round(),
+                    Rounding::Down => exact.floor(),
+                } as usize;
                 // A hair-thin picture would become a band too long to hold.
                 if long > 4 * super::decode::MAX_SIDE as usize {
                     return Err(wrong(format!(
@@ -312,4 +335,141 @@ fn half_to_even(n: usize) -> usize {
 
 fn wrong(what: String) -> PictureError {
     PictureError::Preprocess { what }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::read_npy;
+    use std::path::Path;
+
+    fn ramp(width: usize, height: usize, channels: usize) -> Picture {
+        let n = width * height * channels;
+        let data = (0..n).map(|i| i as f32 / (n - 1).max(1) as f32).collect();
+        Picture { width, height, channels, eight_bit: false, data }
+    }
+
+    fn preset(name: &str) -> Preprocess {
+        Preprocess::preset(name).unwrap()
+    }
+
+    fn card(json: &str) -> Preprocess {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn imagenet_is_that_of_torchvision() {
+        let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/picture");
+        let picture = Picture::open(&fixtures.join("colour.png")).unwrap();
+        let want = read_npy(&fixtures.join("imagenet-28.npy")).unwrap();
+        let (got, _) = preset("imagenet").for_input(3, 28, 28).unwrap().apply(&picture).unwrap();
+        let off = got.iter().zip(&want.data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1.01 / 255.0 / 0.224, "{off}");
+    }
+
+    #[test]
+    fn values_run_over_the_range() {
+        let cases =
+            [("unit", 3, 0.0, 1.0), ("signed-unit", 3, -1.0, 1.0), ("xrv", 1, -1024.0, 1024.0), ("unit", 1, 0.0, 1.0)];
+        for (name, channels, low, high) in cases {
+            let preprocess = preset(name).for_input(channels, 5, 5).unwrap();
+            let (values, placement) = preprocess.apply(&ramp(5, 5, channels)).unwrap();
+            assert_eq!((values.len(), values[0], values[values.len() - 1]), (25 * channels, low, high), "{name}");
+            assert_eq!(placement, Placement { x: 0.0, y: 0.0, width: 5.0, height: 5.0 }, "{name}");
+        }
+    }
+
+    #[test]
+    fn channels_come_in_the_order_of_the_model() {
+        let pixel = Picture { width: 1, height: 1, channels: 3, eight_bit: true, data: vec![1.0, 0.4, 0.0] };
+        let of = |channels: &str| {
+            let json = r#"{"channels": "CH", "size": [1, 1], "resize": {"mode": "none"}, "mean": [0.2], "std": [0.5]}"#;
+            card(&json.replace("CH", channels)).apply(&pixel).unwrap().0
+        };
+        assert_eq!(of("RGB"), [1.6, 0.4, -0.4]);
+        assert_eq!(of("BGR"), [-0.4, 0.4, 1.6]);
+        assert!((of("L")[0] - ((0.534f32 * 255.0).round() / 255.0 - 0.2) / 0.5).abs() < 1e-6);
+        let repeated = card(r#"{"channels": "RGB", "size": [1, 1], "resize": {"mode": "none"}}"#);
+        assert_eq!(repeated.apply(&ramp(1, 1, 1)).unwrap().0, [0.0; 3]);
+    }
+
+    #[test]
+    fn presets_bend_to_the_model_and_cards_do_not() {
+        let small = preset("imagenet").for_input(1, 112, 112).unwrap();
+        assert_eq!((small.resize.to, small.crop, small.size), (Some(128), Some([112, 112]), [112, 112]));
+        assert_eq!((small.channels, small.mean.len(), small.std.len()), (Channels::L, 1, 1));
+        assert!((small.mean[0] - 0.449).abs() < 1e-6);
+        assert!(preset("unit").for_input(4, 8, 8).unwrap_err().to_string().contains("4 channels"));
+        assert!(preset("unit").for_input(3, 0, 8).is_err());
+
+        let card = card(r#"{"channels": "L", "size": [8, 9], "resize": {"mode": "stretch"}}"#);
+        assert_eq!(card.clone().for_input(1, 8, 9).unwrap(), card);
+        for (channels, height, width) in [(3, 8, 9), (1, 9, 8)] {
+            let message = card.clone().for_input(channels, height, width).unwrap_err().to_string();
+            assert!(
+                message.contains("1 x 8 x 9") && message.contains(&format!("{channels} x {height} x {width}")),
+                "{message}"
+            );
+        }
+        let message = Preprocess::preset("imagnet").unwrap_err().to_string();
+        assert!(message.contains("did you mean imagenet?"), "{message}");
+    }
+
+    #[test]
+    fn the_placement_finds_the_pixels_again() {
+        // A bright pixel, followed through resize and crop, lies where the placement says.
+        for (name, width, height, x, y) in [
+            ("imagenet", 91, 57, 45, 20),
+            ("imagenet", 40, 103, 30, 60),
+            ("xrv", 77, 50, 20, 31),
+            ("unit", 33, 71, 5, 64),
+        ] {
+            let mut picture = Picture { width, height, channels: 1, eight_bit: false, data: vec![0.0; width * height] };
+            picture.data[y * width + x] = 1.0;
+            let preprocess = preset(name).for_input(1, 28, 36).unwrap();
+            let (input, placement) = preprocess.apply(&picture).unwrap();
+            let low = input.iter().copied().fold(f32::INFINITY, f32::min);
+            let (mut mass, mut at) = (0.0, [0.0; 2]);
+            for (i, v) in input.iter().enumerate() {
+                mass += v - low;
+                at[0] += (v - low) * ((i % 36) as f32 + 0.5) / 36.0;
+                at[1] += (v - low) * ((i / 36) as f32 + 0.5) / 28.0;
+            }
+            let found = [placement.x + at[0] / mass * placement.width, placement.y + at[1] / mass * placement.height];
+            let off = [found[0] - x as f32 - 0.5, found[1] - y as f32 - 0.5];
+            assert!(off.iter().all(|d| d.abs() < 0.6), "{name} {width} x {height}: off by {off:?}");
+        }
+    }
+
+    #[test]
+    fn wrong_settings_say_what_is_wrong() {
+        let cases = [
+            (r#""resize": {"mode": "short-side"}"#, "needs \"to\""),
+            (r#""resize": {"mode": "short-side", "to": 0}"#, "needs \"to\""),
+            (r#""resize": {"mode": "none"}"#, "becomes 7 x 5 pixels, the model takes 4 x 3"),
+            (r#""resize": {"mode": "none"}, "crop": [6, 4]"#, "cannot crop 4 x 6 out of 7 x 5"),
+            (r#""resize": {"mode": "stretch"}, "std": [0, 1, 1]"#, "divide by zero"),
+            (r#""resize": {"mode": "stretch"}, "mean": [0, 1]"#, "mean has 2 values for 3 channels"),
+            (r#""resize": {"mode": "stretch"}, "range": [1, 1]"#, "is empty"),
+        ];
+        for (settings, want) in cases {
+            let preprocess = card(&format!(r#"{{"channels": "RGB", "size": [3, 4], {settings}}}"#));
+            let message = preprocess.apply(&ramp(7, 5, 3)).unwrap_err().to_string();
+            assert!(message.contains(want), "{settings}: {message}");
+        }
+        let thin = ramp(16_000, 1, 1);
+        assert!(preset("imagenet").apply(&thin).unwrap_err().to_string().contains("crop the picture first"));
+    }
+
+    #[test]
+    fn odd_pictures_fill_the_input() {
+        for (width, height) in [(1, 1), (1, 7), (7, 1), (223, 225), (257, 255)] {
+            for name in PRESETS {
+                let (values, _) = preset(name).apply(&ramp(width, height, 3)).unwrap();
+                let count = preset(name).channels.count();
+                assert_eq!(values.len(), count * 224 * 224, "{name} {width} x {height}");
+                assert!(values.iter().all(|v| v.is_finite()));
+            }
+        }
+    }
 }

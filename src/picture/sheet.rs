@@ -3,7 +3,7 @@
 use image::{RgbImage, imageops};
 
 use super::bar::Bar;
-use super::overlay::{Caption, Paint, blend, magnification};
+use super::overlay::{Caption, Paint, blend, magnification, magnified};
 use super::preprocess::Filter;
 use super::resize::resize;
 use super::text::{Block, FAINT, INK, PAPER};
@@ -13,6 +13,9 @@ use crate::tensor::Tensor;
 const CELL: u32 = 320;
 const GAP: u32 = 20;
 const TEXT: f32 = 13.0;
+/// Between caption and picture.
+const SPACE: u32 = 6;
+/// The highest a picture is shown.
 const HIGHEST: f32 = 480.0;
 
 /// One map of a sheet; see [`super::overlay()`].
@@ -44,7 +47,7 @@ pub fn sheet(title: &str, original: &Picture, panels: &[Panel]) -> Result<RgbIma
             [fit(&c.title, 1.1 * TEXT, INK), fit(&c.subtitle, TEXT, FAINT)]
         })
         .collect();
-    let caption_height = captions.iter().map(|[a, b]| a.height() + b.height()).max().unwrap_or(0) + TEXT as u32 / 2;
+    let caption_height = captions.iter().map(|[a, b]| a.height() + b.height()).max().unwrap_or(0) + SPACE;
     let cell_height = caption_height + height;
 
     let cells = captions.len() as u32;
@@ -55,18 +58,20 @@ pub fn sheet(title: &str, original: &Picture, panels: &[Panel]) -> Result<RgbIma
     let mut canvas = RgbImage::from_pixel(sheet_width, top + cells.div_ceil(columns) * (cell_height + GAP), PAPER);
     heading.draw(&mut canvas, GAP, GAP);
 
-    let plain = shrunk(&original.to_rgb(), [width, height]);
+    let factor = magnification(original);
+    let plain = shrunk(&magnified(&original.to_image(), factor), [width, height]);
     for (i, [first, second]) in captions.iter().enumerate() {
         let (x, y) = (GAP + i as u32 % columns * (CELL + GAP), top + i as u32 / columns * (cell_height + GAP));
-        first.draw(&mut canvas, x, y);
-        second.draw(&mut canvas, x, y + first.height());
         let y = y + caption_height;
+        let second_at = y - SPACE - second.height();
+        second.draw(&mut canvas, x, second_at);
+        first.draw(&mut canvas, x, second_at - first.height());
         let Some(panel) = i.checked_sub(1).map(|i| &panels[i]) else {
             imageops::replace(&mut canvas, &plain, i64::from(x), i64::from(y));
             continue;
         };
-        let full = blend(original, panel.map, &panel.placement, &panel.paint, magnification(original))?;
-        imageops::replace(&mut canvas, &shrunk(&from_image(&full), [width, height]), i64::from(x), i64::from(y));
+        let full = blend(original, panel.map, &panel.placement, &panel.paint, factor)?;
+        imageops::replace(&mut canvas, &shrunk(&full, [width, height]), i64::from(x), i64::from(y));
         Bar::new(panel.paint.colormap, panel.paint.scale, height, TEXT).draw(&mut canvas, x + width + TEXT as u32, y);
     }
     Ok(canvas)
@@ -88,14 +93,50 @@ fn shown_size(original: &Picture, room: f32) -> [u32; 2] {
     [width * scale, height * scale].map(|n| (n.round() as u32).max(1))
 }
 
-fn shrunk(picture: &Picture, [width, height]: [u32; 2]) -> RgbImage {
-    // Small pictures stay blocky: their pixels are the truth.
-    let enlarges = width as usize > picture.width;
-    let filter = if enlarges { Filter::Nearest } else { Filter::Bilinear };
-    resize(picture, width as usize, height as usize, filter, true).to_image()
+fn shrunk(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {
+    resize(&from_image(image), width as usize, height as usize, Filter::Bilinear, true).to_image()
 }
 
 fn from_image(image: &RgbImage) -> Picture {
     let data = image.as_raw().iter().map(|v| f32::from(*v) / 255.0).collect();
-    Picture { width: image.width() as usize, height: image.height() as usize, channels: 3, data }
+    Picture { width: image.width() as usize, height: image.height() as usize, channels: 3, eight_bit: true, data }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::picture::{Colormap, Scale};
+
+    #[test]
+    fn cells_have_one_size_and_nothing_reaches_the_edge() {
+        let map = Tensor::new(&[1, 2], vec![-1.5e-5, 3.0e-5]);
+        let caption =
+            Caption { title: "Guided Grad-CAM, a class with a long name ".repeat(3), subtitle: "sum 3".into() };
+        for (width, height) in [(1, 1), (24, 24), (192, 48), (40, 900), (640, 480)] {
+            for panels in [0, 1, 4, 7] {
+                let picture =
+                    Picture { width, height, channels: 3, eight_bit: true, data: vec![0.5; width * height * 3] };
+                let placement = Placement::whole(&picture);
+                let paint = Paint { colormap: Colormap::default_for(true), scale: Scale::signed(&map), alpha: 0.8 };
+                let panel = Panel { map: &map, placement, paint, caption: caption.clone() };
+                let image = sheet("film.png: nodule", &picture, &vec![panel; panels]).unwrap();
+                assert_eq!(image.width(), columns(panels as u32 + 1) * (CELL + GAP) + GAP);
+                let (right, bottom) = (image.width() - 1, image.height() - 1);
+                for (x, y, p) in image.enumerate_pixels() {
+                    let between = x % (CELL + GAP) < GAP - 1;
+                    assert!(
+                        !(between && y > 2 * GAP + 24 || y == 0 || x == right || y == bottom) || *p == PAPER,
+                        "{width} x {height}, {panels} panels: ink at {x}, {y}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn few_cells_stay_empty() {
+        for (cells, want) in [(1, 1), (3, 3), (4, 4), (5, 3), (6, 3), (7, 4), (8, 4), (9, 3), (10, 4), (12, 4)] {
+            assert_eq!(columns(cells), want, "{cells} cells");
+        }
+    }
 }
