@@ -18,6 +18,8 @@ pub struct Card {
     pub classes: Vec<String>,
     /// The name of the value that CAM methods should read.
     pub cam_layer: Option<String>,
+    /// Every class is a question of its own: probabilities are sigmoids, not a softmax.
+    pub independent_outputs: bool,
     /// The section `preprocess`, or what could be read from the section `input`.
     pub preprocess: Option<Preprocess>,
 }
@@ -34,6 +36,9 @@ struct CardFile {
 
 #[derive(Deserialize)]
 struct Output {
+    /// In words, such as `softmax` or `independent logits (sigmoid gives each probability)`.
+    #[serde(default)]
+    kind: String,
     classes: Option<Classes>,
 }
 
@@ -75,6 +80,8 @@ impl Card {
         };
         let file: CardFile = serde_json::from_str(&text)
             .map_err(|e| PictureError::Card { path: path.clone(), what: format!("not a model card: {e}") })?;
+        let kind = file.output.as_ref().map_or_else(String::new, |output| output.kind.to_lowercase());
+        let independent_outputs = ["sigmoid", "independent"].iter().any(|word| kind.contains(word));
         let classes = match file.output.and_then(|o| o.classes) {
             None => Vec::new(),
             Some(Classes::Names(names)) => names,
@@ -82,7 +89,7 @@ impl Card {
         };
         let cam_layer = file.cam_layer.and_then(|c| Some(c.get("value")?.as_str()?.to_owned()));
         let preprocess = file.preprocess.or_else(|| file.input.and_then(Input::preprocess));
-        Ok(Some(Card { title: file.title, warning: file.warning, classes, cam_layer, preprocess }))
+        Ok(Some(Card { title: file.title, warning: file.warning, classes, cam_layer, independent_outputs, preprocess }))
     }
 }
 
