@@ -70,7 +70,8 @@ impl Model {
             let card = path.with_extension("card.json").display().to_string();
             return Err(ModelError::Classes { card, names: classes.len(), outputs });
         }
-        let independent = false || graph.notes.iter().any(|note| note.to_lowercase().contains("sigmoid"));
+        let of_card = card.as_ref().is_some_and(|card| card.independent_outputs);
+        let independent = of_card || graph.notes.iter().any(|note| note.to_lowercase().contains("sigmoid"));
         let probability = if independent { Probability::Sigmoid } else { Probability::Softmax };
         Ok(Self { path: path.to_owned(), graph, card, classes, probability })
     }
