@@ -1,6 +1,7 @@
 use std::ops::Range;
 
 use super::conv2d_forward::taps;
+use super::dot::{PARTIAL, multiply, total};
 use super::filter::Filter;
 use super::lanes::RUN;
 use super::real::Real;
@@ -9,9 +10,6 @@ use super::tiles::ROWS;
 use super::view::Input;
 use super::window::axes;
 use crate::program::ConvParams;
-
-/// Partial sums of a product over channels.
-const PARTIAL: usize = 16;
 
 /// `m_x[iy,ix,i] = b[i] + sum m_y[oy,ox,o] w[ky,kx,i,o]` over `oy s + ky d - p = iy`, `ox s + kx d - p = ix`.
 pub fn conv2d_backward<T: Real>(m_y: &Input<T>, w: &Filter<T>, b: Option<&[T]>, m_x: &Output<T>, params: &ConvParams) {
@@ -66,36 +64,4 @@ fn dots<T: Real>(
             sums[i - channels.start] = start + total(partial);
         }
     }
-}
-
-/// `partial[r][o mod 16] += pixels[r][o] row[o]`
-#[inline(always)]
-fn multiply<T: Real>(partial: &mut [[T; PARTIAL]; ROWS], pixels: [&[T]; ROWS], row: &[T]) {
-    let (blocks, rest) = row.as_chunks::<PARTIAL>();
-    let pixels = pixels.map(|pixel| pixel[..row.len()].as_chunks::<PARTIAL>());
-    for (at, w) in blocks.iter().enumerate() {
-        for (partial, pixel) in partial.iter_mut().zip(pixels) {
-            for l in 0..PARTIAL {
-                partial[l] += pixel.0[at][l] * w[l];
-            }
-        }
-    }
-    for (l, w) in rest.iter().enumerate() {
-        for (partial, pixel) in partial.iter_mut().zip(pixels) {
-            partial[l] += pixel.1[l] * *w;
-        }
-    }
-}
-
-/// The sum, always in the same order.
-#[inline(always)]
-fn total<T: Real>(mut partial: [T; PARTIAL]) -> T {
-    let mut half = PARTIAL / 2;
-    while half > 0 {
-        for l in 0..half {
-            partial[l] += partial[l + half];
-        }
-        half /= 2;
-    }
-    partial[0]
 }

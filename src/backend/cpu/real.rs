@@ -48,6 +48,11 @@ pub trait Real:
         if self > high { high } else { self }
     }
 
+    #[inline(always)]
+    fn is_nan(self) -> bool {
+        self.partial_cmp(&self).is_none()
+    }
+
     /// `1 / (1 + exp(-v))`
     #[inline(always)]
     fn sigmoid(self) -> Self {

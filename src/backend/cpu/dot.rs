@@ -1,0 +1,38 @@
+//! Products summed over channels, in partial sums that vectorise.
+
+use super::real::Real;
+
+/// Partial sums of a product; their number fixes the order of the additions.
+pub const PARTIAL: usize = 16;
+
+/// `partial[r][o mod PARTIAL] += pixels[r][o] row[o]`
+#[inline(always)]
+pub fn multiply<T: Real, const ROWS: usize>(partial: &mut [[T; PARTIAL]; ROWS], pixels: [&[T]; ROWS], row: &[T]) {
+    let (blocks, rest) = row.as_chunks::<PARTIAL>();
+    let pixels = pixels.map(|pixel| pixel[..row.len()].as_chunks::<PARTIAL>());
+    for (at, w) in blocks.iter().enumerate() {
+        for (partial, pixel) in partial.iter_mut().zip(pixels) {
+            for l in 0..PARTIAL {
+                partial[l] += pixel.0[at][l] * w[l];
+            }
+        }
+    }
+    for (l, w) in rest.iter().enumerate() {
+        for (partial, pixel) in partial.iter_mut().zip(pixels) {
+            partial[l] += pixel.1[l] * *w;
+        }
+    }
+}
+
+/// The sum, always in the same order.
+#[inline(always)]
+pub fn total<T: Real>(mut partial: [T; PARTIAL]) -> T {
+    let mut half = PARTIAL / 2;
+    while half > 0 {
+        for l in 0..half {
+            partial[l] += partial[l + half];
+        }
+        half /= 2;
+    }
+    partial[0]
+}
