@@ -51,7 +51,11 @@ impl Language {
 
 impl Display for Language {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.extension())
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Wgsl => "wgsl",
+            Self::Ptx => "ptx",
+        })
     }
 }
 
@@ -205,7 +209,8 @@ fn missing_twins(stems: &BTreeMap<String, Vec<Language>>, complete: &[(Language,
             complete.iter().filter(|(language, is_complete)| *is_complete && !languages.contains(language))
         {
             let twins: Vec<String> = languages.iter().map(|twin| twin.path(stem)).collect();
-            let reason = format!("missing: {language} is marked complete, and there is {}", twins.join(" and "));
+            let reason =
+                format!("the file is missing: {language} is marked complete, and there is {}", twins.join(" and "));
             problems.push(problem(&language.path(stem), 1, reason));
         }
     }
@@ -475,8 +480,8 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
         assert_eq!(
             problems(&[("shaders/k.wgsl", WGSL), helper], &complete),
             [
-                "src/backend/cpu/k.rs:1: missing: rs is marked complete, and there is shaders/k.wgsl",
-                "kernels/k.ptx:1: missing: ptx is marked complete, and there is shaders/k.wgsl",
+                "src/backend/cpu/k.rs:1: the file is missing: cpu is marked complete, and there is shaders/k.wgsl",
+                "kernels/k.ptx:1: the file is missing: ptx is marked complete, and there is shaders/k.wgsl",
             ]
         );
         assert!(check(tree(&[("shaders/k.wgsl", WGSL), helper]).path(), COMPLETE).is_ok());
