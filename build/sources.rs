@@ -120,19 +120,23 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
         let mut declared = Vec::new();
         for &language in languages.iter().filter(|language| **language != Language::Cpu) {
             let file = language.path(&stem);
-            let interface = read(root, &file).map_err(|problem| vec![problem]).and_then(|text| match language {
+            let text = read(root, &file).unwrap_or_else(|problem| {
+                problems.push(problem);
+                String::new()
+            });
+            let interface = match language {
                 Language::Wgsl => wgsl_interface(&file, &stem, &text, &prelude),
                 _ => ptx_interface(&file, &stem, &text),
-            });
+            };
             match interface {
-                Ok(interface) => declared.push((file, interface)),
+                Ok(interface) => declared.push((file, text, interface)),
                 Err(found) => problems.extend(found),
             }
         }
-        if let [(_, first), (file, second)] = &declared[..] {
-            problems.extend(differences(file, first, second));
+        if let [(.., first), (file, text, second)] = &declared[..] {
+            problems.extend(differences(file, text, first, second));
         }
-        if let Some((_, interface)) = declared.into_iter().next() {
+        if let Some((.., interface)) = declared.into_iter().next() {
             kernels.push(Kernel { stem, interface, languages });
         }
     }
@@ -217,8 +221,8 @@ fn missing_twins(stems: &BTreeMap<String, Vec<Language>>, complete: &[(Language,
     problems
 }
 
-/// How `other`, declared in `file`, differs from its twin.
-fn differences(file: &str, twin: &Interface, other: &Interface) -> Vec<Problem> {
+/// How `other`, declared in `file` with this text, differs from its WGSL twin.
+fn differences(file: &str, text: &str, twin: &Interface, other: &Interface) -> Vec<Problem> {
     let fields = |interface: &Interface| -> Vec<String> {
         interface.params.iter().map(|f| format!("{}: {} at {}", f.name, f.scalar, f.offset)).collect()
     };
@@ -226,17 +230,20 @@ fn differences(file: &str, twin: &Interface, other: &Interface) -> Vec<Problem> 
         interface.overrides.iter().map(|(name, default)| format!("{name} = {default}")).collect()
     };
     let parts = [
-        ("inputs", twin.inputs.clone(), other.inputs.clone()),
-        ("outputs", twin.outputs.clone(), other.outputs.clone()),
-        ("params", fields(twin), fields(other)),
-        ("overrides", overrides(twin), overrides(other)),
+        ("inputs", ["align 16 ", ""], twin.inputs.clone(), other.inputs.clone()),
+        ("outputs", ["align 16 ", ""], twin.outputs.clone(), other.outputs.clone()),
+        ("params", ["%", ", [params"], fields(twin), fields(other)),
+        ("overrides", ["@override ", ""], overrides(twin), overrides(other)),
     ];
-    let differing = parts.into_iter().filter(|(_, want, got)| want != got);
-    differing
-        .map(|(what, want, got)| {
-            problem(file, 1, format!("{what} [{}], but the WGSL twin has [{}]", got.join(", "), want.join(", ")))
-        })
-        .collect()
+    let mut problems = Vec::new();
+    for (what, [before, after], want, got) in parts.into_iter().filter(|(_, _, want, got)| want != got) {
+        let first = want.iter().zip(&got).take_while(|(want, got)| want == got).count();
+        let show = |list: &[String]| list.get(first).map_or("no more".to_owned(), |entry| format!("`{entry}`"));
+        let name = got.get(first).and_then(|entry| entry.split([':', ' ']).next()).unwrap_or_default();
+        let reason = format!("{what}, number {}: {}, but the WGSL twin has {}", first + 1, show(&got), show(&want));
+        problems.push(problem(file, line_of(text, &format!("{before}{name}{after}")), reason));
+    }
+    problems
 }
 
 /// Number of the first line with `word` in it, or 1.
@@ -251,12 +258,12 @@ pub fn wgsl_interface(file: &str, stem: &str, text: &str, prelude: &str) -> Resu
     let place = |line: usize| if line > own_lines { (PRELUDE, line - own_lines) } else { (file, line) };
     let module = naga::front::wgsl::parse_str(&source).map_err(|e| {
         let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
-        vec![problem(at, line, e.emit_to_string_with_path(&source, at))]
+        vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
     })?;
     let flags = naga::valid::ValidationFlags::all();
     naga::valid::Validator::new(flags, naga::valid::Capabilities::empty()).validate(&module).map_err(|e| {
         let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
-        vec![problem(at, line, e.emit_to_string_with_path(&source, at))]
+        vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
     })?;
     let mut problems = Vec::new();
     let mut bad = |word: &str, reason: String| problems.push(problem(file, line_of(text, word), reason));
@@ -490,16 +497,21 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
     #[test]
     fn twins_that_differ_are_told_apart() {
         let cases = [
-            ("16 x,", "16 z,", "inputs [z], but the WGSL twin has [x]"),
-            ("16 y,", "16 z,", "outputs [z], but the WGSL twin has [y]"),
-            ("%gate, 1;", "%gate, 2;", "overrides [GATE = 2], but the WGSL twin has [GATE = 1]"),
-            ("f32    %high", "u32    %high", "params [count: u32 at 0, high: u32 at 4]"),
-            ("params+4", "params+8", "high: f32 at 8], but the WGSL twin has [count: u32 at 0, high: f32 at 4]"),
+            ("16 x,", "16 z,", "3: inputs, number 1: `z`, but the WGSL twin has `x`"),
+            ("16 y,", "16 z,", "4: outputs, number 1: `z`, but the WGSL twin has `y`"),
+            ("%gate, 1;", "%gate, 2;", "8: overrides, number 1: `GATE = 2`, but the WGSL twin has `GATE = 1`"),
+            (
+                "f32    %high",
+                "u32    %high",
+                "10: params, number 2: `high: u32 at 4`, but the WGSL twin has `high: f32 at 4`",
+            ),
+            ("+4", "+8", "10: params, number 2: `high: f32 at 8`, but the WGSL twin has `high: f32 at 4`"),
+            ("    ld.param.f32    %high, [params+4];", "", "params, number 2: no more, but the WGSL twin has"),
         ];
         for (from, to, want) in cases {
             let ptx = PTX.replace(from, to);
             let found = problems(&[("shaders/k.wgsl", WGSL), ("kernels/k.ptx", &ptx)], COMPLETE);
-            assert!(found.len() == 1 && found[0].starts_with("kernels/k.ptx:1: "), "{found:?}");
+            assert!(found.len() == 1 && found[0].starts_with("kernels/k.ptx:"), "{found:?}");
             assert!(found[0].contains(want), "{want} in {found:?}");
         }
     }
