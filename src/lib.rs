@@ -4,6 +4,7 @@ pub mod backend;
 pub mod compare;
 pub mod explain;
 pub mod graph;
+pub mod kernel;
 pub mod measure;
 pub mod method;
 pub mod model;

@@ -1,0 +1,26 @@
+//! Checks the kernel sources and generates the kernel table, `KERNELS`.
+
+#[path = "build/sources.rs"]
+mod sources;
+
+use std::path::PathBuf;
+
+fn main() {
+    let root = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let out = PathBuf::from(std::env::var_os("OUT_DIR").expect("cargo sets it"));
+    println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-changed=build");
+    for (language, _) in sources::COMPLETE {
+        println!("cargo:rerun-if-changed={}", language.folder());
+    }
+    match sources::check(&root, sources::COMPLETE) {
+        Ok(kernels) => {
+            std::fs::write(out.join("kernels.rs"), sources::table(&root, &kernels)).expect("OUT_DIR is writable");
+        }
+        Err(problems) => {
+            for line in problems.iter().flat_map(|p| p.to_string().lines().map(str::to_owned).collect::<Vec<_>>()) {
+                println!("cargo::error={line}");
+            }
+        }
+    }
+}

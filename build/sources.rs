@@ -1,0 +1,551 @@
+//! The kernel sources: which stems exist in which language, what each file declares, and whether the twins agree.
+//!
+//! Shared by `build.rs`, which stops the build at any problem, and by the tests.
+
+use std::collections::BTreeMap;
+use std::fmt::{self, Display, Formatter};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Threads of a workgroup, literal in every source.
+pub const THREADS: u32 = 256;
+
+/// Bytes of every kernel's parameters.
+pub const PARAM_BYTES: u32 = 64;
+
+/// Text that follows every WGSL kernel.
+pub const PRELUDE: &str = "shaders/prelude.wgsl";
+
+/// Backends in the order of messages, and whether each must have every kernel.
+pub const COMPLETE: &[(Language, bool)] = &[(Language::Cpu, false), (Language::Wgsl, false), (Language::Ptx, false)];
+
+/// What a kernel is written in; each language has a folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Language {
+    Cpu,
+    Wgsl,
+    Ptx,
+}
+
+impl Language {
+    pub fn folder(self) -> &'static str {
+        match self {
+            Self::Cpu => "src/backend/cpu",
+            Self::Wgsl => "shaders",
+            Self::Ptx => "kernels",
+        }
+    }
+
+    fn extension(self) -> &'static str {
+        match self {
+            Self::Cpu => "rs",
+            Self::Wgsl => "wgsl",
+            Self::Ptx => "ptx",
+        }
+    }
+
+    fn path(self, stem: &str) -> String {
+        format!("{}/{stem}.{}", self.folder(), self.extension())
+    }
+}
+
+impl Display for Language {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Wgsl => "wgsl",
+            Self::Ptx => "ptx",
+        })
+    }
+}
+
+/// What is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    pub file: String,
+    pub line: usize,
+    pub reason: String,
+}
+
+impl Display for Problem {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}: {}", self.file, self.line, self.reason)
+    }
+}
+
+/// A field of a kernel's parameters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Field {
+    pub name: String,
+    /// `u32` or `f32`.
+    pub scalar: String,
+    pub offset: u32,
+}
+
+/// What one source declares.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Interface {
+    pub inputs: Vec<String>,
+    pub outputs: Vec<String>,
+    pub params: Vec<Field>,
+    /// Sorted by name, with defaults.
+    pub overrides: Vec<(String, u32)>,
+}
+
+/// A stem with its GPU sources.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Kernel {
+    pub stem: String,
+    pub interface: Interface,
+    pub languages: Vec<Language>,
+}
+
+/// Reads and checks all sources under `root`: the kernels with a GPU source, or every problem there is.
+pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut stems: BTreeMap<String, Vec<Language>> = BTreeMap::new();
+    for &(language, _) in complete {
+        match stems_of(root, language) {
+            Ok(found) => found.into_iter().for_each(|stem| stems.entry(stem).or_default().push(language)),
+            Err(problem) => problems.push(problem),
+        }
+    }
+    problems.extend(missing_twins(&stems, complete));
+    let prelude = read(root, PRELUDE).unwrap_or_else(|problem| {
+        problems.push(problem);
+        String::new()
+    });
+    let mut kernels = Vec::new();
+    for (stem, languages) in stems {
+        let mut declared = Vec::new();
+        for &language in languages.iter().filter(|language| **language != Language::Cpu) {
+            let file = language.path(&stem);
+            let text = read(root, &file).unwrap_or_else(|problem| {
+                problems.push(problem);
+                String::new()
+            });
+            let interface = match language {
+                Language::Wgsl => wgsl_interface(&file, &stem, &text, &prelude),
+                _ => ptx_interface(&file, &stem, &text),
+            };
+            match interface {
+                Ok(interface) => declared.push((file, text, interface)),
+                Err(found) => problems.extend(found),
+            }
+        }
+        if let [(.., first), (file, text, second)] = &declared[..] {
+            problems.extend(differences(file, text, first, second));
+        }
+        if let Some((.., interface)) = declared.into_iter().next() {
+            kernels.push(Kernel { stem, interface, languages });
+        }
+    }
+    if problems.is_empty() { Ok(kernels) } else { Err(problems) }
+}
+
+/// The Rust source of `KERNELS`; texts are included from `root`.
+pub fn table(root: &Path, kernels: &[Kernel]) -> String {
+    let text = |kernel: &Kernel, language: Language| {
+        let path = |file: &str| format!("include_str!({:?})", root.join(file));
+        let has = kernel.languages.contains(&language);
+        match language {
+            _ if !has => "None".to_owned(),
+            Language::Wgsl => {
+                format!("Some(concat!({}, \"\\n\", {}))", path(&language.path(&kernel.stem)), path(PRELUDE))
+            }
+            _ => format!("Some({})", path(&language.path(&kernel.stem))),
+        }
+    };
+    let rows = kernels.iter().map(|kernel| {
+        let interface = &kernel.interface;
+        let params: Vec<_> = interface.params.iter().map(|f| (&f.name, &f.scalar)).collect();
+        format!(
+            "    KernelSource {{\n        stem: {:?},\n        wgsl: {},\n        ptx: {},\n        inputs: &{:?},\n        \
+             outputs: &{:?},\n        params: &{params:?},\n        overrides: &{:?},\n    }},\n",
+            kernel.stem,
+            text(kernel, Language::Wgsl),
+            text(kernel, Language::Ptx),
+            interface.inputs,
+            interface.outputs,
+            interface.overrides,
+        )
+    });
+    format!("pub const KERNELS: &[KernelSource] = &[\n{}];\n", rows.collect::<String>())
+}
+
+fn read(root: &Path, file: &str) -> Result<String, Problem> {
+    fs::read_to_string(root.join(file)).map_err(|e| problem(file, 1, e.to_string()))
+}
+
+fn problem(file: &str, line: usize, reason: impl Into<String>) -> Problem {
+    Problem { file: file.to_owned(), line, reason: reason.into() }
+}
+
+/// The stems of a folder. A Rust file is a kernel's where it defines a function of its own name; others are helpers.
+fn stems_of(root: &Path, language: Language) -> Result<Vec<String>, Problem> {
+    let folder = language.folder();
+    let entries = fs::read_dir(root.join(folder)).map_err(|e| problem(folder, 1, e.to_string()))?;
+    let mut paths: Vec<PathBuf> = entries.filter_map(|entry| entry.ok().map(|e| e.path())).collect();
+    paths.sort();
+    let mut stems = Vec::new();
+    for path in paths {
+        let is_source = path.extension().is_some_and(|e| e == language.extension());
+        let Some(stem) = path.file_stem().and_then(|s| s.to_str()).filter(|_| is_source) else { continue };
+        let file = language.path(stem);
+        let is_kernel = match language {
+            Language::Cpu => {
+                let text = read(root, &file)?;
+                [format!("fn {stem}("), format!("fn {stem}<")].iter().any(|head| text.contains(head))
+            }
+            _ => file != PRELUDE,
+        };
+        if is_kernel {
+            stems.push(stem.to_owned());
+        }
+    }
+    Ok(stems)
+}
+
+fn missing_twins(stems: &BTreeMap<String, Vec<Language>>, complete: &[(Language, bool)]) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    for (stem, languages) in stems {
+        for (language, _) in
+            complete.iter().filter(|(language, is_complete)| *is_complete && !languages.contains(language))
+        {
+            let twins: Vec<String> = languages.iter().map(|twin| twin.path(stem)).collect();
+            let reason =
+                format!("the file is missing: {language} is marked complete, and there is {}", twins.join(" and "));
+            problems.push(problem(&language.path(stem), 1, reason));
+        }
+    }
+    problems
+}
+
+/// How `other`, declared in `file` with this text, differs from its WGSL twin.
+fn differences(file: &str, text: &str, twin: &Interface, other: &Interface) -> Vec<Problem> {
+    let fields = |interface: &Interface| -> Vec<String> {
+        interface.params.iter().map(|f| format!("{}: {} at {}", f.name, f.scalar, f.offset)).collect()
+    };
+    let overrides = |interface: &Interface| -> Vec<String> {
+        interface.overrides.iter().map(|(name, default)| format!("{name} = {default}")).collect()
+    };
+    let parts = [
+        ("inputs", ["align 16 ", ""], twin.inputs.clone(), other.inputs.clone()),
+        ("outputs", ["align 16 ", ""], twin.outputs.clone(), other.outputs.clone()),
+        ("params", ["%", ", [params"], fields(twin), fields(other)),
+        ("overrides", ["@override ", ""], overrides(twin), overrides(other)),
+    ];
+    let mut problems = Vec::new();
+    for (what, [before, after], want, got) in parts.into_iter().filter(|(_, _, want, got)| want != got) {
+        let first = want.iter().zip(&got).take_while(|(want, got)| want == got).count();
+        let show = |list: &[String]| list.get(first).map_or("no more".to_owned(), |entry| format!("`{entry}`"));
+        let name = got.get(first).and_then(|entry| entry.split([':', ' ']).next()).unwrap_or_default();
+        let reason = format!("{what}, number {}: {}, but the WGSL twin has {}", first + 1, show(&got), show(&want));
+        problems.push(problem(file, line_of(text, &format!("{before}{name}{after}")), reason));
+    }
+    problems
+}
+
+/// Number of the first line with `word` in it, or 1.
+fn line_of(text: &str, word: &str) -> usize {
+    text.lines().position(|line| line.contains(word)).map_or(1, |at| at + 1)
+}
+
+/// Parses, validates and reflects a WGSL kernel.
+pub fn wgsl_interface(file: &str, stem: &str, text: &str, prelude: &str) -> Result<Interface, Vec<Problem>> {
+    let source = format!("{text}\n{prelude}");
+    let own_lines = text.lines().count() + 1;
+    let place = |line: usize| if line > own_lines { (PRELUDE, line - own_lines) } else { (file, line) };
+    let module = naga::front::wgsl::parse_str(&source).map_err(|e| {
+        let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
+        vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
+    })?;
+    let flags = naga::valid::ValidationFlags::all();
+    naga::valid::Validator::new(flags, naga::valid::Capabilities::empty()).validate(&module).map_err(|e| {
+        let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
+        vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
+    })?;
+    let mut problems = Vec::new();
+    let mut bad = |word: &str, reason: String| problems.push(problem(file, line_of(text, word), reason));
+
+    match &module.entry_points[..] {
+        [entry] => {
+            if entry.name != stem {
+                bad("@compute", format!("the entry point is `{}`, the file `{stem}`", entry.name));
+            }
+            if entry.workgroup_size != [THREADS, 1, 1] || entry.workgroup_size_overrides.is_some() {
+                bad("@workgroup_size", format!("the workgroup size must be the literal {THREADS}"));
+            }
+        }
+        entries => bad("@compute", format!("{} entry points, one is wanted", entries.len())),
+    }
+
+    let mut interface = Interface::default();
+    let mut bound: Vec<_> = module.global_variables.iter().filter_map(|(_, v)| Some((v.binding?, v))).collect();
+    bound.sort_by_key(|(binding, _)| (binding.group, binding.binding));
+    for (at, (binding, variable)) in bound.iter().enumerate() {
+        let name = variable.name.clone().unwrap_or_default();
+        let word = format!(" {name}:");
+        if (binding.group, binding.binding) != (0, at as u32) {
+            bad(&word, format!("`{name}` must be @group(0) @binding({at})"));
+        }
+        let is_last = at + 1 == bound.len();
+        match variable.space {
+            naga::AddressSpace::Storage { access } if !is_last => {
+                if access.contains(naga::StorageAccess::STORE) {
+                    interface.outputs.push(name);
+                } else if interface.outputs.is_empty() {
+                    interface.inputs.push(name);
+                } else {
+                    bad(&word, format!("input `{name}` follows an output"));
+                }
+            }
+            naga::AddressSpace::Uniform if is_last && name == "params" => {
+                interface.params = wgsl_fields(&module, variable.ty).unwrap_or_else(|reason| {
+                    bad("struct", reason);
+                    Vec::new()
+                });
+            }
+            _ => bad(&word, format!("`{name}`: inputs, outputs, then one uniform `params` are wanted")),
+        }
+    }
+
+    for (_, declared) in module.overrides.iter() {
+        let name = declared.name.clone().unwrap_or_default();
+        let default = declared.init.map(|init| &module.global_expressions[init]);
+        match default {
+            Some(naga::Expression::Literal(naga::Literal::U32(value))) => interface.overrides.push((name, *value)),
+            _ => bad(&name, format!("override `{name}` must be a u32 with a literal default")),
+        }
+    }
+    interface.overrides.sort();
+    if problems.is_empty() { Ok(interface) } else { Err(problems) }
+}
+
+fn wgsl_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Result<Vec<Field>, String> {
+    let naga::TypeInner::Struct { members, span } = &module.types[ty].inner else {
+        return Err("`params` must be a struct".to_owned());
+    };
+    if *span > PARAM_BYTES {
+        return Err(format!("`params` takes {span} bytes of {PARAM_BYTES}"));
+    }
+    let fields = members.iter().map(|member| {
+        let name = member.name.clone().unwrap_or_default();
+        let scalar = match module.types[member.ty].inner {
+            naga::TypeInner::Scalar(naga::Scalar::U32) => "u32",
+            naga::TypeInner::Scalar(naga::Scalar::F32) => "f32",
+            _ => return Err(format!("field `{name}` must be u32 or f32")),
+        };
+        Ok(Field { name, scalar: scalar.to_owned(), offset: member.offset })
+    });
+    fields.collect()
+}
+
+/// Reads the header of a PTX kernel, its parameter loads and its tagged immediates.
+pub fn ptx_interface(file: &str, stem: &str, text: &str) -> Result<Interface, Vec<Problem>> {
+    let mut problems = Vec::new();
+    let mut bad = |line: usize, reason: String| problems.push(problem(file, line, reason));
+    let mut interface = Interface::default();
+    let (mut entries, mut in_header, mut has_params, mut has_threads) = (0, false, false, false);
+
+    for (at, raw) in text.lines().enumerate() {
+        let line = at + 1;
+        let (code, comment) = raw.split_once("//").unwrap_or((raw, ""));
+        let (code, comment) = (code.trim(), comment.trim());
+        if let Some(entry) = code.split(".entry ").nth(1) {
+            entries += 1;
+            in_header = true;
+            let name = entry.trim_end_matches('(');
+            if name != stem {
+                bad(line, format!("the entry is `{name}`, the file `{stem}`"));
+            }
+        } else if in_header && code.starts_with(".param") {
+            if has_params {
+                bad(line, "`params` must be the last argument".to_owned());
+            }
+            for param in code.split(',').map(str::trim).filter(|param| !param.is_empty()) {
+                let name = param.split_whitespace().last().unwrap_or_default().to_owned();
+                let is_pointer = param.starts_with(".param .u64 .ptr .global .align 16 ");
+                match comment {
+                    "inputs" if is_pointer && interface.outputs.is_empty() => interface.inputs.push(name),
+                    "outputs" if is_pointer => interface.outputs.push(name),
+                    "params" if param == format!(".param .align 4 .b8 params[{PARAM_BYTES}]") => has_params = true,
+                    _ => bad(
+                        line,
+                        format!(
+                            "`{param}`: lines marked inputs, then outputs, of `.param .u64 .ptr .global .align 16 name`, \
+                             then one marked params of `.param .align 4 .b8 params[{PARAM_BYTES}]` are wanted"
+                        ),
+                    ),
+                }
+            }
+        } else if in_header && code.starts_with(')') {
+            in_header = false;
+            has_threads = code == format!(") .maxntid {THREADS}, 1, 1");
+            if !has_threads {
+                bad(line, format!("`) .maxntid {THREADS}, 1, 1` is wanted"));
+            }
+        } else if let Some(load) = code.strip_prefix("ld.param.").filter(|load| load.contains("[params")) {
+            match ptx_field(load) {
+                Some(field) => interface.params.push(field),
+                None => bad(line, "a parameter is loaded as `ld.param.u32 %name, [params+offset]`".to_owned()),
+            }
+        }
+        if let Some(name) = comment.strip_prefix("@override ") {
+            match tagged_immediate(code) {
+                Some(default) => interface.overrides.push((name.trim().to_owned(), default)),
+                None => bad(line, "an override is tagged as `mov.u32 %name, 1; //@override NAME`".to_owned()),
+            }
+        }
+    }
+    if entries != 1 {
+        bad(1, format!("{entries} entries, one is wanted"));
+    } else if !has_params || !has_threads {
+        bad(line_of(text, ".entry"), "the header is not complete".to_owned());
+    }
+    interface.overrides.sort();
+    interface.params.sort_by_key(|field| field.offset);
+    if problems.is_empty() { Ok(interface) } else { Err(problems) }
+}
+
+/// `u32 %name, [params+offset];`
+fn ptx_field(load: &str) -> Option<Field> {
+    let (scalar, rest) = load.split_once(' ')?;
+    let (register, address) = rest.split_once(',')?;
+    let name = register.trim().strip_prefix('%')?.to_owned();
+    let offset = address.trim().strip_prefix("[params+")?.strip_suffix("];")?.parse().ok()?;
+    ["u32", "f32"].contains(&scalar).then(|| Field { name, scalar: scalar.to_owned(), offset })
+}
+
+/// `mov.u32 %name, 1;`
+fn tagged_immediate(code: &str) -> Option<u32> {
+    let (register, value) = code.strip_prefix("mov.u32 ")?.split_once(',')?;
+    register.trim().strip_prefix('%')?;
+    value.trim().strip_suffix(';')?.trim_end().parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WGSL: &str = "
+override GATE: u32 = 1u;
+struct Params { count: u32, high: f32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> y: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+@compute @workgroup_size(256)
+fn k(@builtin(global_invocation_id) at: vec3<u32>) {
+    if at.x < params.count { y[at.x] = x[at.x] * params.high * f32(GATE); }
+}
+";
+    const PTX: &str = "
+.visible .entry k(
+    .param .u64 .ptr .global .align 16 x,   // inputs
+    .param .u64 .ptr .global .align 16 y,   // outputs
+    .param .align 4 .b8 params[64]          // params
+) .maxntid 256, 1, 1
+{
+    mov.u32         %gate, 1;               //@override GATE
+    ld.param.u32    %count, [params+0];
+    ld.param.f32    %high, [params+4];
+}
+";
+
+    /// A source tree of these files, with an empty prelude.
+    fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().expect("a temporary directory");
+        for (file, text) in [(PRELUDE, ""), ("kernels/.keep", ""), ("src/backend/cpu/mod.rs", "")].iter().chain(files) {
+            let path = root.path().join(file);
+            fs::create_dir_all(path.parent().expect("a folder")).expect("folders");
+            fs::write(path, text).expect("a file");
+        }
+        root
+    }
+
+    fn problems(files: &[(&str, &str)], complete: &[(Language, bool)]) -> Vec<String> {
+        let found = check(tree(files).path(), complete).expect_err("a problem");
+        found.iter().map(Problem::to_string).collect()
+    }
+
+    #[test]
+    fn twins_that_agree_become_a_row() {
+        let files = [("shaders/k.wgsl", WGSL), ("kernels/k.ptx", PTX), ("src/backend/cpu/k.rs", "pub fn k() {}")];
+        let all = [(Language::Cpu, true), (Language::Wgsl, true), (Language::Ptx, true)];
+        let root = tree(&files);
+        let kernels = check(root.path(), &all).expect("no problem");
+        let text = table(root.path(), &kernels);
+        for part in ["stem: \"k\"", "inputs: &[\"x\"]", "outputs: &[\"y\"]", "(\"GATE\", 1)", "(\"high\", \"f32\")"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_complete_backend_lacks_no_twin() {
+        let complete = [(Language::Cpu, true), (Language::Wgsl, false), (Language::Ptx, true)];
+        let helper = ("src/backend/cpu/gemm.rs", "pub fn multiply() {}");
+        assert_eq!(
+            problems(&[("shaders/k.wgsl", WGSL), helper], &complete),
+            [
+                "src/backend/cpu/k.rs:1: the file is missing: cpu is marked complete, and there is shaders/k.wgsl",
+                "kernels/k.ptx:1: the file is missing: ptx is marked complete, and there is shaders/k.wgsl",
+            ]
+        );
+        assert!(check(tree(&[("shaders/k.wgsl", WGSL), helper]).path(), COMPLETE).is_ok());
+    }
+
+    #[test]
+    fn twins_that_differ_are_told_apart() {
+        let cases = [
+            ("16 x,", "16 z,", "3: inputs, number 1: `z`, but the WGSL twin has `x`"),
+            ("16 y,", "16 z,", "4: outputs, number 1: `z`, but the WGSL twin has `y`"),
+            ("%gate, 1;", "%gate, 2;", "8: overrides, number 1: `GATE = 2`, but the WGSL twin has `GATE = 1`"),
+            (
+                "f32    %high",
+                "u32    %high",
+                "10: params, number 2: `high: u32 at 4`, but the WGSL twin has `high: f32 at 4`",
+            ),
+            ("+4", "+8", "10: params, number 2: `high: f32 at 8`, but the WGSL twin has `high: f32 at 4`"),
+            ("    ld.param.f32    %high, [params+4];", "", "params, number 2: no more, but the WGSL twin has"),
+        ];
+        for (from, to, want) in cases {
+            let ptx = PTX.replace(from, to);
+            let found = problems(&[("shaders/k.wgsl", WGSL), ("kernels/k.ptx", &ptx)], COMPLETE);
+            assert!(found.len() == 1 && found[0].starts_with("kernels/k.ptx:"), "{found:?}");
+            assert!(found[0].contains(want), "{want} in {found:?}");
+        }
+    }
+
+    #[test]
+    fn every_problem_is_told_at_once_with_its_line() {
+        let wgsl_cases = [
+            ("fn k(", "fn other(", "shaders/k.wgsl:7: the entry point is `other`, the file `k`"),
+            ("(256)", "(64)", "shaders/k.wgsl:7: the workgroup size must be the literal 256"),
+            ("binding(1)", "binding(3)", "shaders/k.wgsl:6: `params` must be @group(0) @binding(1)"),
+            ("GATE: u32 = 1u", "GATE: i32 = 1i", "shaders/k.wgsl:2: override `GATE`"),
+            ("f32 }", "f32, at: vec2<u32> }", "shaders/k.wgsl:3: field `at` must be u32 or f32"),
+            ("x[at.x]", "z[at.x]", "shaders/k.wgsl:9: error: no definition in scope for identifier: `z`"),
+        ];
+        let ptx_cases = [
+            ("entry k(", "entry other(", "kernels/l.ptx:2: the entry is `other`, the file `l`"),
+            ("256, 1", "128, 1", "kernels/l.ptx:6: `) .maxntid 256, 1, 1` is wanted"),
+            (".ptr .global .align 16 y", "y", "kernels/l.ptx:4: `.param .u64 y`"),
+            ("params[64]", "params[32]", "kernels/l.ptx:5: `.param .align 4 .b8 params[32]`"),
+            ("[params+4]", "[params]", "kernels/l.ptx:10: a parameter is loaded as"),
+            ("mov.u32         %gate", "mov.b64 %gate", "kernels/l.ptx:8: an override is tagged as"),
+        ];
+        for ((from, to, wgsl_want), (ptx_from, ptx_to, ptx_want)) in wgsl_cases.into_iter().zip(ptx_cases) {
+            let ptx = PTX.replace("entry k(", "entry l(").replace(&ptx_from.replace('k', "l"), ptx_to);
+            let found = problems(&[("shaders/k.wgsl", &WGSL.replace(from, to)), ("kernels/l.ptx", &ptx)], COMPLETE);
+            for want in [wgsl_want, ptx_want] {
+                assert!(found.iter().any(|problem| problem.starts_with(want)), "{want} in {found:#?}");
+            }
+        }
+    }
+
+    #[test]
+    fn problems_of_the_prelude_are_its_own() {
+        let found = wgsl_interface("shaders/k.wgsl", "k", WGSL, "\nfn wrong( {}").expect_err("a problem");
+        assert_eq!((found[0].file.as_str(), found[0].line), (PRELUDE, 2));
+    }
+}

@@ -1,0 +1,76 @@
+// y[n,oy,ox,c] = x[n] at (scale oy + offset, scale ox + offset), clamped to the image, between its four cells.
+// One thread computes four neighbouring channels of a pixel. Channels, pitches and offsets are multiples of 4.
+
+// 1 = the cell at floor(source) instead.
+override NEAREST: u32 = 0u;
+
+// Pairs: height in the low half of the word, width in the high half.
+struct Params {
+    count: u32,
+    channels: u32,
+    in_size: u32,
+    out_size: u32,
+    x_pitch: u32,
+    x_offset: u32,
+    y_pitch: u32,
+    y_offset: u32,
+    scale_h: f32,
+    scale_w: f32,
+    offset_h: f32,
+    offset_w: f32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(256)
+fn upsample_bilinear(
+    @builtin(workgroup_id) block: vec3<u32>,
+    @builtin(num_workgroups) blocks: vec3<u32>,
+    @builtin(local_invocation_index) thread: u32,
+) {
+    let i = linear_index(block, blocks, thread); // which channels of which pixel
+    if i >= params.count { return; }
+    let vectors = params.channels / 4u;
+    let pixel = i / vectors;
+    let c = (i - pixel * vectors) * 4u;
+    let out_size = pair(params.out_size);
+    let row = pixel / out_size.y;
+    let ox = pixel - row * out_size.y;
+    let n = row / out_size.x;
+    let oy = row - n * out_size.x;
+
+    let in_size = pair(params.in_size); // where its cells live
+    let last_y = in_size.x - 1u;
+    let last_x = in_size.y - 1u;
+    let source_y = clamp(fma(f32(oy), params.scale_h, params.offset_h), 0.0, f32(last_y));
+    let source_x = clamp(fma(f32(ox), params.scale_w, params.offset_w), 0.0, f32(last_x));
+    let y0 = u32(source_y);
+    let x0 = u32(source_x);
+    let y1 = min(y0 + 1u, last_y);
+    let x1 = min(x0 + 1u, last_x);
+    let row0 = (n * in_size.x + y0) * in_size.y;
+    let row1 = (n * in_size.x + y1) * in_size.y;
+    let x_c = params.x_offset + c;
+    let x00_at = (row0 + x0) * params.x_pitch + x_c;
+    let x01_at = (row0 + x1) * params.x_pitch + x_c;
+    let x10_at = (row1 + x0) * params.x_pitch + x_c;
+    let x11_at = (row1 + x1) * params.x_pitch + x_c;
+    let y_at = pixel * params.y_pitch + params.y_offset + c;
+
+    let x00 = x[x00_at / 4u]; // between them
+    var result = x00;
+    if NEAREST == 0u {
+        let x01 = x[x01_at / 4u];
+        let x10 = x[x10_at / 4u];
+        let x11 = x[x11_at / 4u];
+        let t_y = source_y - f32(y0);
+        let t_x = source_x - f32(x0);
+        let top = fma(vec4(t_x), x01 - x00, x00);
+        let below = fma(vec4(t_x), x11 - x10, x10);
+        result = fma(vec4(t_y), below - top, top);
+    }
+
+    y[y_at / 4u] = result;
+}
