@@ -1,0 +1,216 @@
+//! One-step programs with inputs and expected outputs, for any backend.
+
+use std::sync::Arc;
+
+use fluoroscope::backend::{Backend, Phase};
+use fluoroscope::graph::{Constant, Precision};
+use fluoroscope::program::{
+    Arrangement, Buffer, BufferId, Element, Kernel, Layout, Part, Per, Port, Program, Segment, Stage, Step, View,
+    Weight, slots,
+};
+
+use crate::oracle::Array;
+
+/// How a case is run: counts, and whether every view lies inside a bigger buffer and has holes among its channels.
+#[derive(Clone, Copy, Debug)]
+pub struct Setting {
+    pub images: usize,
+    pub references: usize,
+    pub messages: usize,
+    pub nested: bool,
+}
+
+/// A tensor of the case: its place in the program and its values.
+#[derive(Clone)]
+pub struct Entry {
+    pub port: Port,
+    pub values: Array,
+}
+
+/// A one-step program under construction.
+pub struct Bench {
+    pub setting: Setting,
+    /// Layouts have no holes, whatever the setting.
+    pub dense: bool,
+    pub inputs: Vec<Entry>,
+    pub expected: Vec<Entry>,
+    /// How much the formula may amplify rounding: a factor on tolerances.
+    pub condition: f64,
+    buffers: Vec<Buffer>,
+    steps: Vec<Step>,
+    streams: u64,
+}
+
+/// A number in [-1, 1) that f32 represents, from a stream's name and a counter.
+fn noise(stream: u64, counter: u64) -> f64 {
+    let mut v = (stream << 40 | counter).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    v = (v ^ v >> 30).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    v = (v ^ v >> 27).wrapping_mul(0x94D0_49BB_1331_11EB);
+    ((v ^ v >> 31) >> 41) as f64 / f64::from(1 << 22) - 1.0
+}
+
+impl Bench {
+    pub fn new(setting: Setting) -> Self {
+        let (inputs, expected, buffers, steps) = Default::default();
+        Self { setting, dense: false, inputs, expected, condition: 1.0, buffers, steps, streams: 0 }
+    }
+
+    pub fn count(&self, per: Per) -> usize {
+        match per {
+            Per::Image => self.setting.images,
+            Per::Reference => self.setting.references,
+            Per::Message => self.setting.images * self.setting.messages,
+        }
+    }
+
+    /// The item of a `per` tensor that serves item `n` of a tensor per `of`.
+    pub fn item(&self, per: Per, of: Per, n: usize) -> usize {
+        match (per, of) {
+            (Per::Message, _) => n,
+            (Per::Reference, _) if self.setting.references == 1 => 0,
+            (_, Per::Message) => n / self.setting.messages,
+            _ => n,
+        }
+    }
+
+    pub fn layout(&self, channels: usize) -> Layout {
+        if self.setting.nested && !self.dense && channels > 1 {
+            Layout::concat([&Layout::dense(channels / 2), &Layout::dense(channels - channels / 2)])
+        } else {
+            Layout::dense(channels)
+        }
+    }
+
+    pub fn random(&mut self, count: usize) -> Vec<f64> {
+        self.streams += 1;
+        (0..count as u64).map(|i| noise(self.streams, i)).collect()
+    }
+
+    pub fn constant(&mut self, count: usize) -> Constant {
+        Constant::new(self.random(count), Precision::F32)
+    }
+
+    /// A tensor of the program, `[c, h, w]` an item.
+    fn place(&mut self, per: Per, element: Element, [c, h, w]: [usize; 3]) -> Port {
+        let layout = self.layout(c);
+        let (before, after) = if self.setting.nested { (8, 16) } else { (0, 0) };
+        let channels = before + layout.physical().next_multiple_of(if self.setting.nested { 8 } else { 1 }) + after;
+        let name = format!("tensor {}", self.buffers.len());
+        self.buffers.push(Buffer { name, per, element, height: h, width: w, channels });
+        let view = View { buffer: BufferId(self.buffers.len() - 1), offset: before, channels: layout.physical() };
+        Port { view, layout, height: h, width: w }
+    }
+
+    /// An input with these values.
+    pub fn given(&mut self, per: Per, element: Element, values: Array) -> View {
+        assert_eq!(values.n, self.count(per));
+        let port = self.place(per, element, [values.c, values.h, values.w]);
+        self.inputs.push(Entry { port: port.clone(), values });
+        port.view
+    }
+
+    /// An input of noise in [-spread, spread).
+    pub fn noise(&mut self, per: Per, [c, h, w]: [usize; 3], spread: f64) -> (View, Array) {
+        let n = self.count(per);
+        let data = self.random(n * c * h * w).into_iter().map(|v| v * spread).collect();
+        let values = Array { n, c, h, w, data };
+        (self.given(per, Element::Float, values.clone()), values)
+    }
+
+    /// An output that shall have these values.
+    pub fn expect(&mut self, per: Per, element: Element, values: Array) -> View {
+        assert_eq!(values.n, self.count(per));
+        let port = self.place(per, element, [values.c, values.h, values.w]);
+        self.expected.push(Entry { port: port.clone(), values });
+        port.view
+    }
+
+    pub fn channel_weight(&self, source: &Constant, channels: usize) -> Weight {
+        Weight::channel(source, Part::All, &self.layout(channels))
+    }
+
+    pub fn weight(source: &Constant, arrangement: Arrangement) -> Weight {
+        Weight { source: source.clone(), part: Part::All, arrangement }
+    }
+
+    pub fn step(&mut self, kernel: Kernel, inputs: Vec<View>, weights: Vec<Weight>, output: View, stages: Vec<Stage>) {
+        self.steps.push(Step { label: "case".to_owned(), kernel, inputs, weights, output, stages });
+    }
+
+    pub fn program(&self) -> Arc<Program> {
+        let all: Vec<usize> = (0..self.buffers.len()).collect();
+        let lives = slots::lifetimes(self.buffers.len(), &self.steps, &all);
+        let port = self.expected[0].port.clone();
+        Arc::new(Program {
+            images: self.setting.images,
+            references: self.setting.references,
+            messages_per_image: self.setting.messages,
+            buffers: self.buffers.clone(),
+            steps: self.steps.clone(),
+            backward_from: self.steps.len(),
+            input: port.clone(),
+            reference: None,
+            logits: port,
+            reference_logits: None,
+            seeds: None,
+            outputs: self.expected.iter().map(|entry| entry.port.clone()).collect(),
+            slots: slots::assign(&self.buffers, &lives, |per| self.count(per)),
+        })
+    }
+
+    /// Whole buffers of the expected outputs, every lane, after a run with `inputs`.
+    pub fn run(&self, backend: &dyn Backend, inputs: &[Entry]) -> Vec<Vec<f64>> {
+        let mut session = backend.load(self.program()).expect("a small program loads");
+        for entry in inputs {
+            session.write(&entry.port, &entry.values.data).expect("as many values as the port takes");
+        }
+        session.run(Phase::Forward, None).expect("the step runs");
+        self.expected.iter().map(|entry| session.read(&self.every_lane(&entry.port)).expect("the port reads")).collect()
+    }
+
+    /// The whole buffer of a port.
+    fn every_lane(&self, port: &Port) -> Port {
+        let channels = self.buffers[port.view.buffer.0].channels;
+        Port {
+            view: View { offset: 0, channels, ..port.view },
+            layout: Layout { segments: vec![Segment { real: channels, padded: channels }] },
+            ..port.clone()
+        }
+    }
+
+    /// Complaints about a run's outputs.
+    pub fn check(&self, outputs: &[Vec<f64>], tolerance: f64, poisoned: bool) -> Vec<String> {
+        self.expected
+            .iter()
+            .zip(outputs)
+            .filter_map(|(entry, got)| self.complaint(entry, got, tolerance, poisoned))
+            .collect()
+    }
+
+    fn complaint(&self, entry: &Entry, got: &[f64], tolerance: f64, poisoned: bool) -> Option<String> {
+        let want = &entry.values;
+        let buffer = &self.buffers[entry.port.view.buffer.0];
+        let (area, first, lanes) = (buffer.area(), entry.port.view.offset, entry.port.view.channels);
+        let places = entry.port.layout.places();
+        let peak = want.data.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
+        let float = buffer.element == Element::Float;
+        let allowed = if float { tolerance * self.condition * (1.0 + peak) } else { 0.0 };
+        for (at, &value) in got.iter().enumerate() {
+            let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
+            let what = format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);
+            if lane < first || lane >= first + lanes {
+                if poisoned && buffer.element == Element::Float && !value.is_nan() {
+                    return Some(format!("{what}: written outside of the view"));
+                }
+            } else if let Some(channel) = places.iter().position(|place| *place == lane - first) {
+                let want = want.data[(n * want.c + channel) * area + pixel];
+                if (value - want).abs() > allowed || value.is_nan() {
+                    return Some(format!("{what}: {value:e}, want {want:e}"));
+                }
+            } else if value != 0.0 && buffer.element == Element::Float {
+                return Some(format!("{what}: padding is {value:e}"));
+            }
+        }
+        None
+    }
+}

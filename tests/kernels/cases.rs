@@ -1,0 +1,674 @@
+//! The table: every kernel and every stage, odd sizes first.
+
+use fluoroscope::graph::{Activation, Constant, Pool, PoolKind, Precision, Resize, ResizeMode};
+use fluoroscope::program::{
+    Arrangement, ConvParams, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight,
+};
+
+use crate::bench::Bench;
+use crate::oracle::{self, Array};
+
+pub struct Case {
+    pub name: String,
+    pub build: Box<dyn Fn(&mut Bench)>,
+}
+
+fn case(name: impl Into<String>, build: impl Fn(&mut Bench) + 'static) -> Case {
+    Case { name: name.into(), build: Box::new(build) }
+}
+
+pub fn all() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for geometry in convolutions() {
+        cases.extend(convolution(geometry));
+    }
+    depthwise(&mut cases);
+    for (name, shape, pool) in pools() {
+        pool_cases(&mut cases, name, shape, pool);
+    }
+    for (name, from, to, resize) in resizes() {
+        resize_cases(&mut cases, name, from, to, resize);
+    }
+    rearrangements(&mut cases);
+    cams(&mut cases);
+    stages(&mut cases);
+    chains(&mut cases);
+    cases
+}
+
+#[derive(Clone, Copy)]
+pub struct Geometry {
+    pub name: &'static str,
+    pub x: [usize; 3],
+    pub channels: usize,
+    pub params: ConvParams,
+}
+
+impl Geometry {
+    pub fn y(&self) -> [usize; 3] {
+        let p = &self.params;
+        let size = |a: usize| {
+            (self.x[a + 1] + p.pads[a] + p.pads[a + 2] - p.dilation[a] * (p.kernel[a] - 1) - 1) / p.stride[a] + 1
+        };
+        [self.channels, size(0), size(1)]
+    }
+
+    pub fn weights(&self) -> usize {
+        self.x[0] / self.params.groups * self.channels * self.params.kernel[0] * self.params.kernel[1]
+    }
+}
+
+pub fn convolutions() -> Vec<Geometry> {
+    let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
+    let point = ConvParams { kernel: [1, 1], pads: [0; 4], ..plain };
+    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    vec![
+        g("1x1 of one cell", [1, 1, 1], 1, point),
+        g("7 to 13", [7, 7, 7], 13, plain),
+        g("13 to 7, stride 2, odd", [13, 13, 7], 7, ConvParams { stride: [2, 2], ..plain }),
+        g("stem 7x7 stride 2", [3, 15, 13], 33, ConvParams { kernel: [7, 7], stride: [2, 2], pads: [3; 4], ..plain }),
+        g("255 to 257", [255, 2, 3], 257, point),
+        g("dense of a 3x2 map", [257, 3, 2], 255, ConvParams { kernel: [3, 2], ..point }),
+        g("dense of a vector", [255, 1, 1], 7, point),
+        g("point stride 2", [13, 7, 13], 17, ConvParams { stride: [2, 2], ..point }),
+        g("stride beyond the kernel", [7, 13, 11], 9, ConvParams { kernel: [2, 2], stride: [3, 3], ..point }),
+        g("stride 3x2", [5, 13, 7], 6, ConvParams { stride: [3, 2], ..plain }),
+        g("dilation 2", [7, 13, 9], 13, ConvParams { dilation: [2, 2], pads: [2; 4], ..plain }),
+        g("dilation 1x3, stride 2", [6, 7, 13], 8, ConvParams { dilation: [1, 3], stride: [2, 2], ..plain }),
+        g("asymmetric pads", [7, 7, 6], 13, ConvParams { stride: [2, 2], pads: [0, 1, 2, 0], ..plain }),
+        g("1x7 kernel", [13, 5, 17], 7, ConvParams { kernel: [1, 7], pads: [0, 3, 0, 3], ..plain }),
+        g("groups of 3 to 5", [9, 7, 5], 15, ConvParams { groups: 3, ..plain }),
+        g("groups of 16", [64, 3, 7], 64, ConvParams { groups: 4, ..plain }),
+        g("groups of 13 to 7, stride 2", [26, 7, 7], 14, ConvParams { groups: 2, stride: [2, 2], ..plain }),
+        g("a group per channel", [13, 5, 5], 13, ConvParams { groups: 13, ..plain }),
+        g("width 1", [17, 13, 1], 33, ConvParams { kernel: [3, 1], pads: [1, 0, 1, 0], ..plain }),
+        g("pad beyond the kernel", [4, 3, 3], 5, ConvParams { kernel: [2, 2], pads: [2; 4], ..plain }),
+    ]
+}
+
+/// The filter as a weight in the case's layouts.
+pub fn filter(b: &Bench, w: &Constant, g: &Geometry) -> Weight {
+    let (input, output) = (b.layout(g.x[0]), b.layout(g.channels));
+    Bench::weight(w, Arrangement::Conv { kernel: g.params.kernel, groups: g.params.groups, input, output })
+}
+
+fn add_bias(values: &mut Array, bias: &Constant) {
+    *values = Array::from_fn(values.n, values.shape(), |at| values.at(at) + bias.get(at[1]));
+}
+
+fn convolution(g: Geometry) -> Vec<Case> {
+    let forward = move |b: &mut Bench| {
+        b.dense = g.params.groups > 1;
+        let (x, values) = b.noise(Per::Image, g.x, 1.0);
+        let (w, bias) = (b.constant(g.weights()), b.constant(g.channels));
+        let mut y = oracle::conv(&values, &w.to_vec(), g.y(), &g.params);
+        add_bias(&mut y, &bias);
+        let weights = vec![filter(b, &w, &g), b.channel_weight(&bias, g.channels)];
+        let out = b.expect(Per::Image, Element::Float, y);
+        b.step(Kernel::Conv2dForward(g.params), vec![x], weights, out, vec![]);
+    };
+    let backward = move |b: &mut Bench| {
+        b.dense = g.params.groups > 1;
+        let (m_y, values) = b.noise(Per::Message, g.y(), 1.0);
+        let w = b.constant(g.weights());
+        let m_x = oracle::conv_transposed(&values, &w.to_vec(), g.x, &g.params);
+        let weights = vec![filter(b, &w, &g)];
+        let out = b.expect(Per::Message, Element::Float, m_x);
+        b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, vec![]);
+    };
+    let transposed = move |b: &mut Bench| {
+        b.dense = g.params.groups > 1;
+        let (m_y, values) = b.noise(Per::Image, g.y(), 1.0);
+        let (w, bias) = (b.constant(g.weights()), b.constant(g.x[0]));
+        let mut m_x = oracle::conv_transposed(&values, &w.to_vec(), g.x, &g.params);
+        add_bias(&mut m_x, &bias);
+        let weights = vec![filter(b, &w, &g), b.channel_weight(&bias, g.x[0])];
+        let out = b.expect(Per::Image, Element::Float, m_x);
+        b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, vec![Stage::Multiply { factor: -0.5 }]);
+        let want = &mut b.expected[0].values;
+        want.data.iter_mut().for_each(|v| *v *= -0.5);
+    };
+    vec![
+        case(format!("conv2d_forward: {}", g.name), forward),
+        case(format!("conv2d_backward: {}", g.name), backward),
+        case(format!("conv2d_backward with bias: {}", g.name), transposed),
+    ]
+}
+
+fn depthwise(cases: &mut Vec<Case>) {
+    for g in convolutions() {
+        let c = g.x[0];
+        let g = Geometry { channels: c, params: ConvParams { groups: c, ..g.params }, ..g };
+        cases.push(case(format!("depthwise_forward: {}", g.name), move |b| {
+            let (x, values) = b.noise(Per::Image, g.x, 1.0);
+            let (w, bias) = (b.constant(g.weights()), b.constant(c));
+            let mut y = oracle::conv(&values, &w.to_vec(), g.y(), &g.params);
+            add_bias(&mut y, &bias);
+            let arrangement = Arrangement::Depthwise { kernel: g.params.kernel, layout: b.layout(c) };
+            let weights = vec![Bench::weight(&w, arrangement), b.channel_weight(&bias, c)];
+            let out = b.expect(Per::Image, Element::Float, y);
+            b.step(Kernel::DepthwiseForward(g.params), vec![x], weights, out, vec![]);
+        }));
+        cases.push(case(format!("depthwise_backward: {}", g.name), move |b| {
+            let (m_y, values) = b.noise(Per::Message, g.y(), 1.0);
+            let w = b.constant(g.weights());
+            let m_x = oracle::conv_transposed(&values, &w.to_vec(), g.x, &g.params);
+            let arrangement = Arrangement::Depthwise { kernel: g.params.kernel, layout: b.layout(c) };
+            let out = b.expect(Per::Message, Element::Float, m_x);
+            b.step(Kernel::DepthwiseBackward(g.params), vec![m_y], vec![Bench::weight(&w, arrangement)], out, vec![]);
+        }));
+    }
+}
+
+pub fn pools() -> Vec<(&'static str, [usize; 3], Pool)> {
+    let overlap =
+        Pool { kind: PoolKind::Max, kernel: [3, 3], stride: [2, 2], dilation: [1, 1], pads: [1; 4], ceil: false };
+    let tight = Pool { kernel: [2, 2], pads: [0; 4], ..overlap.clone() };
+    vec![
+        ("one cell", [1, 1, 1], Pool { kernel: [1, 1], ..tight.clone() }),
+        ("3/2 overlapping", [7, 13, 13], overlap.clone()),
+        ("3/1 overlapping", [13, 7, 5], Pool { stride: [1, 1], ..overlap.clone() }),
+        ("2/2 odd", [255, 7, 5], tight.clone()),
+        ("3/2 ceil", [257, 7, 8], Pool { pads: [0; 4], ceil: true, ..overlap.clone() }),
+        ("3/2 ceil padded", [9, 8, 8], Pool { ceil: true, ..overlap.clone() }),
+        ("3/3 ceil drops a window", [5, 7, 4], Pool { stride: [3, 3], ceil: true, ..overlap.clone() }),
+        ("1x7 window", [13, 5, 17], Pool { kernel: [1, 7], stride: [1, 3], pads: [0; 4], ..overlap.clone() }),
+        ("global", [33, 7, 5], Pool { kernel: [7, 5], stride: [1, 1], pads: [0; 4], ..overlap.clone() }),
+        ("asymmetric", [8, 7, 6], Pool { pads: [0, 1, 2, 0], ..overlap.clone() }),
+        ("dilated", [17, 9, 11], Pool { dilation: [2, 3], pads: [1; 4], ..overlap.clone() }),
+        ("stride beyond the window", [7, 13, 11], Pool { stride: [3, 4], ..tight }),
+    ]
+}
+
+pub fn windows(shape: [usize; 3], pool: &Pool) -> [usize; 2] {
+    let shape = fluoroscope::graph::Shape::new(shape[0], shape[1], shape[2]);
+    pool.windows(shape).expect("a window fits")
+}
+
+/// Few values, so that windows have ties.
+fn quantised(b: &mut Bench, per: Per, shape: [usize; 3]) -> (View, Array) {
+    let n = b.count(per);
+    let data = b.random(n * shape.iter().product::<usize>()).into_iter().map(|v| (v * 4.0).round() / 4.0).collect();
+    let values = Array { n, c: shape[0], h: shape[1], w: shape[2], data };
+    (b.given(per, Element::Float, values.clone()), values)
+}
+
+fn pool_cases(cases: &mut Vec<Case>, name: &str, shape: [usize; 3], max: Pool) {
+    let [h, w] = windows(shape, &max);
+    let pool = max.clone();
+    cases.push(case(format!("pool_max_forward: {name}"), move |b| {
+        let (x, values) = quantised(b, Per::Image, shape);
+        let (y, places) = oracle::max_pool(&values, [h, w], &pool);
+        let out = b.expect(Per::Image, Element::Float, y);
+        let index = b.expect(Per::Image, Element::Index, places);
+        b.step(Kernel::PoolMaxForward { pool: pool.clone(), index: Some(index) }, vec![x], vec![], out, vec![]);
+    }));
+    let pool = max.clone();
+    cases.push(case(format!("pool_max_forward without index: {name}"), move |b| {
+        let (x, values) = b.noise(Per::Image, shape, 1.0);
+        let out = b.expect(Per::Image, Element::Float, oracle::max_pool(&values, [h, w], &pool).0);
+        b.step(Kernel::PoolMaxForward { pool: pool.clone(), index: None }, vec![x], vec![], out, vec![]);
+    }));
+    let pool = max.clone();
+    cases.push(case(format!("pool_max_backward: {name}"), move |b| {
+        let count = b.count(Per::Image);
+        let data = b.random(count * shape.iter().product::<usize>());
+        let x = Array { n: count, c: shape[0], h: shape[1], w: shape[2], data };
+        let places = oracle::max_pool(&x, [h, w], &pool).1;
+        let (m_y, m) = b.noise(Per::Message, [shape[0], h, w], 1.0);
+        let image = |b: &Bench, at: [usize; 4]| [b.item(Per::Image, Per::Message, at[0]), at[1], at[2], at[3]];
+        let m_x = oracle::to_winners(&x, m.n, |at| places.at(image(b, at)), [h, w], &pool, |at| m.at(at));
+        let index = b.given(Per::Image, Element::Index, places.clone());
+        let out = b.expect(Per::Message, Element::Float, m_x);
+        b.step(Kernel::PoolMaxBackward { pool: pool.clone() }, vec![m_y, index], vec![], out, vec![]);
+    }));
+    let pool = max.clone();
+    cases.push(case(format!("pool_max_rescale: {name}"), move |b| rescale_case(b, shape, &pool)));
+    for (kind, pads) in [("", false), (" with pads", true)] {
+        let pool = Pool { kind: PoolKind::Average { include_pad: pads }, ..max.clone() };
+        for sum in [false, true] {
+            let pool = pool.clone();
+            cases.push(case(format!("pool_average_forward{kind}, sum {sum}: {name}"), move |b| {
+                let (x, values) = b.noise(Per::Image, shape, 1.0);
+                let out = b.expect(Per::Image, Element::Float, oracle::average_pool(&values, [h, w], &pool, sum));
+                b.step(Kernel::PoolAverageForward { pool: pool.clone(), sum }, vec![x], vec![], out, vec![]);
+            }));
+        }
+        cases.push(case(format!("pool_average_backward{kind}: {name}"), move |b| {
+            let (m_y, m) = b.noise(Per::Message, [shape[0], h, w], 1.0);
+            let out = b.expect(Per::Message, Element::Float, oracle::average_pool_transposed(&m, shape, &pool));
+            b.step(Kernel::PoolAverageBackward { pool: pool.clone() }, vec![m_y], vec![], out, vec![]);
+        }));
+    }
+}
+
+fn rescale_case(b: &mut Bench, shape: [usize; 3], pool: &Pool) {
+    // Quantised values, so that some differences vanish.
+    let (x_view, x) = quantised(b, Per::Image, shape);
+    let (r_view, r) = quantised(b, Per::Reference, shape);
+    let size = windows(shape, pool);
+    let ((y, here), (y0, there)) = (oracle::max_pool(&x, size, pool), oracle::max_pool(&r, size, pool));
+    let (m_view, m) = b.noise(Per::Message, [shape[0], size[0], size[1]], 1.0);
+    let item = |per: Per, at: [usize; 4]| [b.item(per, Per::Message, at[0]), at[1], at[2], at[3]];
+    let (image, reference) = (|at| item(Per::Image, at), |at| item(Per::Reference, at));
+    let top = |at| y.at(image(at)).max(y0.at(reference(at)));
+    let gain = oracle::to_winners(
+        &x,
+        m.n,
+        |at| here.at(image(at)),
+        size,
+        pool,
+        |at| m.at(at) * (top(at) - y0.at(reference(at))),
+    );
+    let loss = oracle::to_winners(
+        &x,
+        m.n,
+        |at| there.at(reference(at)),
+        size,
+        pool,
+        |at| m.at(at) * (y.at(image(at)) - top(at)),
+    );
+    let plain = oracle::to_winners(&x, m.n, |at| here.at(image(at)), size, pool, |at| m.at(at));
+    let m_x = Array::from_fn(m.n, shape, |at| {
+        let difference = x.at(image(at)) - r.at(reference(at));
+        if difference == 0.0 { plain.at(at) } else { (gain.at(at) + loss.at(at)) / difference }
+    });
+    let y_view = b.given(Per::Image, Element::Float, y);
+    let y0_view = b.given(Per::Reference, Element::Float, y0);
+    let here_view = b.given(Per::Image, Element::Index, here);
+    let there_view = b.given(Per::Reference, Element::Index, there);
+    let out = b.expect(Per::Message, Element::Float, m_x);
+    let inputs = vec![m_view, x_view, r_view, y_view, y0_view, here_view, there_view];
+    b.step(Kernel::PoolMaxRescale { pool: pool.clone() }, inputs, vec![], out, vec![]);
+}
+
+pub fn resizes() -> Vec<(&'static str, [usize; 3], [usize; 2], Resize)> {
+    let corners = |from: usize, to: usize| (from - 1) as f64 / (to - 1) as f64;
+    let nearest = Resize { mode: ResizeMode::Nearest, scale: [0.5, 1.0 / 3.0], offset: [0.0; 2] };
+    let aligned = Resize { mode: ResizeMode::Bilinear, scale: [corners(7, 13), corners(5, 9)], offset: [0.0; 2] };
+    vec![
+        ("one cell up", [1, 1, 1], [5, 3], Resize::half_pixel([1, 1], [5, 3])),
+        ("up by 7/4", [7, 4, 5], [7, 13], Resize::half_pixel([4, 5], [7, 13])),
+        ("down", [13, 13, 7], [5, 3], Resize::half_pixel([13, 7], [5, 3])),
+        ("twice", [33, 3, 4], [6, 8], Resize::half_pixel([3, 4], [6, 8])),
+        ("corners aligned", [5, 7, 5], [13, 9], aligned),
+        ("nearest", [9, 3, 5], [6, 15], nearest),
+    ]
+}
+
+fn resize_cases(cases: &mut Vec<Case>, name: &str, from: [usize; 3], to: [usize; 2], resize: Resize) {
+    let shared = resize.clone();
+    cases.push(case(format!("upsample_bilinear: {name}"), move |b| {
+        let (x, values) = b.noise(Per::Image, from, 1.0);
+        let out = b.expect(Per::Image, Element::Float, oracle::resize(&values, to, &shared, false));
+        b.step(Kernel::UpsampleBilinear(shared.clone()), vec![x], vec![], out, vec![]);
+    }));
+    cases.push(case(format!("upsample_bilinear_backward: {name}"), move |b| {
+        let (m_y, m) = b.noise(Per::Message, [from[0], to[0], to[1]], 1.0);
+        let out = b.expect(Per::Message, Element::Float, oracle::resize(&m, [from[1], from[2]], &resize, true));
+        b.step(Kernel::UpsampleBilinearBackward(resize.clone()), vec![m_y], vec![], out, vec![]);
+    }));
+}
+
+/// A table over logical elements as one over physical elements.
+pub fn physical_table(
+    b: &Bench,
+    from: [usize; 3],
+    to: [usize; 3],
+    source: impl Fn([usize; 3]) -> Option<[usize; 3]>,
+) -> Vec<u32> {
+    let (x, y) = (b.layout(from[0]), b.layout(to[0]));
+    let (x_places, y_places) = (x.places(), y.places());
+    let mut table = vec![Kernel::ZERO; to[1] * to[2] * y.physical()];
+    for (c, place) in y_places.into_iter().enumerate() {
+        for pixel in 0..to[1] * to[2] {
+            table[pixel * y.physical() + place] = match source([c, pixel / to[2], pixel % to[2]]) {
+                Some([c, h, w]) => ((h * from[2] + w) * x.physical() + x_places[c]) as u32,
+                None => Kernel::FILL,
+            };
+        }
+    }
+    table
+}
+
+fn rearrangements(cases: &mut Vec<Case>) {
+    let mut add = |name: &str, from: [usize; 3], to: [usize; 3], source: fn([usize; 3]) -> Option<[usize; 3]>| {
+        cases.push(case(format!("rearrange: {name}"), move |b| {
+            let (x, values) = b.noise(Per::Message, from, 1.0);
+            let y = Array::from_fn(values.n, to, |[n, c, h, w]| match source([c, h, w]) {
+                Some([c, h, w]) => values.at([n, c, h, w]),
+                None => 0.75,
+            });
+            let table = physical_table(b, from, to, source).into();
+            let out = b.expect(Per::Message, Element::Float, y);
+            b.step(Kernel::Rearrange { table, fill: 0.75 }, vec![x], vec![], out, vec![]);
+        }));
+    };
+    add("transpose", [7, 13, 5], [13, 5, 7], |[c, h, w]| Some([w, c, h]));
+    add("channel shuffle", [258, 1, 3], [258, 1, 3], |[c, h, w]| Some([c % 2 * 129 + c / 2, h, w]));
+    add("pad", [3, 5, 4], [5, 8, 7], |[c, h, w]| {
+        ((1..4).contains(&c) && (2..7).contains(&h) && (1..5).contains(&w)).then(|| [c - 1, h - 2, w - 1])
+    });
+    add("slice", [255, 4, 3], [7, 2, 1], |[c, h, w]| Some([c + 13, h + 1, w + 2]));
+}
+
+fn cams(cases: &mut Vec<Case>) {
+    for (shape, one_pixel) in [([1, 1, 1], true), ([7, 13, 5], true), ([255, 7, 7], false), ([257, 3, 7], true)] {
+        cases.push(case(format!("cam_mix: {shape:?}, one pixel {one_pixel}"), move |b| {
+            let (w_view, w) = b.noise(Per::Message, if one_pixel { [shape[0], 1, 1] } else { shape }, 1.0);
+            let (a_view, a) = b.noise(Per::Image, shape, 1.0);
+            let y = Array::from_fn(w.n, [1, shape[1], shape[2]], |[n, _, h, x]| {
+                let at = if one_pixel { [0, 0] } else { [h, x] };
+                let image = b.item(Per::Image, Per::Message, n);
+                (0..shape[0]).map(|c| w.at([n, c, at[0], at[1]]) * a.at([image, c, h, x])).sum()
+            });
+            let out = b.expect(Per::Message, Element::Float, y);
+            b.step(Kernel::CamMix, vec![w_view, a_view], vec![], out, vec![]);
+        }));
+    }
+}
+
+/// An operand of a stage, and its values spread over the output's elements.
+fn operand(b: &mut Bench, shape: [usize; 3], (per, one_pixel, one_channel): Source, bits: bool) -> (Operand, Array) {
+    let [c, h, w] = shape;
+    let (h, w) = if one_pixel { (1, 1) } else { (h, w) };
+    let c = if one_channel { 1 } else { c };
+    let count = b.count(per);
+    let data = b.random(count * c * h * w).into_iter().map(|v| if bits { f64::from(v > 0.0) } else { v * 4.0 });
+    let values = Array { n: count, c, h, w, data: data.collect() };
+    let view = b.given(per, if bits { Element::Bits } else { Element::Float }, values.clone());
+    let view = if one_channel { View { channels: 1, ..view } } else { view };
+    let messages = b.count(Per::Message);
+    let spread = Array::from_fn(messages, shape, |[n, channel, y, x]| {
+        values.at([b.item(per, Per::Message, n), channel % c, y % h, x % w])
+    });
+    (Operand { view, one_pixel, one_channel }, spread)
+}
+
+type Source = (Per, bool, bool);
+
+/// What a stage may name: two float operands, bits, and two per-channel weights.
+struct Names {
+    a: Operand,
+    b: Operand,
+    bits: Operand,
+    p: Weight,
+    q: Weight,
+}
+
+/// The numbers behind [`Names`] at one element.
+struct Element1 {
+    v: f64,
+    a: f64,
+    b: f64,
+    bit: bool,
+    p: f64,
+    q: f64,
+}
+
+type Formula = Box<dyn Fn(&Element1) -> f64>;
+type MakeStage = Box<dyn Fn(&Names) -> Stage>;
+
+fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
+    fn sgn0(z: f64) -> f64 {
+        if z >= 0.0 { 1.0 } else { -1.0 }
+    }
+    let mut table: Vec<(String, MakeStage, Formula, f64)> = Vec::new();
+    let mut add = |name: &str, stage: MakeStage, formula: Formula, condition: f64| {
+        table.push((name.to_owned(), stage, formula, condition));
+    };
+    add("add", Box::new(|n| Stage::Add { operand: n.a, negative: false }), Box::new(|e| e.v + e.a), 1.0);
+    add("subtract", Box::new(|n| Stage::Add { operand: n.a, negative: true }), Box::new(|e| e.v - e.a), 1.0);
+    add(
+        "affine",
+        Box::new(|n| Stage::Affine { scale: n.p.clone(), shift: n.q.clone() }),
+        Box::new(|e| e.p * e.v + e.q),
+        1.0,
+    );
+    add("scale", Box::new(|n| Stage::Scale { factor: n.p.clone() }), Box::new(|e| e.p * e.v), 1.0);
+    add("multiply", Box::new(|_| Stage::Multiply { factor: -2.5 }), Box::new(|e| -2.5 * e.v), 1.0);
+    add("positive", Box::new(|_| Stage::Positive), Box::new(|e| e.v.max(0.0)), 1.0);
+    add(
+        "times difference",
+        Box::new(|n| Stage::TimesDifference { a: n.a, b: n.b }),
+        Box::new(|e| e.v * (e.a - e.b)),
+        1.0,
+    );
+    add("times mean", Box::new(|n| Stage::TimesMean { a: n.a, b: n.b }), Box::new(|e| e.v * (e.a + e.b) / 2.0), 1.0);
+    add(
+        "gate",
+        Box::new(|n| Stage::Gate { bits: n.bits, high: 1.0, low: 0.25, slope: None }),
+        Box::new(|e| if e.bit { e.v } else { 0.25 * e.v }),
+        1.0,
+    );
+    add(
+        "gate with slopes",
+        Box::new(|n| Stage::Gate { bits: n.bits, high: 1.0, low: 0.0, slope: Some(n.p.clone()) }),
+        Box::new(|e| if e.bit { e.v } else { e.p * e.v }),
+        1.0,
+    );
+    for (part, of) in parts() {
+        add(&format!("take {part:?}"), Box::new(move |_| Stage::Take { part }), Box::new(move |e| of(e.v)), 1.0);
+        let stage: MakeStage = Box::new(move |n| Stage::Times { operand: n.a, part });
+        add(&format!("times {part:?}"), stage, Box::new(move |e| e.v * of(e.a)), 1.0);
+    }
+    for (name, numerator) in [("one", Numerator::One), ("z", Numerator::Z)] {
+        let of = if name == "one" { |_: f64| 1.0 } else { |z: f64| z };
+        let stage: MakeStage =
+            Box::new(move |n| Stage::Epsilon { z: n.a, numerator: numerator.clone(), slope: None, eps: 0.125 });
+        add(&format!("epsilon {name}"), stage, Box::new(move |e| e.v * of(e.a) / (e.a + 0.125 * sgn0(e.a))), 1.0);
+    }
+    for f in activations() {
+        let slope = |f: &Activation, n: &Names| matches!(f, Activation::PRelu { .. }).then(|| n.p.clone());
+        let (f1, f2) = (f.clone(), f.clone());
+        add(
+            &format!("activate {}", f.name()),
+            Box::new(move |n| Stage::Activate { activation: f1.clone(), slope: slope(&f1, n) }),
+            Box::new(move |e| oracle::value(&f2, e.v, e.p)),
+            1.0,
+        );
+        let (f1, f2) = (f.clone(), f.clone());
+        add(
+            &format!("epsilon {}", f.name()),
+            Box::new(move |n| Stage::Epsilon {
+                z: n.a,
+                numerator: Numerator::Activated(f1.clone()),
+                slope: slope(&f1, n),
+                eps: 0.125,
+            }),
+            Box::new(move |e| e.v * oracle::value(&f2, e.a, e.p) / (e.a + 0.125 * sgn0(e.a))),
+            1.0,
+        );
+        let (f1, f2) = (f.clone(), f.clone());
+        add(
+            &format!("rescale {}", f.name()),
+            Box::new(move |n| Stage::Rescale { z: n.a, reference: n.b, activation: f1.clone(), slope: slope(&f1, n) }),
+            Box::new(move |e| {
+                let (at, difference) = (|z| oracle::value(&f2, z, e.p), e.a - e.b);
+                if difference == 0.0 {
+                    e.v * oracle::derivative(&f2, e.a, e.p)
+                } else {
+                    e.v * (at(e.a) - at(e.b)) / difference
+                }
+            }),
+            // A quotient of differences.
+            50.0,
+        );
+        if !matches!(f, Activation::PRelu { .. }) {
+            let (f1, f2) = (f.clone(), f.clone());
+            add(
+                &format!("derivative {}", f.name()),
+                Box::new(move |n| Stage::Derivative { z: n.a, activation: f1.clone() }),
+                Box::new(move |e| e.v * oracle::derivative(&f2, e.a, 0.0)),
+                1.0,
+            );
+        }
+    }
+    table
+}
+
+type Scalar = fn(f64) -> f64;
+
+fn parts() -> [(Part, Scalar); 6] {
+    [
+        (Part::All, |v| v),
+        (Part::Pos, |v| v.max(0.0)),
+        (Part::Neg, |v| v.min(0.0)),
+        (Part::Square, |v| v * v),
+        (Part::One, |_| 1.0),
+        (Part::Zero, |_| 0.0),
+    ]
+}
+
+pub fn activations() -> Vec<Activation> {
+    let slope = Constant::new([0.25], Precision::F64);
+    vec![
+        Activation::Relu,
+        Activation::Clip { low: 0.0, high: 1.5 },
+        Activation::Clip { low: -1.0, high: f64::INFINITY },
+        Activation::LeakyRelu { slope: 0.125 },
+        Activation::PRelu { slope },
+        Activation::Elu { alpha: 0.75 },
+        Activation::Sigmoid,
+        Activation::HardSigmoid { alpha: 0.25, beta: 0.5 },
+        Activation::HardSwish,
+        Activation::Tanh,
+        Activation::Softplus,
+        Activation::Silu,
+        Activation::Gelu,
+        Activation::Reciprocal,
+    ]
+}
+
+/// Every stage over every kind of operand; where padding would not stay zero a mask follows, as in planned programs.
+fn stages(cases: &mut Vec<Case>) {
+    let sources: [(&str, Source, [usize; 3]); 5] = [
+        ("image", (Per::Image, false, false), [13, 3, 5]),
+        ("reference", (Per::Reference, false, false), [7, 1, 9]),
+        ("message", (Per::Message, false, false), [257, 1, 3]),
+        ("one pixel", (Per::Image, true, false), [33, 5, 2]),
+        ("one channel", (Per::Message, false, true), [255, 2, 3]),
+    ];
+    for (source_name, source, shape) in sources {
+        for (name, stage, formula, condition) in stage_table() {
+            cases.push(case(format!("{name}, {source_name}"), move |b| {
+                b.condition = condition;
+                // Reciprocals of zero lanes are infinite.
+                let shape = if name.contains("Reciprocal") {
+                    [shape[0].next_multiple_of(8), shape[1], shape[2]]
+                } else {
+                    shape
+                };
+                b.dense |= name.contains("Reciprocal");
+                stage_case(b, shape, source, &stage, &formula);
+            }));
+        }
+    }
+}
+
+fn stage_case(b: &mut Bench, shape: [usize; 3], source: Source, stage: &MakeStage, formula: &Formula) {
+    let (v_view, v) = b.noise(Per::Message, shape, 4.0);
+    let (a_operand, a) = operand(b, shape, source, false);
+    let (b_operand, b_values) = operand(b, shape, source, false);
+    let (bits_operand, bits) = operand(b, shape, source, true);
+    let (p, q) = (b.constant(shape[0]), b.constant(shape[0]));
+    let ones = Constant::new(vec![1.0; shape[0]], Precision::F32);
+    let names = Names {
+        a: a_operand,
+        b: b_operand,
+        bits: bits_operand,
+        p: b.channel_weight(&p, shape[0]),
+        q: b.channel_weight(&q, shape[0]),
+    };
+    let want = Array::from_fn(v.n, shape, |at| {
+        let (p, q) = (p.get(at[1]), q.get(at[1]));
+        formula(&Element1 { v: v.at(at), a: a.at(at), b: b_values.at(at), bit: bits.at(at) != 0.0, p, q })
+    });
+    let stages = vec![stage(&names), Stage::Scale { factor: b.channel_weight(&ones, shape[0]) }];
+    let out = b.expect(Per::Message, Element::Float, want);
+    b.step(Kernel::ActivationBackward, vec![v_view], vec![], out, stages);
+}
+
+/// Fused tails behind the kernels whose tiles differ, with everything that they keep.
+fn chains(cases: &mut Vec<Case>) {
+    for f in activations().into_iter().filter(Activation::is_two_valued) {
+        cases.push(case(format!("keep bits {}", f.name()), move |b| {
+            let (x, values) = b.noise(Per::Image, [13, 3, 5], 4.0);
+            let high = Array::from_fn(values.n, values.shape(), |at| {
+                let derivative = oracle::derivative(&f, values.at(at), 0.125);
+                f64::from(derivative > 0.2)
+            });
+            let bits = b.expect(Per::Image, Element::Bits, high);
+            let out = b.expect(Per::Image, Element::Float, values);
+            let stage = Stage::KeepBits { into: bits, activation: f.clone() };
+            b.step(Kernel::ActivationForward, vec![x], vec![], out, vec![stage]);
+        }));
+    }
+    for f in activations().into_iter().filter(|f| !matches!(f, Activation::Reciprocal)) {
+        cases.push(case(format!("rescale {} of equal values", f.name()), move |b| rescale_of_equals(b, &f)));
+    }
+    for g in convolutions() {
+        cases.push(case(format!("residual relu: {}", g.name), move |b| residual_relu(b, &g)));
+        cases.push(case(format!("gated residual message: {}", g.name), move |b| gated_message(b, &g)));
+    }
+}
+
+/// Rescale where many differences vanish.
+fn rescale_of_equals(b: &mut Bench, f: &Activation) {
+    let shape = [13, 3, 5];
+    let (z_view, z) = quantised(b, Per::Image, shape);
+    let (r_view, r) = quantised(b, Per::Reference, shape);
+    let (m_view, m) = b.noise(Per::Message, shape, 1.0);
+    let slopes = b.constant(shape[0]);
+    let want = Array::from_fn(m.n, shape, |at| {
+        let of = |per: Per| [b.item(per, Per::Message, at[0]), at[1], at[2], at[3]];
+        let (z, r, slope) = (z.at(of(Per::Image)), r.at(of(Per::Reference)), slopes.get(at[1]));
+        let value = |z| oracle::value(f, z, slope);
+        m.at(at) * if z == r { oracle::derivative(f, z, slope) } else { (value(z) - value(r)) / (z - r) }
+    });
+    let slope = matches!(f, Activation::PRelu { .. }).then(|| b.channel_weight(&slopes, shape[0]));
+    let (z, reference) = (z_view.into(), r_view.into());
+    let out = b.expect(Per::Message, Element::Float, want);
+    let stage = Stage::Rescale { z, reference, activation: f.clone(), slope };
+    b.step(Kernel::ActivationBackward, vec![m_view], vec![], out, vec![stage]);
+}
+
+/// conv, keep z, add, keep bits, relu
+fn residual_relu(b: &mut Bench, g: &Geometry) {
+    b.dense = g.params.groups > 1;
+    let (x, values) = b.noise(Per::Image, g.x, 1.0);
+    let (residual, r) = b.noise(Per::Image, g.y(), 1.0);
+    let w = b.constant(g.weights());
+    let z = oracle::conv(&values, &w.to_vec(), g.y(), &g.params);
+    let sum = Array::from_fn(z.n, z.shape(), |at| z.at(at) + r.at(at));
+    let of = |f: fn(f64) -> f64| Array::from_fn(sum.n, sum.shape(), |at| f(sum.at(at)));
+    let out = b.expect(Per::Image, Element::Float, of(|v| v.max(0.0)));
+    let into = b.expect(Per::Image, Element::Float, z);
+    let bits = b.expect(Per::Image, Element::Bits, of(|v| f64::from(v > 0.0)));
+    let stages = vec![
+        Stage::Keep { into },
+        Stage::Add { operand: residual.into(), negative: false },
+        Stage::KeepBits { into: bits, activation: Activation::Relu },
+        Stage::Activate { activation: Activation::Relu, slope: None },
+    ];
+    let weights = vec![filter(b, &w, g)];
+    b.step(Kernel::Conv2dForward(g.params), vec![x], weights, out, stages);
+}
+
+/// conv transposed, add a message, gate by the image's bits
+fn gated_message(b: &mut Bench, g: &Geometry) {
+    b.dense = g.params.groups > 1;
+    let (m_y, m) = b.noise(Per::Message, g.y(), 1.0);
+    let (other, r) = b.noise(Per::Message, g.x, 1.0);
+    let (bits, gate) = operand(b, g.x, (Per::Image, false, false), true);
+    let w = b.constant(g.weights());
+    let m_x = oracle::conv_transposed(&m, &w.to_vec(), g.x, &g.params);
+    let want = Array::from_fn(m_x.n, g.x, |at| (m_x.at(at) + r.at(at)) * gate.at(at));
+    let out = b.expect(Per::Message, Element::Float, want);
+    let stages = vec![
+        Stage::Add { operand: other.into(), negative: false },
+        Stage::Gate { bits, high: 1.0, low: 0.0, slope: None },
+    ];
+    let weights = vec![filter(b, &w, g)];
+    b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);
+}

@@ -1,0 +1,107 @@
+//! Every kernel and stage of every backend against formulas in f64.
+
+mod bench;
+mod cases;
+mod identities;
+mod oracle;
+
+use bench::{Bench, Entry, Setting};
+use fluoroscope::backend::Backend;
+use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::graph::Precision;
+
+const SETTINGS: [Setting; 4] = [
+    Setting { images: 1, references: 1, messages: 1, nested: false },
+    Setting { images: 2, references: 1, messages: 3, nested: true },
+    Setting { images: 3, references: 3, messages: 1, nested: true },
+    Setting { images: 2, references: 2, messages: 3, nested: false },
+];
+
+fn cpu(precision: Precision, threads: usize) -> CpuBackend {
+    CpuBackend::new(precision, Some(threads)).expect("threads start")
+}
+
+fn build(case: &cases::Case, setting: Setting) -> Bench {
+    let mut bench = Bench::new(setting);
+    (case.build)(&mut bench);
+    bench
+}
+
+/// Runs `check` on every case in every setting and fails with all complaints.
+fn each_case(check: impl Fn(&Bench) -> Vec<String>) {
+    let (mut complaints, mut count) = (Vec::new(), 0);
+    for case in cases::all() {
+        for setting in SETTINGS {
+            count += 1;
+            let found =
+                check(&build(&case, setting)).into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name));
+            complaints.extend(found);
+        }
+    }
+    let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(complaints.is_empty(), "{} complaints in {count} runs\n{shown}", complaints.len());
+    println!("{count} runs");
+}
+
+#[test]
+fn f64_agrees_with_the_formulas_and_leaves_no_poison() {
+    let backend = cpu(Precision::F64, 2).poisoned();
+    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), 1e-12, true));
+}
+
+#[test]
+fn f32_agrees_with_the_formulas_and_leaves_no_poison() {
+    let backend = cpu(Precision::F32, 2).poisoned();
+    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), 2e-5, true));
+}
+
+#[test]
+fn threads_do_not_change_a_bit() {
+    let (one, two) = (cpu(Precision::F32, 1), cpu(Precision::F32, 2));
+    each_case(|bench| {
+        let same = bench.run(&one, &bench.inputs) == bench.run(&two, &bench.inputs);
+        if same { vec![] } else { vec!["two threads differ from one".to_owned()] }
+    });
+}
+
+#[test]
+fn the_batch_does_not_change_a_bit() {
+    let backend = cpu(Precision::F32, 2);
+    for case in cases::all() {
+        let batch = build(&case, Setting { images: 3, references: 3, messages: 1, nested: false });
+        let single = build(&case, Setting { images: 1, references: 1, messages: 1, nested: false });
+        let together = batch.run(&backend, &batch.inputs);
+        for n in 0..3 {
+            let alone = single.run(&backend, &item(&batch, &single, n));
+            for (together, alone) in together.iter().zip(alone) {
+                assert_eq!(together[n * alone.len()..][..alone.len()], alone, "{}, image {n}", case.name);
+            }
+        }
+    }
+}
+
+/// Image `n` of the batch's inputs, in the single program's places.
+fn item(batch: &Bench, single: &Bench, n: usize) -> Vec<Entry> {
+    let one = |(from, to): (&Entry, &Entry)| {
+        let mut entry = to.clone();
+        let len = entry.values.data.len();
+        entry.values.data.copy_from_slice(&from.values.data[n * len..][..len]);
+        entry
+    };
+    batch.inputs.iter().zip(&single.inputs).map(one).collect()
+}
+
+#[test]
+fn a_session_times_every_step_and_counts_values() {
+    use fluoroscope::backend::Phase;
+    let bench = build(&cases::all()[0], SETTINGS[0]);
+    let mut session = cpu(Precision::F32, 1).load(bench.program()).expect("loads");
+    let mut times = Vec::new();
+    session.run(Phase::Forward, Some(&mut times)).expect("runs");
+    session.run(Phase::Backward, Some(&mut times)).expect("runs nothing");
+    assert_eq!(times.len(), 1);
+    assert_eq!(session.slot_bytes(), session.program().slot_bytes(4));
+    let port = bench.expected[0].port.clone();
+    let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
+    assert!(error.contains("takes 1 values, got 3"), "{error}");
+}
