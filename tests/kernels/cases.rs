@@ -285,7 +285,7 @@ fn rescale_case(b: &mut Bench, shape: [usize; 3], pool: &Pool) {
 pub fn resizes() -> Vec<(&'static str, [usize; 3], [usize; 2], Resize)> {
     let corners = |from: usize, to: usize| (from - 1) as f64 / (to - 1) as f64;
     let nearest = Resize { mode: ResizeMode::Nearest, scale: [0.5, 1.0 / 3.0], offset: [0.0; 2] };
-    let aligned = Resize { mode: ResizeMode::Bili1.0, scale: [corners(7, 13), corners(5, 9)], offset: [0.0; 2] };
+    let aligned = Resize { mode: ResizeMode::Bilinear, scale: [corners(7, 13), corners(5, 9)], offset: [0.0; 2] };
     vec![
         ("one cell up", [1, 1, 1], [5, 3], Resize::half_pixel([1, 1], [5, 3])),
         ("up by 7/4", [7, 4, 5], [7, 13], Resize::half_pixel([4, 5], [7, 13])),
@@ -298,15 +298,15 @@ pub fn resizes() -> Vec<(&'static str, [usize; 3], [usize; 2], Resize)> {
 
 fn resize_cases(cases: &mut Vec<Case>, name: &str, from: [usize; 3], to: [usize; 2], resize: Resize) {
     let shared = resize.clone();
-    cases.push(case(format!("upsample_bili1.0: {name}"), move |b| {
+    cases.push(case(format!("upsample_bilinear: {name}"), move |b| {
         let (x, values) = b.noise(Per::Image, from, 1.0);
         let out = b.expect(Per::Image, Element::Float, oracle::resize(&values, to, &shared, false));
-        b.step(Kernel::UpsampleBili1.0(shared.clone()), vec![x], vec![], out, vec![]);
+        b.step(Kernel::UpsampleBilinear(shared.clone()), vec![x], vec![], out, vec![]);
     }));
-    cases.push(case(format!("upsample_bili1.0_backward: {name}"), move |b| {
+    cases.push(case(format!("upsample_bilinear_backward: {name}"), move |b| {
         let (m_y, m) = b.noise(Per::Message, [from[0], to[0], to[1]], 1.0);
         let out = b.expect(Per::Message, Element::Float, oracle::resize(&m, [from[1], from[2]], &resize, true));
-        b.step(Kernel::UpsampleBili1.0Backward(resize.clone()), vec![m_y], vec![], out, vec![]);
+        b.step(Kernel::UpsampleBilinearBackward(resize.clone()), vec![m_y], vec![], out, vec![]);
     }));
 }
 

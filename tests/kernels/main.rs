@@ -92,7 +92,7 @@ fn item(batch: &Bench, single: &Bench, n: usize) -> Vec<Entry> {
 }
 
 #[test]
-fn a_backend_packs_a_weight_once_and_times_every_step() {
+fn a_session_times_every_step_and_counts_values() {
     use fluoroscope::backend::Phase;
     let bench = build(&cases::all()[0], SETTINGS[0]);
     let mut session = cpu(Precision::F32, 1).load(bench.program()).expect("loads");

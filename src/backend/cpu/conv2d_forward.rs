@@ -56,18 +56,31 @@ fn accumulate<T: Real>(
         let inputs = w.inputs_of(group);
         let pixels = pixels.map(|pixel| &pixel[inputs.clone()]);
         let at = run.start - channels.start;
+        if run.len() == RUN {
+            return accumulate_run(sums, pixels, |i| w.row(tap, i, run.clone()));
+        }
         for i in 0..inputs.len() {
             let row = w.row(tap, i, run.clone());
-            let values = pixels.map(|pixel| pixel[i]);
-            if let Some(row) = row.first_chunk::<RUN>() {
-                for (sums, x) in sums.iter_mut().zip(values) {
-                    sums.iter_mut().zip(row).for_each(|(sum, w)| *sum += x * *w);
-                }
-            } else {
-                for (sums, x) in sums.iter_mut().zip(values) {
-                    sums[at..].iter_mut().zip(row).for_each(|(sum, w)| *sum += x * *w);
-                }
+            for (sums, pixel) in sums.iter_mut().zip(pixels) {
+                sums[at..].iter_mut().zip(row).for_each(|(sum, w)| *sum += pixel[i] * *w);
             }
         }
     }
+}
+
+/// The same over a whole run of channels, with the sums in registers.
+#[expect(clippy::needless_range_loop, reason = "counted loops over arrays are what the compiler unrolls")]
+#[inline(always)]
+fn accumulate_run<'w, T: Real>(sums: &mut [[T; RUN]; ROWS], pixels: [&[T]; ROWS], row: impl Fn(usize) -> &'w [T]) {
+    let mut held = *sums;
+    for i in 0..pixels[0].len() {
+        let Some(w) = row(i).first_chunk::<RUN>() else { return };
+        for r in 0..ROWS {
+            let x = pixels[r][i];
+            for o in 0..RUN {
+                held[r][o] += x * w[o];
+            }
+        }
+    }
+    *sums = held;
 }

@@ -10,13 +10,16 @@ pub const PARTIAL: usize = 16;
 pub fn multiply<T: Real, const ROWS: usize>(partial: &mut [[T; PARTIAL]; ROWS], pixels: [&[T]; ROWS], row: &[T]) {
     let (blocks, rest) = row.as_chunks::<PARTIAL>();
     let pixels = pixels.map(|pixel| pixel[..row.len()].as_chunks::<PARTIAL>());
+    let mut held = *partial;
     for (at, w) in blocks.iter().enumerate() {
-        for (partial, pixel) in partial.iter_mut().zip(pixels) {
+        for r in 0..ROWS {
+            let pixel = &pixels[r].0[at];
             for l in 0..PARTIAL {
-                partial[l] += pixel.0[at][l] * w[l];
+                held[r][l] += pixel[l] * w[l];
             }
         }
     }
+    *partial = held;
     for (l, w) in rest.iter().enumerate() {
         for (partial, pixel) in partial.iter_mut().zip(pixels) {
             partial[l] += pixel.1[l] * *w;

@@ -125,3 +125,21 @@ fn materialise<T: Real>(weight: &Weight, cache: &mut Cache<T>) -> Arc<[T]> {
     };
     Arc::clone(&cache.entry(weight.key()).or_insert_with(make).1)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Layout;
+
+    #[test]
+    fn equal_weights_are_materialised_once() {
+        let mut cache = Cache::<f32>::new();
+        let source = Constant::new([1.0, -2.0, 3.0], Precision::F32);
+        let weight = |part| Weight::channel(&source, part, &Layout::dense(3));
+        let all = materialise(&weight(Part::All), &mut cache);
+        let positive = materialise(&weight(Part::Pos), &mut cache);
+        assert_eq!((&*all, &*positive), (&[1.0, -2.0, 3.0, 0.0][..], &[1.0, 0.0, 3.0, 0.0][..]));
+        assert!(Arc::ptr_eq(&all, &materialise(&weight(Part::All), &mut cache)));
+        assert_eq!(cache.len(), 2);
+    }
+}
