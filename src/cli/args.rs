@@ -266,7 +266,9 @@ pub struct DemoArgs {
 
 /// Options of `completions`.
 #[derive(Args, Debug)]
-#[command(after_help = "Examples:\n  fluoroscope completions bash > ~/.local/share/bash-completion/completions/fluoroscope")]
+#[command(
+    after_help = "Examples:\n  fluoroscope completions bash > ~/.local/share/bash-completion/completions/fluoroscope"
+)]
 pub struct CompletionsArgs {
     /// The shell
     pub shell: clap_complete::Shell,

@@ -200,7 +200,7 @@ impl<'a> Run<'a> {
         let (source, of) = (image.source, image.of);
         let new = || Pending { done: Vec::new(), left: of, failed: false };
         let pending = self.pending.entry(source).or_insert_with(new);
-        pending.left -= 1;
+        pending.left = pending.left.saturating_sub(1);
         pending.done.push(Explained { image, maps, seconds });
         if pending.left == 0 && !pending.failed {
             let pending = self.pending.remove(&source).unwrap_or_else(new);
@@ -211,10 +211,10 @@ impl<'a> Run<'a> {
     /// One image of a source failed, or all of them: nothing is written of it.
     fn give_up(&mut self, source: usize, failure: &Failure) {
         self.fail(failure);
-        let pending = self.pending.entry(source).or_insert(Pending { done: Vec::new(), left: 1, failed: true });
+        let pending = self.pending.entry(source).or_insert(Pending { done: Vec::new(), left: 1, failed: false });
+        self.finished += usize::from(!pending.failed);
         pending.failed = true;
         pending.done.clear();
-        self.finished += 1;
     }
 
     fn fail(&mut self, failure: &Failure) {

@@ -71,7 +71,8 @@ fn folder(path: &Path) -> Result<Vec<PathBuf>, Failure> {
     found.retain(|file| is_input(file));
     found.sort();
     if found.is_empty() {
-        let message = format!("{}: no picture and no .npy file here; PNG, JPEG, TIFF and WebP are read", path.display());
+        let message =
+            format!("{}: no picture and no .npy file here; PNG, JPEG, TIFF and WebP are read", path.display());
         return Err(Failure::input(message));
     }
     Ok(found)

@@ -28,7 +28,7 @@ mod rearrange;
 mod resize;
 mod session;
 mod shared;
-mod simd;
+pub(crate) mod simd;
 mod stages;
 mod tiles;
 mod upsample_bilinear;
