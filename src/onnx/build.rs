@@ -42,12 +42,16 @@ pub(super) fn build(source: Source, options: &ImportOptions) -> Result<Built, Im
     let mut draft = Draft::default();
     if is_channels_last(image.name(), &nodes) {
         dims.rotate_right(1);
-        nodes.iter_mut().filter(|n| n.inputs.iter().any(|i| i == image.name())).for_each(|n| n.op = "Identity".to_owned());
+        nodes
+            .iter_mut()
+            .filter(|n| n.inputs.iter().any(|i| i == image.name()))
+            .for_each(|n| n.op = "Identity".to_owned());
         draft.notes.push("the file takes images with channels last; the graph takes channels first".to_owned());
     }
     let dims = known_dims(&dims, options.input_size, &mut draft.notes)?;
     let input = draft.add_value(image.name(), Some(dims));
-    let mut values: HashMap<String, Known> = constants.into_iter().map(|(n, array)| (n, Known::Constant(array))).collect();
+    let mut values: HashMap<String, Known> =
+        constants.into_iter().map(|(n, array)| (n, Known::Constant(array))).collect();
     values.insert(image.name().to_owned(), Known::Data(input));
     let mut builder = Builder { draft, values, opset, batch };
     shorten_paths(&mut nodes, &mut builder);
@@ -143,7 +147,8 @@ impl Builder {
 
     /// Layers whose node left no trace of its own, such as dropout, lead to the value that they pass on.
     fn record_layers(&mut self, nodes: &[SourceNode]) {
-        for node in nodes.iter().filter(|node| matches!(node.op.as_str(), "Identity" | "Dropout" | "Cast" | "CastLike")) {
+        for node in nodes.iter().filter(|node| matches!(node.op.as_str(), "Identity" | "Dropout" | "Cast" | "CastLike"))
+        {
             let Some(output) = node.outputs.first() else { continue };
             if let Some(Known::Data(id)) = self.values.get(output) {
                 for name in [output, &node.name, &node.path].into_iter().filter(|name| !name.is_empty()) {
@@ -175,7 +180,8 @@ fn only_image(inputs: &[ValueInfoProto]) -> Result<&ValueInfoProto, ImportError>
         [image] => Ok(image),
         _ => {
             let names: Vec<&str> = inputs.iter().map(ValueInfoProto::name).collect();
-            let reason = format!("the model takes {} inputs ({}); one image is expected", names.len(), names.join(", "));
+            let reason =
+                format!("the model takes {} inputs ({}); one image is expected", names.len(), names.join(", "));
             Err(ImportError::Input { reason })
         }
     }
