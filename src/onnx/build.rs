@@ -42,12 +42,16 @@ pub(super) fn build(source: Source, options: &ImportOptions) -> Result<Built, Im
     let mut draft = Draft::default();
     if is_channels_last(image.name(), &nodes) {
         dims.rotate_right(1);
-        nodes.iter_mut().filter(|n| n.inputs.iter().any(|i| i == image.name())).for_each(|n| n.op = "Identity".to_owned());
+        nodes
+            .iter_mut()
+            .filter(|n| n.inputs.iter().any(|i| i == image.name()))
+            .for_each(|n| n.op = "Identity".to_owned());
         draft.notes.push("the file takes images with channels last; the graph takes channels first".to_owned());
     }
     let dims = known_dims(&dims, options.input_size, &mut draft.notes)?;
     let input = draft.add_value(image.name(), Some(dims));
-    let mut values: HashMap<String, Known> = constants.into_iter().map(|(n, array)| (n, Known::Constant(array))).collect();
+    let mut values: HashMap<String, Known> =
+        constants.into_iter().map(|(n, array)| (n, Known::Constant(array))).collect();
     values.insert(image.name().to_owned(), Known::Data(input));
     let mut builder = Builder { draft, values, opset, batch };
     shorten_paths(&mut nodes, &mut builder);
@@ -120,6 +124,9 @@ impl Builder {
         if !opset::is_known(node) {
             return Err(unsupported(node));
         }
+        if let ("CastLike", Input::Constant(array)) = (node.op.as_str(), args.input(0)) {
+            return Ok(vec![Ok(Known::Constant(fold::convert(array, false)))]);
+        }
         if let Some(id) = alias(&args)? {
             return Ok(vec![Ok(Known::Data(id))]);
         }
@@ -143,7 +150,8 @@ impl Builder {
 
     /// Layers whose node left no trace of its own, such as dropout, lead to the value that they pass on.
     fn record_layers(&mut self, nodes: &[SourceNode]) {
-        for node in nodes.iter().filter(|node| matches!(node.op.as_str(), "Identity" | "Dropout" | "Cast" | "CastLike")) {
+        for node in nodes.iter().filter(|node| matches!(node.op.as_str(), "Identity" | "Dropout" | "Cast" | "CastLike"))
+        {
             let Some(output) = node.outputs.first() else { continue };
             if let Some(Known::Data(id)) = self.values.get(output) {
                 for name in [output, &node.name, &node.path].into_iter().filter(|name| !name.is_empty()) {
@@ -175,7 +183,8 @@ fn only_image(inputs: &[ValueInfoProto]) -> Result<&ValueInfoProto, ImportError>
         [image] => Ok(image),
         _ => {
             let names: Vec<&str> = inputs.iter().map(ValueInfoProto::name).collect();
-            let reason = format!("the model takes {} inputs ({}); one image is expected", names.len(), names.join(", "));
+            let reason =
+                format!("the model takes {} inputs ({}); one image is expected", names.len(), names.join(", "));
             Err(ImportError::Input { reason })
         }
     }
@@ -231,15 +240,22 @@ fn known_dims(
     }
 }
 
-/// A layer without weights that TorchScript called several times gets one path; the numbered ones remain as aliases.
+/// One path per layer, however it is spelt; the spelling of the file remains as an alias.
+///
+/// A layer without weights that TorchScript called several times loses its number, a layer with weights is called after them.
 fn shorten_paths(nodes: &mut [SourceNode], builder: &mut Builder) {
     let known: HashMap<String, String> = nodes.iter().rev().map(|n| (n.path.clone(), n.op.clone())).collect();
-    let weighted = ["Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu"];
-    for node in nodes.iter_mut().filter(|node| !weighted.contains(&node.op.as_str())) {
-        let short = names::without_call_number(&node.path, &node.op, &known);
-        if short.len() < node.path.len() {
-            let short = short.to_owned();
-            builder.draft.long_paths.push((std::mem::replace(&mut node.path, short), node.name.clone()));
+    for node in nodes {
+        let path = match node.op.as_str() {
+            "Conv" | "ConvTranspose" | "Gemm" | "MatMul" => {
+                node.inputs.get(1).and_then(|weight| names::of_weight(weight, &node.path))
+            }
+            "BatchNormalization" | "PRelu" => None,
+            op => Some(names::without_call_number(&node.path, op, &known)),
+        };
+        if let Some(path) = path.filter(|path| *path != node.path) {
+            let path = path.to_owned();
+            builder.draft.long_paths.push((std::mem::replace(&mut node.path, path), node.name.clone()));
         }
     }
 }

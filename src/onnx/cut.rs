@@ -17,7 +17,10 @@ pub(super) fn choose(built: &mut Built, wanted: Option<&str>) -> Result<ValueId,
     }
     report(&mut built.draft, output)?;
     if output == built.input {
-        return Err(ImportError::Graph { node: "model".to_owned(), reason: "the output is the input itself".to_owned() });
+        return Err(ImportError::Graph {
+            node: "model".to_owned(),
+            reason: "the output is the input itself".to_owned(),
+        });
     }
     Ok(output)
 }

@@ -44,7 +44,10 @@ pub enum ImportError {
     #[error("tensor {name:?}: {reason}")]
     Tensor { name: String, reason: String },
 
-    #[error("no rule for these operators: {}; if they come after the layer to explain, name its value with --output", list(ops))]
+    #[error(
+        "no rule for these operators: {}; if they come after the layer to explain, name its value with --output",
+        list(ops)
+    )]
     Unsupported { ops: Vec<UnsupportedOp> },
 
     #[error("{}; export again with opset_version=18", match version {

@@ -24,7 +24,8 @@ pub(super) fn graph(
         let id = ValueId(values.len());
         ids.insert(node.output, id);
         values.push(Value { name: draft.name(node.output).to_owned(), shape: draft.shape(node.output) });
-        let op = rounded(op, precision).ok_or_else(|| lost("a weight is too large for f32 once normalisation is folded in"))?;
+        let op = rounded(op, precision)
+            .ok_or_else(|| lost("a weight is too large for f32 once normalisation is folded in"))?;
         nodes.push(Node { op, inputs, output: id, name: node.name, path: node.path });
     }
     let output = ids.get(&output).copied().ok_or_else(|| ImportError::Graph {
@@ -36,7 +37,12 @@ pub(super) fn graph(
 }
 
 /// Names of merged nodes and values; a layer keeps its own last node where it has one.
-fn aliases(draft: &Draft, ids: &HashMap<ValueId, ValueId>, values: &[Value], nodes: &[Node]) -> HashMap<String, ValueId> {
+fn aliases(
+    draft: &Draft,
+    ids: &HashMap<ValueId, ValueId>,
+    values: &[Value],
+    nodes: &[Node],
+) -> HashMap<String, ValueId> {
     let mut aliases = HashMap::new();
     let paths = nodes.iter().flat_map(|node| {
         let ends = node.path.match_indices('.').map(|(i, _)| i).chain([node.path.len()]);
@@ -89,9 +95,7 @@ fn rounded(op: Op, precision: Precision) -> Option<Op> {
             };
             Op::Conv2d(Conv2d { weight: round(conv.weight)?, bias, ..conv })
         }
-        Op::Affine(affine) => {
-            Op::Affine(Affine { scale: round(affine.scale)?, shift: round(affine.shift)?, ..affine })
-        }
+        Op::Affine(affine) => Op::Affine(Affine { scale: round(affine.scale)?, shift: round(affine.shift)?, ..affine }),
         Op::Activation(Activation::PRelu { slope }) => Op::Activation(Activation::PRelu { slope: round(slope)? }),
         op => op,
     })

@@ -118,7 +118,8 @@ fn cast(args: &Args<'_>, array: &Array) -> Result<Array, ImportError> {
     Ok(convert(array, to_int))
 }
 
-fn convert(array: &Array, to_int: bool) -> Array {
+/// The same numbers as integers or floats.
+pub(super) fn convert(array: &Array, to_int: bool) -> Array {
     let data = match (&array.data, to_int) {
         (Data::Float(values), true) => Data::Int(values.iter().map(|v| v as i64).collect()),
         (Data::Int(_), false) => return Array::floats(array.dims.clone(), array.to_f64()),

@@ -182,7 +182,8 @@ fn gather(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Layout, Impo
     let axis = image_axis(args, args.axis(args.node.int_or("axis", 0)?, dims.len())?, batched)?;
     let size = dims.get(axis).copied().unwrap_or(0) as i64;
     let indices = args.required(1)?;
-    let pick = |&i: &i64| if (-size..size).contains(&i) { u32::try_from(if i < 0 { i + size } else { i }).ok() } else { None };
+    let pick =
+        |&i: &i64| if (-size..size).contains(&i) { u32::try_from(if i < 0 { i + size } else { i }).ok() } else { None };
     let picks = indices.as_ints().and_then(|ints| ints.iter().map(pick).collect::<Option<Vec<u32>>>());
     let picks = picks.ok_or_else(|| args.node.shape_error(format!("an index lies outside an axis of {size}")))?;
     let mut layout = bounded(args, dims, axis, picks.len()).map(|()| layout::select(dims, axis, &picks))?;

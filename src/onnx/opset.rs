@@ -21,15 +21,13 @@ fn arity(op: &str) -> Option<(usize, usize, usize)> {
         "Constant" => (0, 0, 1),
         "Abs" | "AveragePool" | "Cast" | "Ceil" | "ConstantOfShape" | "DepthToSpace" | "Elu" | "Erf" | "Exp"
         | "Flatten" | "Floor" | "Gelu" | "GlobalAveragePool" | "GlobalMaxPool" | "HardSigmoid" | "HardSwish"
-        | "Identity" | "LeakyRelu" | "Log" | "LogSoftmax" | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round" | "Shape"
-        | "Sigmoid" | "Size" | "Softmax" | "Softplus" | "SpaceToDepth" | "Sqrt" | "Swish" | "Tanh" | "Transpose" => {
-            (1, 1, 1)
-        }
+        | "Identity" | "LeakyRelu" | "Log" | "LogSoftmax" | "Neg" | "Not" | "Reciprocal" | "Relu" | "Round"
+        | "Shape" | "Sigmoid" | "Size" | "Softmax" | "Softplus" | "SpaceToDepth" | "Sqrt" | "Swish" | "Tanh"
+        | "Transpose" => (1, 1, 1),
         "MaxPool" => (1, 1, 2),
         "Dropout" => (1, 3, 2),
-        "ReduceMax" | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" | "Squeeze" | "Unsqueeze" | "Upsample" => {
-            (1, 2, 1)
-        }
+        "ReduceMax" | "ReduceMean" | "ReduceMin" | "ReduceProd" | "ReduceSum" | "Squeeze" | "Unsqueeze"
+        | "Upsample" => (1, 2, 1),
         "Split" => (1, 2, MANY),
         "Clip" => (1, 3, 1),
         "Pad" | "Resize" => (1, 4, 1),

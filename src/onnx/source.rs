@@ -147,7 +147,8 @@ fn sort(nodes: Vec<SourceNode>, made_by: &HashMap<String, usize>) -> Result<Vec<
             }
         }
     }
-    let mut ready: BinaryHeap<_> = waits.iter().enumerate().filter(|(_, w)| **w == 0).map(|(i, _)| Reverse(i)).collect();
+    let mut ready: BinaryHeap<_> =
+        waits.iter().enumerate().filter(|(_, w)| **w == 0).map(|(i, _)| Reverse(i)).collect();
     let mut nodes: Vec<Option<SourceNode>> = nodes.into_iter().map(Some).collect();
     let mut sorted = Vec::with_capacity(nodes.len());
     while let Some(Reverse(i)) = ready.pop() {

@@ -16,8 +16,8 @@ use crate::graph::Constant;
 pub(super) fn read(tensor: &TensorProto, name: &str, files: &mut Files) -> Result<Array, ImportError> {
     let fail = |reason: String| ImportError::Tensor { name: name.to_owned(), reason };
     let dims = dims(&tensor.dims).map_err(fail)?;
-    let count = elements(&dims)
-        .ok_or_else(|| fail(format!("dimensions {dims:?} hold more than {MAX_ELEMENTS} elements")))?;
+    let count =
+        elements(&dims).ok_or_else(|| fail(format!("dimensions {dims:?} hold more than {MAX_ELEMENTS} elements")))?;
     if tensor.segment.is_some() {
         return Err(fail("it is stored in segments, which ONNX never defined".to_owned()));
     }
@@ -33,7 +33,9 @@ pub(super) fn read(tensor: &TensorProto, name: &str, files: &mut Files) -> Resul
 }
 
 fn dims(raw: &[i64]) -> Result<Vec<usize>, String> {
-    raw.iter().map(|&dim| usize::try_from(dim).map_err(|_| format!("dimensions {raw:?} must not be negative"))).collect()
+    raw.iter()
+        .map(|&dim| usize::try_from(dim).map_err(|_| format!("dimensions {raw:?} must not be negative")))
+        .collect()
 }
 
 struct Payload<'a> {
@@ -63,7 +65,9 @@ impl Payload<'_> {
             DataType::Int32 => {
                 Data::Int(self.typed(&t.int32_data, |b| i32::from_le_bytes(b).into(), |&v| i64::from(v))?)
             }
-            DataType::Int8 => Data::Int(self.typed(&t.int32_data, |b| i8::from_le_bytes(b).into(), |&v| i64::from(v))?),
+            DataType::Int8 => {
+                Data::Int(self.typed(&t.int32_data, |b| i8::from_le_bytes(b).into(), |&v| i64::from(v))?)
+            }
             DataType::Uint8 | DataType::Bool => {
                 Data::Int(self.typed(&t.int32_data, |b| u8::from_le_bytes(b).into(), |&v| i64::from(v))?)
             }

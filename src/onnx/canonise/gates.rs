@@ -9,7 +9,9 @@ pub(super) fn merge_clips(draft: &mut Draft) {
         let Some((low, high)) = bounds(draft, i) else { continue };
         let Some((input, before)) = single_producer(draft, i) else { continue };
         // max and min commute here only while the bounds overlap.
-        let Some((first_low, first_high)) = bounds(draft, before).filter(|b| b.0 <= high && low <= b.1) else { continue };
+        let Some((first_low, first_high)) = bounds(draft, before).filter(|b| b.0 <= high && low <= b.1) else {
+            continue;
+        };
         let (low, high) = (low.max(first_low), high.min(first_high));
         let source = draft.nodes.get(before).and_then(|node| node.inputs.first().copied());
         let output = draft.nodes.get(i).map(|node| node.output);

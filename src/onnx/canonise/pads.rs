@@ -7,7 +7,8 @@ use crate::graph::{ConvKind, Op, Rearrange};
 pub(super) fn into_convolutions(draft: &mut Draft) {
     for i in 0..draft.nodes.len() {
         let Some(node) = draft.nodes.get(i) else { continue };
-        let (Step::Pad { pads: [top, left, bottom, right], fill: 0.0 }, Some(&input)) = (&node.step, node.inputs.first())
+        let (Step::Pad { pads: [top, left, bottom, right], fill: 0.0 }, Some(&input)) =
+            (&node.step, node.inputs.first())
         else {
             continue;
         };

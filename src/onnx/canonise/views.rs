@@ -23,7 +23,9 @@ fn compose_one(draft: &mut Draft, i: usize, producer: impl Fn(crate::graph::Valu
     let before = producer(input).and_then(|p| draft.nodes.get(p)).filter(|node| node.output == input);
     let joined = match before.map(|before| (&before.step, before.inputs.first())) {
         Some((Step::View(_), Some(&source))) => Some((own.clone(), source)),
-        Some((Step::Op(Op::Rearrange(first)), Some(&source))) => join(first, own.as_ref()).map(|table| (Some(table), source)),
+        Some((Step::Op(Op::Rearrange(first)), Some(&source))) => {
+            join(first, own.as_ref()).map(|table| (Some(table), source))
+        }
         _ => None,
     };
     let (table, input) = joined.unwrap_or((own, input));

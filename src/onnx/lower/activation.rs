@@ -76,7 +76,8 @@ impl Lower<'_> {
         self.args.weights(1)?;
         let dims = self.draft.dims(self.args.data(0)?);
         let slope = self.per_channel(array, dims).ok_or_else(|| {
-            let reason = format!("slopes of dimensions {:?} for an input {dims:?}; one per channel is expected", array.dims);
+            let reason =
+                format!("slopes of dimensions {:?} for an input {dims:?}; one per channel is expected", array.dims);
             self.args.node.shape_error(reason)
         })?;
         Ok(Constant::F64(slope.into()))

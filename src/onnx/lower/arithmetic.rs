@@ -104,7 +104,10 @@ impl Lower<'_> {
         let dims = self.draft.dims(x);
         let values = self.per_channel(c, dims).ok_or_else(|| {
             let op = &self.args.node.op;
-            super::super::unsupported_as(self.args.node, format!("{op} by a constant {:?} that varies in space", c.dims))
+            super::super::unsupported_as(
+                self.args.node,
+                format!("{op} by a constant {:?} that varies in space", c.dims),
+            )
         })?;
         self.args.finite(input, &Constant::F64(values.clone().into()))?;
         Ok(values)

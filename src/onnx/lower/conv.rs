@@ -33,7 +33,8 @@ impl Lower<'_> {
         let groups = self.groups()?;
         let out = per_group.saturating_mul(groups);
         if input != channels || input % groups != 0 {
-            let reason = format!("weights [{input}, {per_group}] in {groups} groups, the input has {channels} channels");
+            let reason =
+                format!("weights [{input}, {per_group}] in {groups} groups, the input has {channels} channels");
             return Err(self.args.node.shape_error(reason));
         }
         let mut window = window::window(&self.args, Some([kh, kw]))?;
@@ -51,7 +52,8 @@ impl Lower<'_> {
         let [top, left, bottom, right] = window.pads;
         let [fh, fw] = full;
         let fail = || self.args.node.shape_error("the pads leave nothing of the output");
-        let dims = vec![out, fh.checked_sub(top + bottom).ok_or_else(fail)?, fw.checked_sub(left + right).ok_or_else(fail)?];
+        let dims =
+            vec![out, fh.checked_sub(top + bottom).ok_or_else(fail)?, fw.checked_sub(left + right).ok_or_else(fail)?];
         let conv = self.conv2d(ConvKind::Transposed, window, out, groups)?;
         self.op(Op::Conv2d(conv), x, dims)
     }
@@ -93,9 +95,14 @@ impl Lower<'_> {
         match self.args.input(1) {
             Input::Constant(Array { dims, .. }) => match dims.as_slice() {
                 &[a, b, c, d] => Ok([a, b, c, d]),
-                _ => Err(self.args.node.error(format!("weights of dimensions {dims:?}; only 2-d layers are supported"))),
+                _ => {
+                    Err(self.args.node.error(format!("weights of dimensions {dims:?}; only 2-d layers are supported")))
+                }
             },
-            _ => Err(super::super::unsupported_as(self.args.node, format!("{} with computed weights", self.args.node.op))),
+            _ => Err(super::super::unsupported_as(
+                self.args.node,
+                format!("{} with computed weights", self.args.node.op),
+            )),
         }
     }
 
@@ -107,7 +114,13 @@ impl Lower<'_> {
         }
     }
 
-    fn conv2d(&self, kind: ConvKind, window: Window, out_channels: usize, groups: usize) -> Result<Conv2d, ImportError> {
+    fn conv2d(
+        &self,
+        kind: ConvKind,
+        window: Window,
+        out_channels: usize,
+        groups: usize,
+    ) -> Result<Conv2d, ImportError> {
         let weight = self.args.weights(1)?;
         let bias = self.bias(out_channels)?;
         let Window { kernel, stride, dilation, pads } = window;

@@ -22,9 +22,9 @@ impl Lower<'_> {
             _ => {
                 self.args.weights(2)?;
                 let c = self.args.required(2)?;
-                let bias = self.per_channel(c, &[out]).ok_or_else(|| {
-                    node.shape_error(format!("a bias of dimensions {:?} for {out} outputs", c.dims))
-                })?;
+                let bias = self
+                    .per_channel(c, &[out])
+                    .ok_or_else(|| node.shape_error(format!("a bias of dimensions {:?} for {out} outputs", c.dims)))?;
                 let beta = node.float_or("beta", 1.0)?;
                 Some(Constant::F64(bias.into_iter().map(|b| beta * b).collect()))
             }
@@ -103,7 +103,10 @@ impl Lower<'_> {
         let epsilon = node.float_or("epsilon", 1e-5)?;
         if variance.iter().any(|v| v + epsilon <= 0.0) {
             let name = node.inputs.get(4).cloned().unwrap_or_default();
-            return Err(ImportError::Tensor { name, reason: "a variance is negative, or zero without epsilon".to_owned() });
+            return Err(ImportError::Tensor {
+                name,
+                reason: "a variance is negative, or zero without epsilon".to_owned(),
+            });
         }
         let scale: Vec<f64> = gamma.iter().zip(&variance).map(|(g, v)| g / (v + epsilon).sqrt()).collect();
         let shift: Vec<f64> = beta.iter().zip(&mean).zip(&scale).map(|((b, m), s)| b - m * s).collect();

@@ -58,7 +58,13 @@ impl<'a> Lower<'a> {
     }
 
     /// Appends a step that makes output `slot` of the node.
-    fn emit(&mut self, step: Step, inputs: Vec<ValueId>, dims: Vec<usize>, slot: usize) -> Result<ValueId, ImportError> {
+    fn emit(
+        &mut self,
+        step: Step,
+        inputs: Vec<ValueId>,
+        dims: Vec<usize>,
+        slot: usize,
+    ) -> Result<ValueId, ImportError> {
         if elements(&dims).is_none_or(|count| count == 0) {
             return Err(self.args.node.shape_error(format!("the result would be {dims:?}")));
         }
@@ -224,7 +230,9 @@ impl<'a> Lower<'a> {
         let from = self.batched_dims(x);
         let joined = layout::broadcast_dims(&from, &constant.dims).filter(|to| to.len() == from.len());
         let to = joined.ok_or_else(|| {
-            self.args.node.shape_error(format!("an activation {from:?} and a constant {:?} do not broadcast", constant.dims))
+            self.args
+                .node
+                .shape_error(format!("an activation {from:?} and a constant {:?} do not broadcast", constant.dims))
         })?;
         if to == from {
             return Ok(x);

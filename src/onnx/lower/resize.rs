@@ -40,7 +40,8 @@ impl Lower<'_> {
             Some(axes) => self.args.axes(axes, 4)?,
             None => vec![0, 1, 2, 3],
         };
-        let mut axis_of = [(1, 1), (channels, channels), (h, h), (w, w)].map(|(input, output)| Axis { input, output, ratio: 1.0 });
+        let mut axis_of =
+            [(1, 1), (channels, channels), (h, h), (w, w)].map(|(input, output)| Axis { input, output, ratio: 1.0 });
         let scales = match self.args.constant(if old { 1 } else { 2 })? {
             Some(array) if array.len() > 0 => Some(array.to_f64()),
             _ => node.floats("scales")?.map(|s| s.iter().map(|&s| f64::from(s)).collect()),
