@@ -90,7 +90,7 @@ fn range(args: &Args<'_>) -> Result<Array, ImportError> {
     let number = |i: usize| args.required(i).map(|a| a.scalar().unwrap_or(f64::NAN));
     let (start, limit, delta) = (number(0)?, number(1)?, number(2)?);
     let count = ((limit - start) / delta).ceil().max(0.0);
-    if !(count <= 1e7) {
+    if count.is_nan() || count > 1e7 {
         return Err(args.node.shape_error(format!("a range of {count} elements")));
     }
     let values: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * delta).collect();
