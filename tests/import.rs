@@ -267,3 +267,75 @@ fn every_file_of_the_repository_loads() {
         }
     }
 }
+
+/// Single operators and short chains (weights random, values checked against onnxruntime when they were made).
+#[rustfmt::skip]
+const CHAINS: &[(&str, [usize; 3], &str)] = &[
+    ("act0", [4, 9, 11], "HardSwish 1"),
+    ("act1", [4, 9, 11], "HardSwish 1"),
+    ("act2", [4, 9, 11], "HardSwish 1"),
+    ("act3", [4, 9, 11], "HardSwish 1"),
+    ("act4", [4, 9, 11], "Silu 1"),
+    ("act5", [4, 9, 11], "Gelu 1"),
+    ("act6", [4, 9, 11], "Gelu 1"),
+    ("avg_ceil1", [4, 5, 4], "AveragePool 1"),
+    ("bn1d", [5, 1, 1], "Dense 1"),
+    ("bnconv", [6, 7, 9], "Conv 1"),
+    ("bnconvpad", [6, 9, 11], "BatchNorm 1, Conv 1"),
+    ("cbam", [4, 9, 11], "AveragePool 1, Conv 1, Mul 2, Sigmoid 1"),
+    ("clip6", [4, 9, 11], "Clip 1"),
+    ("conv_SAME_LOWER", [6, 5, 4], "Conv 1"),
+    ("conv_dil", [6, 6, 13], "Conv 1"),
+    ("ct1", [6, 19, 33], "ConvTranspose 1"),
+    ("ct2", [6, 18, 22], "ConvTranspose 1"),
+    ("ct3", [6, 18, 22], "ConvTranspose 1"),
+    ("ctbn", [6, 19, 23], "ConvTranspose 1"),
+    ("d2s_crd", [2, 6, 10], "DepthToSpace 1"),
+    ("divdata", [4, 9, 11], "Mul 1, Reciprocal 1, Softplus 1"),
+    ("divl", [4, 9, 11], "Reciprocal 1, Scale 1, Softplus 1"),
+    ("divr", [4, 9, 11], "Scale 1"),
+    ("flattwo", [5, 1, 1], "Add 1, Dense 2, Relu 1"),
+    ("gather", [3, 9, 11], "Gather 1"),
+    ("gmax", [4, 1, 1], "MaxPool 1"),
+    ("grey", [2, 7, 9], "Conv 1, Expand 1, Shift 1"),
+    ("max_ceil", [4, 4, 6], "MaxPool 1"),
+    ("mean0", [4, 1, 1], "AveragePool 1"),
+    ("mean1", [4, 1, 1], "AveragePool 1"),
+    ("minmax", [4, 9, 11], "Clip 1"),
+    ("nhwcdense", [5, 1, 1], "Dense 1, Relu 1"),
+    ("pad", [5, 9, 13], "Pad 1"),
+    ("pad10", [4, 13, 15], "Pad 1"),
+    ("padconv", [5, 9, 15], "Conv 1"),
+    ("padmax", [4, 8, 14], "MaxPool 1, Pad 1"),
+    ("relu6", [4, 9, 11], "Clip 1"),
+    ("s2d", [12, 2, 3], "SpaceToDepth 1"),
+    ("slice", [4, 3, 3], "Slice 1"),
+    ("split", [4, 9, 11], "Concat 1, Relu 1, Split 2"),
+    ("subdiv", [6, 7, 9], "Conv 1"),
+    ("subl", [4, 9, 11], "Shift 1"),
+    ("sum", [4, 9, 11], "Add 2, Relu 1, Shift 1, Tanh 1"),
+    ("transform_input", [3, 5, 7], "BatchNorm 2, Concat 1, Gather 3, Scale 1"),
+    ("upsample9", [4, 18, 33], "Resize 1"),
+];
+
+#[test]
+fn short_chains_become_the_operations_they_should() {
+    let mut wrong = Vec::new();
+    for (name, [channels, height, width], ops) in CHAINS {
+        let graph = read(&format!("tests/fixtures/onnx/ops/{name}.onnx"));
+        check_invariants(&graph);
+        let shape = graph.shape(graph.output);
+        if listed(&graph) != *ops || shape != Shape::new(*channels, *height, *width) {
+            wrong.push(format!("{name}: {} {shape}", listed(&graph)));
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A Pad node of [1, 2, 0, 3] before a convolution with pads [1, 0, 0, 1].
+#[test]
+fn pads_go_into_the_convolution() {
+    let graph = read("tests/fixtures/onnx/ops/padconv.onnx");
+    let Op::Conv2d(conv) = &graph.nodes[0].op else { panic!("{:?}", graph.nodes[0].op.name()) };
+    assert_eq!(conv.pads, [2, 2, 0, 4]);
+}
