@@ -124,6 +124,9 @@ impl Builder {
         if !opset::is_known(node) {
             return Err(unsupported(node));
         }
+        if let ("CastLike", Input::Constant(array)) = (node.op.as_str(), args.input(0)) {
+            return Ok(vec![Ok(Known::Constant(fold::convert(array, false)))]);
+        }
         if let Some(id) = alias(&args)? {
             return Ok(vec![Ok(Known::Data(id))]);
         }
@@ -237,15 +240,22 @@ fn known_dims(
     }
 }
 
-/// A layer without weights that TorchScript called several times gets one path; the numbered ones remain as aliases.
+/// One path per layer, however it is spelt; the spelling of the file remains as an alias.
+///
+/// A layer without weights that TorchScript called several times loses its number, a layer with weights is called after them.
 fn shorten_paths(nodes: &mut [SourceNode], builder: &mut Builder) {
     let known: HashMap<String, String> = nodes.iter().rev().map(|n| (n.path.clone(), n.op.clone())).collect();
-    let weighted = ["Conv", "ConvTranspose", "Gemm", "MatMul", "BatchNormalization", "PRelu"];
-    for node in nodes.iter_mut().filter(|node| !weighted.contains(&node.op.as_str())) {
-        let short = names::without_call_number(&node.path, &node.op, &known);
-        if short.len() < node.path.len() {
-            let short = short.to_owned();
-            builder.draft.long_paths.push((std::mem::replace(&mut node.path, short), node.name.clone()));
+    for node in nodes {
+        let path = match node.op.as_str() {
+            "Conv" | "ConvTranspose" | "Gemm" | "MatMul" => {
+                node.inputs.get(1).and_then(|weight| names::of_weight(weight, &node.path))
+            }
+            "BatchNormalization" | "PRelu" => None,
+            op => Some(names::without_call_number(&node.path, op, &known)),
+        };
+        if let Some(path) = path.filter(|path| *path != node.path) {
+            let path = path.to_owned();
+            builder.draft.long_paths.push((std::mem::replace(&mut node.path, path), node.name.clone()));
         }
     }
 }

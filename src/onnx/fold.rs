@@ -90,7 +90,7 @@ fn range(args: &Args<'_>) -> Result<Array, ImportError> {
     let number = |i: usize| args.required(i).map(|a| a.scalar().unwrap_or(f64::NAN));
     let (start, limit, delta) = (number(0)?, number(1)?, number(2)?);
     let count = ((limit - start) / delta).ceil().max(0.0);
-    if !(count <= 1e7) {
+    if count.is_nan() || count > 1e7 {
         return Err(args.node.shape_error(format!("a range of {count} elements")));
     }
     let values: Vec<f64> = (0..count as usize).map(|i| start + i as f64 * delta).collect();
@@ -118,7 +118,8 @@ fn cast(args: &Args<'_>, array: &Array) -> Result<Array, ImportError> {
     Ok(convert(array, to_int))
 }
 
-fn convert(array: &Array, to_int: bool) -> Array {
+/// The same numbers as integers or floats.
+pub(super) fn convert(array: &Array, to_int: bool) -> Array {
     let data = match (&array.data, to_int) {
         (Data::Float(values), true) => Data::Int(values.iter().map(|v| v as i64).collect()),
         (Data::Int(_), false) => return Array::floats(array.dims.clone(), array.to_f64()),

@@ -20,7 +20,8 @@ pub(super) fn view(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Opt
         "Unsqueeze" => unsqueeze(args, dims)?,
         _ => return Ok(None),
     };
-    if batched && new.first() != Some(&1) {
+    let joins_images = args.node.op == "Flatten" && args.node.int_or("axis", 1)? == 0 && args.batch != Some(1);
+    if batched && (new.first() != Some(&1) || joins_images) {
         return Err(args.node.shape_error(format!("from {dims:?} to {new:?} mixes the images of a batch")));
     }
     Ok(Some(new))
@@ -216,7 +217,7 @@ fn blocks(args: &Args<'_>, dims: &[usize]) -> Result<Layout, ImportError> {
     let fail = || args.node.shape_error(format!("the block size does not divide {dims:?}"));
     let block = usize::try_from(args.node.int_or("blocksize", 0)?).map_err(|_| fail())?;
     let &[n, c, h, w] = dims else { return Err(fail()) };
-    let divide = |size: usize, by: usize| if by > 0 && size % by == 0 { Ok(size / by) } else { Err(fail()) };
+    let divide = |size: usize, by: usize| if by > 0 && size.is_multiple_of(by) { Ok(size / by) } else { Err(fail()) };
     let column_first = args.node.text("mode")?.unwrap_or("DCR") == "DCR";
     let (split, perm, dims): (_, &[usize], _) = if args.node.op == "SpaceToDepth" {
         let (h, w) = (divide(h, block)?, divide(w, block)?);

@@ -47,6 +47,15 @@ pub(super) fn without_call_number<'a>(path: &'a str, op: &str, known: &HashMap<S
     if number && known.get(base).is_some_and(|other| other == op) { base } else { path }
 }
 
+/// The layer that a weight `layer1.0.conv1.weight` belongs to, where it stands beside the node's own scope: exporters that fold
+/// batch normalisation leave the node in the scope of `layer1.0.bn1`.
+pub(super) fn of_weight<'a>(weight: &'a str, path: &str) -> Option<&'a str> {
+    let layer = weight.strip_suffix(".weight")?;
+    let parent = |path: &str| path.rfind('.').map_or(0, |end| end);
+    let (own, other) = (layer.get(..parent(layer))?, path.get(..parent(path))?);
+    (own == other && layer != path && !path.is_empty()).then_some(layer)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -63,6 +72,14 @@ mod tests {
         assert_eq!(from_name("/features/features.0/features.0.1/Relu"), "features.0.1");
         assert_eq!(from_name("/Add"), "");
         assert_eq!(from_name("node_Conv_12"), "");
+    }
+
+    #[test]
+    fn a_folded_convolution_keeps_its_own_name() {
+        assert_eq!(of_weight("layer1.0.conv1.weight", "layer1.0.bn1"), Some("layer1.0.conv1"));
+        assert_eq!(of_weight("conv1.weight", "bn1"), Some("conv1"));
+        assert_eq!(of_weight("shared.weight", "layer1.conv1"), None);
+        assert_eq!(of_weight("onnx::Conv_193", "layer1.conv1"), None);
     }
 
     #[test]

@@ -36,46 +36,53 @@ impl Weight {
 
     /// Values in the physical order of the arrangement, zero in padding lanes.
     pub fn materialise(&self) -> Vec<f64> {
+        self.arranged(0.0, |v| v)
+    }
+
+    /// The same rounded to f32.
+    pub fn materialise_f32(&self) -> Vec<f32> {
+        self.arranged(0.0, |v| v as f32)
+    }
+
+    fn arranged<T: Copy>(&self, zero: T, round: impl Fn(f64) -> T) -> Vec<T> {
+        let value = |i: usize| round(self.part.of(self.source.get(i)));
         match &self.arrangement {
             Arrangement::Channel { layout } => {
-                let mut values = vec![0.0; layout.physical()];
+                let mut values = vec![zero; layout.physical()];
                 let one = self.source.len() == 1;
                 for (channel, place) in layout.places().into_iter().enumerate() {
-                    values[place] = self.part.of(self.source.get(if one { 0 } else { channel }));
+                    values[place] = value(if one { 0 } else { channel });
                 }
                 values
             }
             Arrangement::Depthwise { kernel, layout } => {
                 let taps = kernel[0] * kernel[1];
                 let pitch = layout.physical();
-                let mut values = vec![0.0; taps * pitch];
+                let mut values = vec![zero; taps * pitch];
                 for (channel, place) in layout.places().into_iter().enumerate() {
                     for tap in 0..taps {
-                        values[tap * pitch + place] = self.part.of(self.source.get(channel * taps + tap));
+                        values[tap * pitch + place] = value(channel * taps + tap);
                     }
                 }
                 values
             }
-            Arrangement::Conv { kernel, groups, input, output } => self.conv(*kernel, *groups, input, output),
-        }
-    }
-
-    fn conv(&self, kernel: [usize; 2], groups: usize, input: &Layout, output: &Layout) -> Vec<f64> {
-        let taps = kernel[0] * kernel[1];
-        let in_group = input.real() / groups;
-        let in_places = if groups == 1 { input.places() } else { (0..in_group).collect() };
-        let in_physical = if groups == 1 { input.physical() } else { in_group };
-        let out_physical = output.physical();
-        let mut values = vec![0.0; taps * in_physical * out_physical];
-        for (o, out_place) in output.places().into_iter().enumerate() {
-            for (i, &in_place) in in_places.iter().enumerate() {
-                let from = (o * in_group + i) * taps;
-                for tap in 0..taps {
-                    values[(tap * in_physical + in_place) * out_physical + out_place] =
-                        self.part.of(self.source.get(from + tap));
+            Arrangement::Conv { kernel, groups, input, output } => {
+                let taps = kernel[0] * kernel[1];
+                let in_group = input.real() / groups;
+                let in_places = if *groups == 1 { input.places() } else { (0..in_group).collect() };
+                let in_physical = if *groups == 1 { input.physical() } else { in_group };
+                let out_physical = output.physical();
+                let mut values = vec![zero; taps * in_physical * out_physical];
+                for (o, out_place) in output.places().into_iter().enumerate() {
+                    for (i, &in_place) in in_places.iter().enumerate() {
+                        let from = (o * in_group + i) * taps;
+                        for tap in 0..taps {
+                            values[(tap * in_physical + in_place) * out_physical + out_place] = value(from + tap);
+                        }
+                    }
                 }
+                values
             }
         }
-        values
     }
 }

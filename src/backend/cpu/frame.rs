@@ -6,12 +6,15 @@ use super::arena::{Storage, Writer};
 use super::lanes::{BitLanes, Lanes, Pixels};
 use super::real::Real;
 use super::stages::{BoundStage, Output};
+use super::tile::PackedWeights;
 use super::view::{Input, Sink};
 use crate::program::{Operand, Program, Stage, Step, View, Weight};
 
 /// Materialised weights of a step: its own, then those of every stage in the order of [`stage_weights`].
 pub struct StepWeights<T> {
+    /// Empty slices stand for filters that are packed.
     pub kernel: Vec<Arc<[T]>>,
+    pub packed: Option<Arc<PackedWeights>>,
     pub stages: Vec<Vec<Arc<[T]>>>,
 }
 

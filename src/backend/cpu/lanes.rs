@@ -59,15 +59,24 @@ impl<E> Pixels<'_, E> {
 pub struct BitLanes<'a>(pub Pixels<'a, u8>);
 
 impl BitLanes<'_> {
-    /// The byte of channels `channel .. channel + 8`.
+    /// The bits of channels `channel .. channel + count`, lowest first; `channel` is a multiple of 8.
     #[inline(always)]
-    pub fn byte(&self, start: usize, channel: usize) -> u8 {
+    pub fn word(&self, start: usize, channel: usize, count: usize) -> u32 {
         if self.0.one_channel {
-            0u8.wrapping_sub(self.0.input.data[start] & 1)
-        } else {
-            self.0.input.data[start + channel / 8]
+            return 0u32.wrapping_sub(u32::from(self.0.input.data[start] & 1));
+        }
+        let bytes = &self.0.input.data[start + channel / 8..][..count.div_ceil(8)];
+        match bytes.first_chunk::<4>() {
+            Some(bytes) => u32::from_le_bytes(*bytes),
+            None => bytes.iter().rev().fold(0, |word, byte| word << 8 | u32::from(*byte)),
         }
     }
+}
+
+/// A run whose length the compiler knows.
+#[inline(always)]
+fn whole<T>(row: &[T]) -> &[T; RUN] {
+    row.first_chunk().unwrap_or_else(|| unreachable!("an operand has as many channels as the result"))
 }
 
 /// Pixels `pixel + r step` of a step's output in channels `channel ..`, one row of `values` each, `pitch` apart.
@@ -108,16 +117,19 @@ impl<T: Copy + Default> Tile<'_, T> {
                 at += 1;
                 operands[at - 1].row(pixel, channel, channels, scratch)
             });
-            let (blocks, rest) = values.as_chunks_mut::<8>();
-            let lanes = rows.map(|row| row.as_chunks::<8>());
-            for (i, block) in blocks.iter_mut().enumerate() {
-                let operands = lanes.map(|lanes| &lanes.0[i]);
-                for (l, v) in block.iter_mut().enumerate() {
-                    *v = f(*v, operands.map(|operand| operand[l]));
+            // A whole run has a length that the compiler knows, hence no loop at all.
+            match values.first_chunk_mut::<RUN>() {
+                Some(values) => {
+                    let rows = rows.map(|row| whole(row));
+                    for l in 0..RUN {
+                        values[l] = f(values[l], rows.map(|row| row[l]));
+                    }
                 }
-            }
-            for (l, v) in rest.iter_mut().enumerate() {
-                *v = f(*v, lanes.map(|lanes| lanes.1[l]));
+                None => {
+                    for (l, v) in values.iter_mut().enumerate() {
+                        *v = f(*v, rows.map(|row| row[l]));
+                    }
+                }
             }
         });
     }
@@ -128,12 +140,19 @@ impl<T: Copy + Default> Tile<'_, T> {
         let mut scratch = [T::default(); RUN];
         let (channel, channels) = (self.channel, self.channels);
         self.each_row(|pixel, values| {
-            let start = bits.0.start(pixel);
+            let word = bits.word(bits.0.start(pixel), channel, channels);
             let row = operand.row(pixel, channel, channels, &mut scratch);
-            for (i, (values, row)) in values.chunks_mut(8).zip(row.chunks(8)).enumerate() {
-                let byte = bits.byte(start, channel + 8 * i);
-                for (l, (v, a)) in values.iter_mut().zip(row).enumerate() {
-                    *v = f(*v, byte & (1 << l) != 0, *a);
+            match values.first_chunk_mut::<RUN>() {
+                Some(values) => {
+                    let row = whole(row);
+                    for l in 0..RUN {
+                        values[l] = f(values[l], word & (1 << l) != 0, row[l]);
+                    }
+                }
+                None => {
+                    for (l, v) in values.iter_mut().enumerate() {
+                        *v = f(*v, word & (1 << l) != 0, row[l]);
+                    }
                 }
             }
         });
@@ -144,14 +163,21 @@ impl<T: Copy + Default> Tile<'_, T> {
     pub fn keep_bits(&mut self, into: &Sink<u8>, f: impl Fn(T) -> bool) {
         let first = self.channel / 8;
         self.each_row(|pixel, values| {
-            let mut bytes = [0u8; RUN / 8];
-            for (byte, values) in bytes.iter_mut().zip(values.chunks(8)) {
-                for (l, v) in values.iter().enumerate() {
-                    *byte |= u8::from(f(*v)) << l;
+            let mut word = 0u32;
+            match values.first_chunk::<RUN>() {
+                Some(values) => {
+                    for (l, v) in values.iter().enumerate() {
+                        word |= if f(*v) { 1 << l } else { 0 };
+                    }
+                }
+                None => {
+                    for (l, v) in values.iter().enumerate() {
+                        word |= if f(*v) { 1 << l } else { 0 };
+                    }
                 }
             }
             // SAFETY: the thread owns the pixel, and runs of channels begin at multiples of 8.
-            unsafe { into.store(pixel, first, &bytes[..values.len().div_ceil(8)]) };
+            unsafe { into.store(pixel, first, &word.to_le_bytes()[..values.len().div_ceil(8)]) };
         });
     }
 

@@ -5,6 +5,7 @@ use super::conv2d_backward::conv2d_backward;
 use super::conv2d_forward::conv2d_forward;
 use super::depthwise_backward::depthwise_backward;
 use super::depthwise_forward::depthwise_forward;
+use super::fast::convolve;
 use super::filter::Filter;
 use super::frame::Frame;
 use super::pool_average_backward::pool_average_backward;
@@ -20,6 +21,9 @@ use crate::program::Kernel;
 
 /// Runs the kernel of a step.
 pub fn launch<T: Real>(frame: &Frame<T>) {
+    if convolve(frame) {
+        return;
+    }
     let (input, out) = (|i| frame.input(i), &frame.output());
     let filter = || Filter::new(weight(frame), &frame.step.weights[0].arrangement);
     match &frame.step.kernel {

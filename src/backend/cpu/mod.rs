@@ -14,6 +14,7 @@ mod depthwise_backward;
 mod depthwise_forward;
 mod dot;
 mod erf;
+mod fast;
 mod filter;
 mod frame;
 mod lanes;
@@ -30,6 +31,7 @@ mod session;
 mod shared;
 pub(crate) mod simd;
 mod stages;
+mod tile;
 mod tiles;
 mod upsample_bilinear;
 mod upsample_bilinear_backward;
@@ -45,6 +47,8 @@ use self::arena::Storage;
 use self::frame::{StepWeights, stage_weights};
 use self::real::Real;
 pub use self::session::CpuSession;
+pub use self::tile::Level;
+use self::tile::PackedWeights;
 use super::{Backend, BackendError, Session};
 use crate::graph::{Constant, Precision};
 use crate::program::{Arrangement, Part, Program, Step, Weight};
@@ -62,8 +66,19 @@ enum TypedCache {
     F64(Mutex<Cache<f64>>),
 }
 
-/// Materialised weights by [`Weight::key`], each with its source: a constant's identity is good while it lives.
-type Cache<T> = HashMap<(usize, Part, Arrangement), (Constant, Arc<[T]>)>;
+type WeightKey = (usize, Part, Arrangement);
+
+/// Prepared weights, each with its source: a constant's identity is good while it lives.
+struct Cache<T> {
+    materialised: HashMap<WeightKey, (Constant, Arc<[T]>)>,
+    packed: HashMap<(WeightKey, fast::Plan), (Constant, Arc<PackedWeights>)>,
+}
+
+impl<T> Default for Cache<T> {
+    fn default() -> Self {
+        Self { materialised: HashMap::new(), packed: HashMap::new() }
+    }
+}
 
 impl CpuBackend {
     /// A backend with its own threads, as many as the machine has unless `threads` says how many.
@@ -94,7 +109,7 @@ impl CpuBackend {
     ) -> Result<Box<dyn Session>, BackendError> {
         let slots: Result<_, _> = program.slots.slots.iter().map(|slot| Storage::new(slot, self.poison)).collect();
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
-        let weights = program.steps.iter().map(|step| step_weights(step, &mut cache)).collect();
+        let weights = program.steps.iter().map(|step| step_weights(&program, step, &mut cache)).collect();
         Ok(Box::new(CpuSession { pool: Arc::clone(&self.pool), weights, slots: slots?, program }))
     }
 }
@@ -112,34 +127,37 @@ impl Backend for CpuBackend {
     }
 }
 
-fn step_weights<T: Real>(step: &Step, cache: &mut Cache<T>) -> StepWeights<T> {
-    let kernel = step.weights.iter().map(|weight| materialise(weight, cache)).collect();
-    let of_stage = |stage| stage_weights(stage).into_iter().map(|weight| materialise(weight, cache)).collect();
-    StepWeights { kernel, stages: step.stages.iter().map(of_stage).collect() }
+fn step_weights<T: Real>(program: &Program, step: &Step, cache: &mut Cache<T>) -> StepWeights<T> {
+    let packed =
+        fast::Plan::of(program, step).filter(|plan| !plan.depthwise).and_then(|plan| packed(plan, step, cache));
+    let mut kernel: Vec<Arc<[T]>> = Vec::new();
+    for (i, weight) in step.weights.iter().enumerate() {
+        let is_packed = i == 0 && packed.is_some();
+        kernel.push(if is_packed { Arc::new([]) } else { cache.materialised(weight) });
+    }
+    let of_stage = |stage| stage_weights(stage).into_iter().map(|weight| cache.materialised(weight)).collect();
+    StepWeights { kernel, packed, stages: step.stages.iter().map(of_stage).collect() }
 }
 
-fn materialise<T: Real>(weight: &Weight, cache: &mut Cache<T>) -> Arc<[T]> {
-    let make = || {
-        let values = weight.materialise().into_iter().map(T::from_f64).collect();
-        (weight.source.clone(), values)
-    };
-    Arc::clone(&cache.entry(weight.key()).or_insert_with(make).1)
+/// The filters of a step in the engine's order; `None` where the backend does not compute in f32.
+fn packed<T: Real>(plan: fast::Plan, step: &Step, cache: &mut Cache<T>) -> Option<Arc<PackedWeights>> {
+    let weight = &step.weights[0];
+    let key = (weight.key(), plan.key());
+    if let Some((_, packed)) = cache.packed.get(&key) {
+        return Some(Arc::clone(packed));
+    }
+    T::as_f32s(&[])?;
+    let packed = plan.pack(&weight.materialise_f32());
+    cache.packed.insert(key, (weight.source.clone(), Arc::clone(&packed)));
+    Some(packed)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::program::Layout;
-
-    #[test]
-    fn equal_weights_are_materialised_once() {
-        let mut cache = Cache::<f32>::new();
-        let source = Constant::new([1.0, -2.0, 3.0], Precision::F32);
-        let weight = |part| Weight::channel(&source, part, &Layout::dense(3));
-        let all = materialise(&weight(Part::All), &mut cache);
-        let positive = materialise(&weight(Part::Pos), &mut cache);
-        assert_eq!((&*all, &*positive), (&[1.0, -2.0, 3.0, 0.0][..], &[1.0, 0.0, 3.0, 0.0][..]));
-        assert!(Arc::ptr_eq(&all, &materialise(&weight(Part::All), &mut cache)));
-        assert_eq!(cache.len(), 2);
+impl<T: Real> Cache<T> {
+    fn materialised(&mut self, weight: &Weight) -> Arc<[T]> {
+        let make = || {
+            let values = weight.materialise().into_iter().map(T::from_f64).collect();
+            (weight.source.clone(), values)
+        };
+        Arc::clone(&self.materialised.entry(weight.key()).or_insert_with(make).1)
     }
 }

@@ -27,6 +27,10 @@ pub trait Real:
 
     fn from_f64(v: f64) -> Self;
     fn to_f64(self) -> f64;
+    /// The same slice, where `Self` is f32.
+    fn as_f32s(values: &[Self]) -> Option<&[f32]>;
+    /// The same slice, where `Self` is f32.
+    fn from_f32s(values: &mut [f32]) -> Option<&mut [Self]>;
     fn abs(self) -> Self;
     fn exp(self) -> Self;
     /// `exp(v) - 1`
@@ -74,6 +78,14 @@ impl Real for f64 {
         self
     }
     #[inline(always)]
+    fn as_f32s(_: &[Self]) -> Option<&[f32]> {
+        None
+    }
+    #[inline(always)]
+    fn from_f32s(_: &mut [f32]) -> Option<&mut [Self]> {
+        None
+    }
+    #[inline(always)]
     fn abs(self) -> Self {
         self.abs()
     }
@@ -106,6 +118,14 @@ impl Real for f32 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+    #[inline(always)]
+    fn as_f32s(values: &[Self]) -> Option<&[f32]> {
+        Some(values)
+    }
+    #[inline(always)]
+    fn from_f32s(values: &mut [f32]) -> Option<&mut [Self]> {
+        Some(values)
     }
     #[inline(always)]
     fn abs(self) -> Self {

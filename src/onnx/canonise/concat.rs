@@ -3,7 +3,34 @@
 use super::super::draft::{Draft, Step};
 use crate::graph::{Op, ValueId};
 
-/// A list `[a, b, c]` after a list `[a, b]` becomes `[[a, b], c]`: what a dense block writes as growing lists.
+/// A join that only another join reads is written out in it.
+pub(super) fn flatten(draft: &mut Draft) {
+    for i in 0..draft.nodes.len() {
+        if !matches!(draft.op(i), Some(Op::Concat)) {
+            continue;
+        }
+        let Some(node) = draft.nodes.get(i) else { continue };
+        let (output, inputs) = (node.output, node.inputs.clone());
+        let readers: Vec<usize> = (0..draft.nodes.len()).filter(|&j| reads(draft, j, output) > 0).collect();
+        if let [reader] = *readers.as_slice()
+            && reads(draft, reader, output) == 1
+            && matches!(draft.op(reader), Some(Op::Concat))
+            && let Some(node) = draft.nodes.get_mut(reader)
+        {
+            let join = node.output;
+            let parts = node.inputs.iter().flat_map(|&id| if id == output { inputs.clone() } else { vec![id] });
+            node.inputs = parts.collect();
+            draft.merge_node(i, join);
+        }
+    }
+    draft.nodes.retain(|node| !matches!(node.step, Step::Blind));
+}
+
+fn reads(draft: &Draft, i: usize, value: ValueId) -> usize {
+    draft.nodes.get(i).map_or(0, |node| node.inputs.iter().filter(|id| **id == value).count())
+}
+
+/// A list `[a, b, c] after a list `[a, b]` becomes `[[a, b], c]`: what a dense block writes as growing lists.
 pub(super) fn merge(draft: &mut Draft) {
     // Output and leaves of the joins so far; leaves are never joins themselves.
     let mut known: Vec<(ValueId, Vec<ValueId>)> = Vec::new();

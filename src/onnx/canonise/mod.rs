@@ -22,6 +22,7 @@ pub(super) fn run(draft: &mut Draft, output: ValueId) -> Result<ValueId, ImportE
     affine::merge(draft);
     pads::into_convolutions(draft);
     draft.drop_dead(output);
+    concat::flatten(draft);
     concat::merge(draft);
     views::compose(draft);
     draft.drop_dead(output);

@@ -33,7 +33,7 @@ pub use vector::Level;
 pub const TILE_CHANNELS: usize = 32;
 
 /// Shape of a convolution.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Geometry {
     /// Number of images in the batch.
     pub images: usize,

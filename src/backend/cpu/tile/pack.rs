@@ -236,6 +236,7 @@ impl PackedWeights {
         Self::new(geometry, weights, Pass::Backward)
     }
 
+    #[cfg(test)]
     /// The same weights for use with another instruction set.
     ///
     /// # Panics
