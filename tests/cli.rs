@@ -395,7 +395,8 @@ fn preprocessing_comes_from_flag_card_or_default() {
     scene.picture("a.png", 40, 40);
     std::fs::copy(rnet(), scene.path("bare.onnx")).expect("a copy");
     let note = "imagenet preprocessing is used";
-    let explain = |options: &[&str]| scene.run(&[&["explain", "bare.onnx", "a.png", "-m", "saliency"], options].concat());
+    let explain =
+        |options: &[&str]| scene.run(&[&["explain", "bare.onnx", "a.png", "-m", "saliency"], options].concat());
     assert!(explain(&[]).exits(0).stderr.contains(note));
     let ran = explain(&["--preprocess", "signed-unit"]).exits(0);
     assert!(!ran.stderr.contains(note), "{}", ran.stderr);
@@ -434,7 +435,9 @@ fn maps_are_compared() {
 fn models_are_inspected() {
     let scene = Scene::new();
     let ran = scene.run(&["inspect", &rnet(), "--method", "epsilon-plus-flat", "--program"]).exits(0);
-    for word in ["3x24x24", "parameters", "FLOP", "flat", "z+", "winner-take-all", "Softmax", "conv2d_forward", "an image"] {
+    for word in
+        ["3x24x24", "parameters", "FLOP", "flat", "z+", "winner-take-all", "Softmax", "conv2d_forward", "an image"]
+    {
         assert!(ran.stdout.contains(word), "no {word:?} in {}", ran.stdout);
     }
     let ran = scene.run(&["inspect", &rnet(), "--json"]).exits(0);
@@ -479,4 +482,35 @@ fn shells_and_manual_pages() {
     assert!(scene.run(&["devices"]).exits(0).stdout.contains("cpu"));
     let list: Value = serde_json::from_str(&scene.run(&["devices", "--json"]).exits(0).stdout).expect("JSON");
     assert_eq!(list[0]["available"], true);
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_whole_files_and_exits_130() {
+    let scene = Scene::new();
+    let [c, h, w] = plain_shape();
+    for i in 0..400 {
+        scene.array(&format!("in/{i:03}.npy"), &[c, h, w]);
+    }
+    let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
+        .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "--batch", "1", "-t", "0"])
+        .current_dir(scene.folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    while scene.listing("heatmaps").len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("an end");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("interrupted") && stderr.contains("files are written to heatmaps"), "{stderr}");
+    let files = scene.listing("heatmaps");
+    assert!(files.len() < 800 && files.iter().all(|name| !name.ends_with(".part")), "{} files", files.len());
+    for name in files.iter().filter(|name| name.ends_with(".npy")) {
+        scene.array_at(&format!("heatmaps/{name}"));
+    }
 }
