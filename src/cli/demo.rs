@@ -16,7 +16,7 @@ use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
 use crate::picture::{
-    Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, overlay, reduce, sheet, write_png,
+    Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, overlay, reduce, sheet, stacked, write_png,
 };
 use crate::tensor::Tensor;
 
@@ -219,8 +219,9 @@ fn cells(subject: &Subject, shown: &Shown) -> Vec<String> {
     ]
 }
 
-/// Overlays of all maps, and a contact sheet for every class.
+/// Overlays of all maps, and a contact sheet of the picture: a block for every class.
 fn draw(folder: &Path, model: &Model, subject: &Subject, shown: &[Shown]) -> Result<(), PictureError> {
+    let mut blocks = Vec::new();
     for of_class in shown.chunk_by(|a, b| a.heatmap.target == b.heatmap.target) {
         let planes = of_class.iter().map(|shown| drawn(&shown.heatmap, model)).collect::<Result<Vec<_>, _>>()?;
         let mut panels = Vec::new();
@@ -233,14 +234,10 @@ fn draw(folder: &Path, model: &Model, subject: &Subject, shown: &[Shown]) -> Res
             panels.push(Panel { map, placement: subject.placement, paint: *paint, caption: panel(shown) });
         }
         let Some(first) = of_class.first() else { continue };
-        let sheet = sheet(&heading(subject, first), &subject.picture, &panels)?;
-        write_png(
-            &folder.join(format!("{}.sheet.png", prefix(subject, first))),
-            &sheet,
-            &[("Software", "fluoroscope")],
-        )?;
+        blocks.push(sheet(&heading(subject, first), &subject.picture, &panels)?);
     }
-    Ok(())
+    let path = folder.join(format!("{}.sheet.png", subject.stem()));
+    write_png(&path, &stacked(&blocks), &[("Software", "fluoroscope")])
 }
 
 /// What the eye can follow: fine maps are smoothed.

@@ -79,6 +79,19 @@ pub fn sheet(title: &str, original: &Picture, panels: &[Panel]) -> Result<RgbIma
     Ok(canvas)
 }
 
+/// Sheets one under another, as wide as the widest.
+pub fn stacked(sheets: &[RgbImage]) -> RgbImage {
+    let width = sheets.iter().map(RgbImage::width).max().unwrap_or(1);
+    let height = sheets.iter().map(RgbImage::height).sum::<u32>().max(1);
+    let mut canvas = RgbImage::from_pixel(width, height, PAPER);
+    let mut top = 0;
+    for sheet in sheets {
+        imageops::replace(&mut canvas, sheet, 0, top);
+        top += i64::from(sheet.height());
+    }
+    canvas
+}
+
 /// Three or four columns, whichever leaves fewer cells empty.
 fn columns(cells: u32) -> u32 {
     if cells <= 4 {
