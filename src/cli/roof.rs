@@ -64,7 +64,7 @@ fn best<S: Send>(threads: usize, make: impl Fn() -> S + Sync, work: impl Fn(&mut
 }
 
 fn multiply_adds(factor: f32) -> f32 {
-    vectorised(
+    vectorised::<f32, _>(
         #[inline(always)]
         || {
             let mut sums = [[1.0f32; LANES]; CHAINS];

@@ -1,5 +1,8 @@
 //! Storage of a program's slots.
 
+use bytemuck::Pod;
+
+use super::pages::Pages;
 use super::real::Real;
 use super::shared::SharedMut;
 use crate::backend::BackendError;
@@ -8,24 +11,24 @@ use crate::program::slots::{Slot, unit_bytes};
 
 /// One slot.
 pub enum Storage<T> {
-    Float(Vec<T>),
-    Bits(Vec<u8>),
-    Index(Vec<u32>),
+    Float(Pages<T>),
+    Bits(Pages<u8>),
+    Index(Pages<u32>),
 }
 
 impl<T: Real> Storage<T> {
     /// Room for `slot`: zeros, or with `poison` what no step would write.
     pub fn new(slot: &Slot, poison: bool) -> Result<Self, BackendError> {
         Ok(match slot.element {
-            Element::Float => Self::Float(filled(slot, if poison { T::from_f64(f64::NAN) } else { T::ZERO })?),
-            Element::Bits => Self::Bits(filled(slot, if poison { 0xAA } else { 0 })?),
-            Element::Index => Self::Index(filled(slot, if poison { u32::MAX } else { 0 })?),
+            Element::Float => Self::Float(filled(slot, poison.then(|| T::from_f64(f64::NAN)))?),
+            Element::Bits => Self::Bits(filled(slot, poison.then_some(0xAA))?),
+            Element::Index => Self::Index(filled(slot, poison.then_some(u32::MAX))?),
         })
     }
 
     /// Nothing, in place of a slot that a step is writing.
     pub fn absent() -> Self {
-        Self::Float(Vec::new())
+        Self::Float(Pages::empty())
     }
 
     pub fn floats(&self) -> &[T] {
@@ -50,11 +53,12 @@ impl<T: Real> Storage<T> {
     }
 }
 
-fn filled<E: Clone>(slot: &Slot, value: E) -> Result<Vec<E>, BackendError> {
-    let mut data = Vec::new();
+fn filled<E: Pod>(slot: &Slot, poison: Option<E>) -> Result<Pages<E>, BackendError> {
     let bytes = slot.len.saturating_mul(unit_bytes(slot.element, size_of::<E>()));
-    data.try_reserve_exact(slot.len).map_err(|_| BackendError::OutOfMemory { backend: "cpu", bytes })?;
-    data.resize(slot.len, value);
+    let mut data = Pages::zeroed(slot.len).map_err(|_| BackendError::OutOfMemory { backend: "cpu", bytes })?;
+    if let Some(poison) = poison {
+        data.fill(poison);
+    }
     Ok(data)
 }
 
@@ -66,7 +70,7 @@ pub enum Writer<T> {
     Index(SharedMut<u32>),
 }
 
-impl<T> Writer<T> {
+impl<T: Real> Writer<T> {
     pub fn new(storage: &mut Storage<T>) -> Self {
         match storage {
             Storage::Float(data) => Self::Float(SharedMut::new(data)),

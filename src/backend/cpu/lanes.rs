@@ -111,27 +111,30 @@ impl<T: Copy + Default> Tile<'_, T> {
     pub fn zip<const N: usize>(&mut self, operands: [&Lanes<T>; N], f: impl Fn(T, [T; N]) -> T) {
         let mut scratch = [[T::default(); RUN]; N];
         let (channel, channels) = (self.channel, self.channels);
-        self.each_row(|pixel, values| {
-            let mut at = 0;
-            let rows = scratch.each_mut().map(|scratch| {
-                at += 1;
-                operands[at - 1].row(pixel, channel, channels, scratch)
-            });
-            // A whole run has a length that the compiler knows, hence no loop at all.
-            match values.first_chunk_mut::<RUN>() {
-                Some(values) => {
-                    let rows = rows.map(|row| whole(row));
-                    for l in 0..RUN {
-                        values[l] = f(values[l], rows.map(|row| row[l]));
+        self.each_row(
+            #[inline(always)]
+            |pixel, values| {
+                let mut at = 0;
+                let rows = scratch.each_mut().map(|scratch| {
+                    at += 1;
+                    operands[at - 1].row(pixel, channel, channels, scratch)
+                });
+                // A whole run has a length that the compiler knows, hence no loop at all.
+                match values.first_chunk_mut::<RUN>() {
+                    Some(values) => {
+                        let rows = rows.map(|row| whole(row));
+                        for l in 0..RUN {
+                            values[l] = f(values[l], rows.map(|row| row[l]));
+                        }
+                    }
+                    None => {
+                        for (l, v) in values.iter_mut().enumerate() {
+                            *v = f(*v, rows.map(|row| row[l]));
+                        }
                     }
                 }
-                None => {
-                    for (l, v) in values.iter_mut().enumerate() {
-                        *v = f(*v, rows.map(|row| row[l]));
-                    }
-                }
-            }
-        });
+            },
+        );
     }
 
     /// `v = f(v, bit, operand)`
@@ -139,46 +142,52 @@ impl<T: Copy + Default> Tile<'_, T> {
     pub fn gate(&mut self, bits: &BitLanes, operand: &Lanes<T>, f: impl Fn(T, bool, T) -> T) {
         let mut scratch = [T::default(); RUN];
         let (channel, channels) = (self.channel, self.channels);
-        self.each_row(|pixel, values| {
-            let word = bits.word(bits.0.start(pixel), channel, channels);
-            let row = operand.row(pixel, channel, channels, &mut scratch);
-            match values.first_chunk_mut::<RUN>() {
-                Some(values) => {
-                    let row = whole(row);
-                    for l in 0..RUN {
-                        values[l] = f(values[l], word & (1 << l) != 0, row[l]);
+        self.each_row(
+            #[inline(always)]
+            |pixel, values| {
+                let word = bits.word(bits.0.start(pixel), channel, channels);
+                let row = operand.row(pixel, channel, channels, &mut scratch);
+                match values.first_chunk_mut::<RUN>() {
+                    Some(values) => {
+                        let row = whole(row);
+                        for l in 0..RUN {
+                            values[l] = f(values[l], word & (1 << l) != 0, row[l]);
+                        }
+                    }
+                    None => {
+                        for (l, v) in values.iter_mut().enumerate() {
+                            *v = f(*v, word & (1 << l) != 0, row[l]);
+                        }
                     }
                 }
-                None => {
-                    for (l, v) in values.iter_mut().enumerate() {
-                        *v = f(*v, word & (1 << l) != 0, row[l]);
-                    }
-                }
-            }
-        });
+            },
+        );
     }
 
     /// Stores the bits `f(v)`.
     #[inline(always)]
     pub fn keep_bits(&mut self, into: &Sink<u8>, f: impl Fn(T) -> bool) {
         let first = self.channel / 8;
-        self.each_row(|pixel, values| {
-            let mut word = 0u32;
-            match values.first_chunk::<RUN>() {
-                Some(values) => {
-                    for (l, v) in values.iter().enumerate() {
-                        word |= if f(*v) { 1 << l } else { 0 };
+        self.each_row(
+            #[inline(always)]
+            |pixel, values| {
+                let mut word = 0u32;
+                match values.first_chunk::<RUN>() {
+                    Some(values) => {
+                        for (l, v) in values.iter().enumerate() {
+                            word |= if f(*v) { 1 << l } else { 0 };
+                        }
+                    }
+                    None => {
+                        for (l, v) in values.iter().enumerate() {
+                            word |= if f(*v) { 1 << l } else { 0 };
+                        }
                     }
                 }
-                None => {
-                    for (l, v) in values.iter().enumerate() {
-                        word |= if f(*v) { 1 << l } else { 0 };
-                    }
-                }
-            }
-            // SAFETY: the thread owns the pixel, and runs of channels begin at multiples of 8.
-            unsafe { into.store(pixel, first, &word.to_le_bytes()[..values.len().div_ceil(8)]) };
-        });
+                // SAFETY: the thread owns the pixel, and runs of channels begin at multiples of 8.
+                unsafe { into.store(pixel, first, &word.to_le_bytes()[..values.len().div_ceil(8)]) };
+            },
+        );
     }
 
     /// Stores the values as they are.
@@ -186,6 +195,9 @@ impl<T: Copy + Default> Tile<'_, T> {
     pub fn keep(&mut self, into: &Sink<T>) {
         let channel = self.channel;
         // SAFETY: the thread owns these channels of the pixel.
-        self.each_row(|pixel, values| unsafe { into.store(pixel, channel, values) });
+        self.each_row(
+            #[inline(always)]
+            |pixel, values| unsafe { into.store(pixel, channel, values) },
+        );
     }
 }

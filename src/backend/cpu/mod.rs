@@ -19,6 +19,7 @@ mod filter;
 mod frame;
 mod lanes;
 mod launch;
+mod pages;
 mod pool_average_backward;
 mod pool_average_forward;
 mod pool_max_backward;

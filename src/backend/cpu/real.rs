@@ -19,10 +19,11 @@ pub trait Real:
     + Div<Output = Self>
     + Neg<Output = Self>
     + AddAssign
-    + 'static
+    + bytemuck::Pod
 {
     const ZERO: Self;
     const ONE: Self;
+    const INFINITY: Self;
     const BYTES: usize;
 
     fn from_f64(v: f64) -> Self;
@@ -67,6 +68,7 @@ pub trait Real:
 impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const INFINITY: Self = f64::INFINITY;
     const BYTES: usize = 8;
 
     #[inline(always)]
@@ -109,6 +111,7 @@ impl Real for f64 {
 impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
+    const INFINITY: Self = f32::INFINITY;
     const BYTES: usize = 4;
 
     #[inline(always)]

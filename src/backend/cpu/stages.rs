@@ -56,7 +56,7 @@ impl<T: Real> Output<'_, T> {
     ) {
         debug_assert!(channel.is_multiple_of(8) && channel + channels <= self.channels);
         debug_assert!(rows == 0 || pixel + (rows - 1) * step < self.items * self.height * self.width);
-        vectorised(
+        vectorised::<T, _>(
             #[inline(always)]
             || {
                 for first in (0..channels).step_by(RUN) {
@@ -153,8 +153,7 @@ fn keep_bits<T: Real>(into: &Sink<u8>, activation: &Activation, tile: &mut Tile<
 #[inline(always)]
 fn stabilised<T: Real>(v: T, z: T, eps: T) -> T {
     let below = z + if z >= T::ZERO { eps } else { -eps };
-    let quotient = v / below;
-    if below == T::ZERO { T::ZERO } else { quotient }
+    v / if below == T::ZERO { T::INFINITY } else { below }
 }
 
 #[inline(always)]
@@ -173,6 +172,7 @@ fn epsilon<T: Real>(z: &Lanes<T>, numerator: &Numerator, slope: &Lanes<T>, eps: 
 fn rescale<T: Real>(f: impl Curve<T>, z: T, r: T, slope: T) -> T {
     let difference = z - r;
     let close = difference.abs() < T::from_f64(Stage::TINY);
-    let quotient = (f.value(z, slope) - f.value(r, slope)) / if close { T::ONE } else { difference };
-    if close { f.derivative(z, slope) } else { quotient }
+    // One division whatever the case, so that there is no branch.
+    let above = if close { f.derivative(z, slope) } else { f.value(z, slope) - f.value(r, slope) };
+    above / if close { T::ONE } else { difference }
 }

@@ -35,7 +35,7 @@ impl<T: Real> Output<'_, T> {
         (0..self.items * self.height * runs).into_par_iter().for_each(|task| {
             let (row, run) = (task / runs, task % runs);
             let channels = run * RUN..self.channels.min((run + 1) * RUN);
-            vectorised(
+            vectorised::<T, _>(
                 #[inline(always)]
                 || work(row / self.height, row % self.height, channels),
             );
