@@ -1,6 +1,8 @@
 //! Attribution heatmaps for trained CNNs.
 
 pub mod backend;
+#[doc(hidden)]
+pub mod cli;
 pub mod compare;
 pub mod explain;
 pub mod graph;

@@ -72,14 +72,22 @@ impl Card {
     /// # Errors
     /// A card, or the class names it points to, that cannot be read or understood; the message names the file.
     pub fn beside(model: &Path) -> Result<Option<Card>, PictureError> {
-        let path = model.with_extension("card.json");
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(PictureError::Read { path, source }),
-        };
+        match Self::open(&model.with_extension("card.json")) {
+            Ok(card) => Ok(Some(card)),
+            Err(PictureError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The card in the file `path`.
+    ///
+    /// # Errors
+    /// As [`Card::beside`], and a missing file.
+    pub fn open(path: &Path) -> Result<Card, PictureError> {
+        let text =
+            std::fs::read_to_string(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })?;
         let file: CardFile = serde_json::from_str(&text)
-            .map_err(|e| PictureError::Card { path: path.clone(), what: format!("not a model card: {e}") })?;
+            .map_err(|e| PictureError::Card { path: path.to_owned(), what: format!("not a model card: {e}") })?;
         let kind = file.output.as_ref().map_or_else(String::new, |output| output.kind.to_lowercase());
         let independent_outputs = ["sigmoid", "independent"].iter().any(|word| kind.contains(word));
         let classes = match file.output.and_then(|o| o.classes) {
@@ -89,7 +97,7 @@ impl Card {
         };
         let cam_layer = file.cam_layer.and_then(|c| Some(c.get("value")?.as_str()?.to_owned()));
         let preprocess = file.preprocess.or_else(|| file.input.and_then(Input::preprocess));
-        Ok(Some(Card { title: file.title, warning: file.warning, classes, cam_layer, independent_outputs, preprocess }))
+        Ok(Card { title: file.title, warning: file.warning, classes, cam_layer, independent_outputs, preprocess })
     }
 }
 

@@ -19,7 +19,7 @@ pub use card::Card;
 pub use colour::{Colormap, Scale};
 pub use files::{write_npy, write_png, write_safetensors};
 pub use npy::{read_array, read_npy};
-pub use overlay::{Caption, Paint, overlay};
+pub use overlay::{Caption, Paint, overlay, spread};
 pub use preprocess::{Placement, Preprocess};
 pub use reduce::{Reduce, gaussian_smooth, reduce};
 pub use sheet::{Panel, sheet};

@@ -79,10 +79,7 @@ pub(super) fn blend(
     paint: &Paint,
     factor: usize,
 ) -> Result<RgbImage, PictureError> {
-    let (map_height, map_width) = match map.shape.as_slice() {
-        &[h, w] if h > 0 && w > 0 => (h, w),
-        _ => return Err(PictureError::Shape { what: "map", want: "[H, W]", got: map.shape.clone() }),
-    };
+    let [map_height, map_width] = plane_size(map)?;
     let mut picture = magnified(&original.to_image(), factor);
     let columns = taps(picture.width(), factor, placement.x, placement.width, map_width);
     let rows = taps(picture.height(), factor, placement.y, placement.height, map_height);
@@ -93,16 +90,47 @@ pub(super) fn blend(
                 mix(pixel, Rgb([0; 3]), DIMMED);
                 continue;
             };
-            let along = |line: usize| {
-                let line = &map.data[line * map_width..(line + 1) * map_width];
-                line[column.low] * (1.0 - column.part) + line[column.high] * column.part
-            };
-            let value = along(row.low) * (1.0 - row.part) + along(row.high) * row.part;
+            let value = between(map, map_width, row, column);
             let colour = Rgb(paint.colormap.paint(paint.scale, value));
             mix(pixel, colour, paint.alpha * paint.scale.strength(value));
         }
     }
     Ok(picture)
+}
+
+/// `map`, `[H, W]`, laid out on the `height` x `width` pixels of the original, zero outside of `placement`.
+///
+/// Values are interpolated bilinearly as in [`overlay`], never rescaled.
+///
+/// # Errors
+/// A map of another rank than 2, or an empty one.
+pub fn spread(map: &Tensor, placement: &Placement, height: usize, width: usize) -> Result<Tensor, PictureError> {
+    let [map_height, map_width] = plane_size(map)?;
+    let columns = taps(width as u32, 1, placement.x, placement.width, map_width);
+    let rows = taps(height as u32, 1, placement.y, placement.height, map_height);
+    let value = |row: &Option<Tap>, column: &Option<Tap>| match (row, column) {
+        (Some(row), Some(column)) => between(map, map_width, row, column),
+        _ => 0.0,
+    };
+    let data = rows.iter().flat_map(|row| columns.iter().map(|column| value(row, column))).collect();
+    Ok(Tensor::new(&[height, width], data))
+}
+
+/// Height and width of a map that can be drawn.
+fn plane_size(map: &Tensor) -> Result<[usize; 2], PictureError> {
+    match map.shape.as_slice() {
+        &[h, w] if h > 0 && w > 0 => Ok([h, w]),
+        _ => Err(PictureError::Shape { what: "map", want: "[H, W]", got: map.shape.clone() }),
+    }
+}
+
+/// The map between four cells.
+fn between(map: &Tensor, map_width: usize, row: &Tap, column: &Tap) -> f32 {
+    let along = |line: usize| {
+        let line = &map.data[line * map_width..(line + 1) * map_width];
+        line[column.low] * (1.0 - column.part) + line[column.high] * column.part
+    };
+    along(row.low) * (1.0 - row.part) + along(row.high) * row.part
 }
 
 /// Two neighbours in the map and how far the point lies towards the second.

@@ -29,7 +29,7 @@ mod rearrange;
 mod resize;
 mod session;
 mod shared;
-mod simd;
+pub(crate) mod simd;
 mod stages;
 mod tile;
 mod tiles;

@@ -1,0 +1,340 @@
+//! What may be typed. Values are still text here; [`super::options`] gives them meaning.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+const EXIT_CODES: &str = "Exit codes:
+  0    done
+  1    an input failed (the others are written), or a limit was exceeded
+  2    usage
+  3    the model cannot be read, or has a node without a rule
+  4    the backend is not available
+  130  interrupted";
+
+/// Attribution heatmaps for trained CNNs: an ONNX classifier and images go in, heatmaps come out.
+#[derive(Debug, Parser)]
+#[command(name = "fluoroscope", version, after_help = EXIT_CODES, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Write heatmaps of images, with the figures that tell whether to trust them
+    Explain(Box<ExplainArgs>),
+    /// Show what a model is made of, and the rule that each node will get
+    Inspect(InspectArgs),
+    /// List the backends of this machine
+    Devices(DevicesArgs),
+    /// Compare two maps, or two folders of maps
+    Compare(CompareArgs),
+    /// Check every kernel at the shapes of a model, then time it
+    Bench(BenchArgs),
+    /// Explain the pictures that come with the source, with eight methods and more side by side
+    Demo(DemoArgs),
+    /// Print a completion script for a shell
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write one for every command
+    Man(ManArgs),
+}
+
+const EXPLAIN_EXAMPLES: &str = "Examples:
+  fluoroscope explain model.onnx cat.jpg
+  fluoroscope explain model.onnx photos/ -m grad-cam,lrp-epsilon,deeplift -t top:3
+  fluoroscope explain model.onnx 'scans/*.png' -t pneumonia --preprocess xrv -o maps
+  fluoroscope explain model.onnx batch.npy -m integrated-gradients --baseline mean --steps 100 --format npy --json
+  fluoroscope explain model.onnx cat.jpg -m lrp-epsilon --epsilon 1e-9 --precision f64 --max-error 1e-4
+
+Methods: saliency, gradient, input-x-gradient, deconvnet, guided-backprop, cam, grad-cam, guided-grad-cam,
+  lrp-epsilon, lrp-zplus, epsilon-plus-flat, deeplift, integrated-gradients, smoothgrad;
+  smoothgrad-METHOD averages any of them over noisy copies of the image.
+Outputs: DIR/<stem>.<target>.<method>.png (the map over the picture) and .npy (the raw float32 map), and so on.";
+
+/// Options of `explain`.
+#[derive(Args, Debug)]
+#[command(after_help = EXPLAIN_EXAMPLES)]
+pub struct ExplainArgs {
+    /// An ONNX classifier; MODEL.card.json beside it says how to feed it
+    pub model: PathBuf,
+    /// Pictures (PNG, JPEG, TIFF, WebP), preprocessed arrays (.npy, float32 [C,H,W] or [N,C,H,W]), folders or globs
+    #[arg(required = true)]
+    pub input: Vec<PathBuf>,
+    /// Methods, separated by commas
+    #[arg(short, long, value_name = "A,B,C", value_delimiter = ',', default_value = "grad-cam")]
+    pub method: Vec<String>,
+    /// Logits to explain: top, top:K, all, an index or a class name
+    #[arg(short, long, value_name = "T", default_value = "top")]
+    pub target: String,
+    /// Folder for the results
+    #[arg(short, long, value_name = "DIR", default_value = "heatmaps")]
+    pub output: PathBuf,
+    /// What to write of each map, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "png,npy")]
+    pub format: Vec<Format>,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// Layer of CAM methods: a layer path, node or value name [default: the last spatial activation]
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    /// Reference input of deeplift and integrated-gradients: zero, mean, blur, blur:SIGMA, a number or FILE.npy
+    #[arg(long, value_name = "B", default_value = "zero", allow_hyphen_values = true)]
+    pub baseline: String,
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Points on the path of integrated-gradients
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub steps: usize,
+    /// Noisy copies of smoothgrad
+    #[arg(long, value_name = "N", default_value_t = 25)]
+    pub samples: usize,
+    /// Noise of smoothgrad, relative to the range of the image's values
+    #[arg(long, value_name = "S", default_value_t = 0.15)]
+    pub sigma: f64,
+    /// Seed of smoothgrad's noise
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+    /// Images that run together: a number, or auto
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    pub batch: String,
+    /// Smooth the drawn map with a Gaussian of S pixels of the model input
+    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    pub smooth: f32,
+    /// Channels into one value [default: none for arrays; for pictures sum if signed, else max-abs]
+    #[arg(long, value_name = "R")]
+    pub reduce: Option<ReduceArg>,
+    /// Exit 1 if a completeness error exceeds E
+    #[arg(long, value_name = "E")]
+    pub max_error: Option<f64>,
+    /// Grid of written maps: the model input's, a CAM layer's own, or the original picture's
+    #[arg(long, value_name = "WHERE", default_value = "input")]
+    pub resolution: Resolution,
+    /// How to feed pictures: imagenet, xrv, unit, signed-unit, or a JSON file [default: the model card, else imagenet]
+    #[arg(long, value_name = "PRESET|FILE")]
+    pub preprocess: Option<String>,
+    /// Colour map [default: rdbu for signed maps, viridis for others]
+    #[arg(long, value_name = "NAME")]
+    pub colormap: Option<String>,
+    /// Opacity of the strongest heat, 0 to 1
+    #[arg(long, value_name = "A", default_value_t = 0.8)]
+    pub alpha: f32,
+    /// Print one JSON object per input, target and method on standard output
+    #[arg(long)]
+    pub json: bool,
+    #[command(flatten)]
+    pub talk: TalkArgs,
+}
+
+/// Where and how precisely to compute.
+#[derive(Args, Clone, Debug)]
+pub struct EngineArgs {
+    /// What computes
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub backend: BackendArg,
+    /// Floating-point type of weights and arithmetic
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub precision: PrecisionArg,
+    /// Threads of the cpu backend [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// Numbers of the relevance rules.
+#[derive(Args, Clone, Debug)]
+pub struct RuleArgs {
+    /// Absolute stabiliser of LRP
+    #[arg(long, value_name = "E", default_value = "1e-6")]
+    pub epsilon: f64,
+    /// LRP at batch normalisation that no convolution absorbs
+    #[arg(long, value_name = "R", default_value = "epsilon")]
+    pub batch_norm: BatchNormArg,
+}
+
+/// How much to say.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct TalkArgs {
+    /// Say nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+const INSPECT_EXAMPLES: &str = "Examples:
+  fluoroscope inspect model.onnx
+  fluoroscope inspect model.onnx --method lrp-epsilon
+  fluoroscope inspect model.onnx --method deeplift --program
+  fluoroscope inspect model.onnx --json | jq .parameters";
+
+/// Options of `inspect`.
+#[derive(Args, Debug)]
+#[command(after_help = INSPECT_EXAMPLES)]
+pub struct InspectArgs {
+    /// An ONNX classifier
+    pub model: PathBuf,
+    /// Show the rule that each node gets, and plan memory for this method
+    #[arg(short, long, value_name = "M")]
+    pub method: Option<String>,
+    /// Layer of CAM methods
+    #[arg(long, value_name = "NAME")]
+    pub layer: Option<String>,
+    #[command(flatten)]
+    pub rules: RuleArgs,
+    /// Floating-point type of weights and arithmetic
+    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    pub precision: PrecisionArg,
+    /// Print the steps that a backend will run
+    #[arg(long)]
+    pub program: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `devices`.
+#[derive(Args, Debug)]
+pub struct DevicesArgs {
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+const COMPARE_EXAMPLES: &str = "Examples:
+  fluoroscope compare mine.npy reference.npy
+  fluoroscope compare heatmaps/ reference/ --limit 1e-4";
+
+/// Options of `compare`.
+#[derive(Args, Debug)]
+#[command(after_help = COMPARE_EXAMPLES)]
+pub struct CompareArgs {
+    /// A .npy map, or a folder of them
+    pub a: PathBuf,
+    /// The reference: its peak is the unit of the difference
+    pub b: PathBuf,
+    /// Exit 1 where the largest difference exceeds L times the reference's peak
+    #[arg(long, value_name = "L")]
+    pub limit: Option<f64>,
+    /// Print one JSON object per pair
+    #[arg(long)]
+    pub json: bool,
+}
+
+const BENCH_EXAMPLES: &str = "Examples:
+  fluoroscope bench model.onnx
+  fluoroscope bench model.onnx --method lrp-epsilon --batch 4 --repeats 20
+  fluoroscope bench model.onnx --json > bench.json
+
+Every step is computed from the same inputs in f32 and in f64, and compared, before it is timed.";
+
+/// Options of `bench`.
+#[derive(Args, Debug)]
+#[command(after_help = BENCH_EXAMPLES)]
+pub struct BenchArgs {
+    /// An ONNX classifier
+    pub model: PathBuf,
+    /// Images that run together
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub batch: usize,
+    /// The method whose program is timed
+    #[arg(short, long, value_name = "M", default_value = "gradient")]
+    pub method: String,
+    /// Runs, of which the median counts
+    #[arg(long, value_name = "R", default_value_t = 10)]
+    pub repeats: usize,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Options of `demo`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  fluoroscope demo\n  fluoroscope demo --output /tmp/demo")]
+pub struct DemoArgs {
+    /// Folder for the overlays and contact sheets
+    #[arg(short, long, value_name = "DIR", default_value = "demo-output")]
+    pub output: PathBuf,
+    /// Threads [default: one per core]
+    #[arg(long, value_name = "N")]
+    pub threads: Option<usize>,
+}
+
+/// Options of `completions`.
+#[derive(Args, Debug)]
+#[command(
+    after_help = "Examples:\n  fluoroscope completions bash > ~/.local/share/bash-completion/completions/fluoroscope"
+)]
+pub struct CompletionsArgs {
+    /// The shell
+    pub shell: clap_complete::Shell,
+}
+
+/// Options of `man`.
+#[derive(Args, Debug)]
+#[command(after_help = "Examples:\n  fluoroscope man | man -l -\n  fluoroscope man --output man/")]
+pub struct ManArgs {
+    /// Write a page for every command into this folder
+    #[arg(short, long, value_name = "DIR")]
+    pub output: Option<PathBuf>,
+}
+
+/// Kinds of result files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
+pub enum Format {
+    Png,
+    Npy,
+    Safetensors,
+    Json,
+}
+
+/// Names of backends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BackendArg {
+    Auto,
+    Cpu,
+    Wgpu,
+    Cuda,
+}
+
+/// Names of floating-point types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PrecisionArg {
+    F32,
+    F64,
+}
+
+/// Names of batch-norm rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum BatchNormArg {
+    /// An affine layer under the epsilon rule
+    Epsilon,
+    /// Relevance passes unchanged
+    Pass,
+}
+
+/// Names of reductions over channels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ReduceArg {
+    None,
+    Sum,
+    AbsSum,
+    MaxAbs,
+    L2,
+    Mean,
+}
+
+/// The grid that a written map is laid out on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Resolution {
+    /// The model input
+    Input,
+    /// A CAM layer's own grid
+    Layer,
+    /// The original picture
+    Original,
+}

@@ -1,0 +1,94 @@
+//! Opening what computes: the model first, then the backend.
+
+use std::path::Path;
+
+use super::args::BackendArg;
+use super::console::Console;
+use super::failure::{BACKEND, Failure};
+use super::options::Engine;
+use crate::backend::Backend;
+use crate::backend::cpu::CpuBackend;
+use crate::explain::{ExplainError, Target};
+use crate::graph::{Precision, ValueId};
+use crate::method::MethodChoice;
+use crate::model::Model;
+use crate::picture::Preprocess;
+use crate::plan::{Batch, Pass};
+use crate::program::Program;
+use crate::rule::RuleOptions;
+
+/// Reads the model.
+pub fn model(path: &Path, precision: Precision) -> Result<Model, Failure> {
+    Model::open_with(path, precision).map_err(|error| {
+        let failure = Failure::model(error);
+        let name = path.display().to_string();
+        if failure.message.contains(&name) { failure } else { failure.about(name) }
+    })
+}
+
+/// Starts the backend.
+pub fn backend(engine: &Engine) -> Result<Box<dyn Backend>, Failure> {
+    let absent = |name: &str| {
+        let message = format!("the {name} backend is not available: {}; use --backend cpu or auto", absence());
+        Failure::new(BACKEND, message)
+    };
+    match engine.backend {
+        BackendArg::Wgpu => Err(absent("wgpu")),
+        BackendArg::Cuda => Err(absent("cuda")),
+        BackendArg::Auto | BackendArg::Cpu => {
+            let backend = CpuBackend::new(engine.precision, engine.threads).map_err(|e| Failure::new(BACKEND, e))?;
+            Ok(Box::new(backend))
+        }
+    }
+}
+
+/// Why a GPU backend cannot be chosen.
+pub fn absence() -> &'static str {
+    "this version computes on the CPU only"
+}
+
+/// How to feed pictures to `model`: the flag's, else the card's, else `imagenet`, which is said.
+pub fn preprocess(model: &Model, flag: Option<&Preprocess>, console: &Console) -> Result<Preprocess, Failure> {
+    let shape = model.input();
+    let fit = |preprocess: Preprocess| preprocess.for_input(shape.channels, shape.height, shape.width);
+    if let Some(flag) = flag {
+        return fit(flag.clone()).map_err(Failure::usage);
+    }
+    if let Some(of_card) = model.preprocess().map_err(Failure::model)? {
+        return Ok(of_card);
+    }
+    console.note("no model card says how to feed pictures: imagenet preprocessing is used; set --preprocess");
+    Preprocess::preset("imagenet").and_then(fit).map_err(Failure::usage)
+}
+
+/// Checks that the model has the classes of `target`, before any input is read.
+pub fn check_target(model: &Model, target: &Target) -> Result<(), Failure> {
+    let logits = vec![0.0; model.graph.shape(model.graph.output).len()];
+    target.resolve(&logits, &model.classes).map(|_| ()).map_err(|error| Failure::explain(&error))
+}
+
+/// The layer that CAM methods read.
+pub fn layer(model: &Model, name: Option<&str>) -> Result<Option<ValueId>, Failure> {
+    match name {
+        Some(name) => model.graph.find(name).map(Some).map_err(Failure::usage),
+        None => Ok(model.default_layer()),
+    }
+}
+
+/// Plans the methods for one image, so that a node without a rule is reported before anything runs.
+pub fn plan(
+    model: &Model,
+    methods: &[MethodChoice],
+    layer: Option<ValueId>,
+    rules: &RuleOptions,
+    batch: Batch,
+) -> Result<Program, Failure> {
+    let pass = |choice: &MethodChoice| Pass {
+        composite: choice.method.composite,
+        readout: choice.method.readout,
+        layer,
+        upsample: true,
+    };
+    let passes: Vec<Pass> = methods.iter().map(pass).collect();
+    crate::plan::plan(&model.graph, &passes, rules, batch).map_err(|e| Failure::explain(&ExplainError::Plan(e)))
+}

@@ -1,0 +1,106 @@
+//! Names of result files: `<stem>.<target>.<method>.<extension>`, no two alike in one run.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::path::{Component, Path, PathBuf};
+
+/// One stem for every file, relative to the output folder: the file's own, with as much of its folder in front as tells
+/// equal stems apart, and with its extension where one folder has two of a stem.
+pub fn stems(files: &[PathBuf]) -> Vec<PathBuf> {
+    let bare: Vec<PathBuf> = files.iter().map(|file| PathBuf::from(stem(file))).collect();
+    let with_folder: Vec<PathBuf> = files.iter().map(|file| folders(file).join(stem(file))).collect();
+    let with_extension: Vec<PathBuf> =
+        files.iter().map(|file| folders(file).join(file.file_name().unwrap_or(OsStr::new("input")))).collect();
+    let shared = shared_folders(&with_folder, &bare);
+    let [bare_count, folder_count] = [&bare, &with_folder].map(|names| counts(names));
+    let of_file = |i: usize| {
+        if bare_count[&bare[i]] == 1 {
+            return bare[i].clone();
+        }
+        let names = if folder_count[&with_folder[i]] == 1 { &with_folder } else { &with_extension };
+        names[i].strip_prefix(&shared).map_or_else(|_| names[i].clone(), Path::to_owned)
+    };
+    (0..files.len()).map(of_file).collect()
+}
+
+/// The folders that all files of a stem that is not unique have in common.
+fn shared_folders(with_folder: &[PathBuf], bare: &[PathBuf]) -> PathBuf {
+    let count = counts(bare);
+    let mut doubles = with_folder.iter().zip(bare).filter(|(_, bare)| count[*bare] > 1).map(|(path, _)| path);
+    let Some(first) = doubles.next().and_then(|path| path.parent()) else { return PathBuf::new() };
+    let common = |a: PathBuf, b: &PathBuf| {
+        let pairs = a.components().zip(b.parent().unwrap_or(Path::new("")).components());
+        pairs.take_while(|(a, b)| a == b).map(|(a, _)| a).collect()
+    };
+    doubles.fold(first.to_owned(), common)
+}
+
+fn stem(file: &Path) -> &OsStr {
+    file.file_stem().unwrap_or(OsStr::new("input"))
+}
+
+/// The named folders of a path: results stay below the output folder, whatever the path climbs.
+fn folders(file: &Path) -> PathBuf {
+    let parent = file.parent().unwrap_or(Path::new(""));
+    parent.components().filter(|c| matches!(c, Component::Normal(_))).collect()
+}
+
+fn counts(names: &[PathBuf]) -> HashMap<PathBuf, usize> {
+    let mut counts = HashMap::new();
+    names.iter().for_each(|name| *counts.entry(name.clone()).or_default() += 1);
+    counts
+}
+
+/// The paths written in this run.
+#[derive(Default)]
+pub struct Taken {
+    paths: HashSet<PathBuf>,
+}
+
+impl Taken {
+    /// `<stem>.<label>.<extension>` in `folder`; a name that is taken gets a number behind its stem.
+    pub fn claim(&mut self, folder: &Path, stem: &Path, label: &str, extension: &str) -> PathBuf {
+        let mut number = 1;
+        loop {
+            let mut name = stem.as_os_str().to_owned();
+            if number > 1 {
+                name.push(format!("-{number}"));
+            }
+            name.push(format!(".{label}.{extension}"));
+            let path = folder.join(name);
+            if self.paths.insert(path.clone()) {
+                return path;
+            }
+            number += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_stems_keep_their_folders() {
+        let cases: [(&[&str], &[&str]); 6] = [
+            (&["a/x.png", "b/y.png"], &["x", "y"]),
+            (&["in/a/x.png", "in/b/x.png", "in/b/y.png"], &["a/x", "b/x", "y"]),
+            (&["a/x.png", "a/x.jpg"], &["x.png", "x.jpg"]),
+            (&["x.png", "a/x.png"], &["x", "a/x"]),
+            (&["../x.png", "/top/x.png"], &["x", "top/x"]),
+            (&["a/x.png", "a/x.jpg", "b/x.png"], &["a/x.png", "a/x.jpg", "b/x"]),
+        ];
+        for (files, want) in cases {
+            let files: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            let want: Vec<PathBuf> = want.iter().map(PathBuf::from).collect();
+            assert_eq!(stems(&files), want, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_claimed_twice() {
+        let mut taken = Taken::default();
+        let mut claim = || taken.claim(Path::new("d"), Path::new("x"), "3.cam", "png");
+        assert_eq!([claim(), claim()], [PathBuf::from("d/x.3.cam.png"), PathBuf::from("d/x-2.3.cam.png")]);
+    }
+}

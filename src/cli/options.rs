@@ -1,0 +1,241 @@
+//! From what was typed to settings that hold: every check that needs no model is here.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::args::{
+    BackendArg, BatchNormArg, EngineArgs, ExplainArgs, Format, PrecisionArg, ReduceArg, Resolution, RuleArgs,
+};
+use super::failure::Failure;
+use crate::explain::{Baseline, ExplainOptions, Target};
+use crate::graph::Precision;
+use crate::method::MethodChoice;
+use crate::picture::preprocess::PRESETS;
+use crate::picture::{Card, Colormap, Preprocess, Reduce, read_array};
+use crate::rule::{BatchNormRule, RuleOptions};
+
+/// What to compute with.
+#[derive(Clone, Copy, Debug)]
+pub struct Engine {
+    pub backend: BackendArg,
+    pub precision: Precision,
+    pub threads: Option<usize>,
+}
+
+/// How maps are drawn.
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing {
+    pub colormap: Option<Colormap>,
+    pub alpha: f32,
+    /// Sigma of the Gaussian, in pixels of the model input.
+    pub smooth: f32,
+    pub reduce: Option<Reduce>,
+}
+
+/// `explain`, ready to be carried out.
+#[derive(Clone, Debug)]
+pub struct ExplainSettings {
+    pub model: PathBuf,
+    pub inputs: Vec<PathBuf>,
+    pub methods: Vec<MethodChoice>,
+    pub target: Target,
+    pub output: PathBuf,
+    pub formats: BTreeSet<Format>,
+    pub engine: Engine,
+    pub explain: ExplainOptions,
+    pub drawing: Drawing,
+    pub max_error: Option<f64>,
+    pub resolution: Resolution,
+    pub preprocess: Option<Preprocess>,
+    /// The options as typed, for the metadata of results.
+    pub said: Vec<(&'static str, String)>,
+    pub json: bool,
+}
+
+impl ExplainSettings {
+    /// # Errors
+    /// Whatever is wrong with the options by themselves; exit code 2.
+    pub fn new(args: ExplainArgs) -> Result<Self, Failure> {
+        let said = said(&args);
+        let explain = ExplainOptions {
+            rules: rules(&args.rules)?,
+            baseline: baseline(&args.baseline)?,
+            steps: at_least_one("--steps", args.steps)?,
+            samples: at_least_one("--samples", args.samples)?,
+            sigma: not_negative("--sigma", args.sigma)?,
+            seed: args.seed,
+            layer: args.layer,
+            upsample: args.resolution != Resolution::Layer,
+            batch: batch(&args.batch)?,
+        };
+        if !(0.0..=1.0).contains(&args.alpha) {
+            return Err(Failure::usage(format!("--alpha {} is out of range; give 0 to 1", args.alpha)));
+        }
+        let drawing = Drawing {
+            colormap: args.colormap.map(|name| Colormap::named(&name)).transpose().map_err(Failure::usage)?,
+            alpha: args.alpha,
+            smooth: not_negative("--smooth", f64::from(args.smooth))? as f32,
+            reduce: args.reduce.map(reduce),
+        };
+        let max_error = args.max_error.map(|limit| not_negative("--max-error", limit)).transpose()?;
+        Ok(Self {
+            methods: methods(&args.method)?,
+            target: Target::parse(&args.target).map_err(Failure::usage)?,
+            engine: engine(&args.engine)?,
+            preprocess: args.preprocess.map(|name| preprocess(&name)).transpose()?,
+            formats: args.format.into_iter().collect(),
+            model: args.model,
+            inputs: args.input,
+            output: args.output,
+            explain,
+            drawing,
+            max_error,
+            resolution: args.resolution,
+            said,
+            json: args.json,
+        })
+    }
+}
+
+/// The methods named, each once, in their order.
+pub fn methods(names: &[String]) -> Result<Vec<MethodChoice>, Failure> {
+    let mut methods: Vec<MethodChoice> = Vec::new();
+    for name in names {
+        let choice = method(name)?;
+        if !methods.contains(&choice) {
+            methods.push(choice);
+        }
+    }
+    Ok(methods)
+}
+
+/// The method called `name`.
+pub fn method(name: &str) -> Result<MethodChoice, Failure> {
+    name.trim().parse().map_err(Failure::usage)
+}
+
+/// The engine, with its numbers checked.
+pub fn engine(args: &EngineArgs) -> Result<Engine, Failure> {
+    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
+    Ok(Engine { backend: args.backend, precision: precision(args.precision), threads })
+}
+
+pub fn precision(arg: PrecisionArg) -> Precision {
+    match arg {
+        PrecisionArg::F32 => Precision::F32,
+        PrecisionArg::F64 => Precision::F64,
+    }
+}
+
+pub fn rules(args: &RuleArgs) -> Result<RuleOptions, Failure> {
+    let batch_norm = match args.batch_norm {
+        BatchNormArg::Epsilon => BatchNormRule::Epsilon,
+        BatchNormArg::Pass => BatchNormRule::Pass,
+    };
+    Ok(RuleOptions { epsilon: not_negative("--epsilon", args.epsilon)?, batch_norm })
+}
+
+fn reduce(arg: ReduceArg) -> Reduce {
+    match arg {
+        ReduceArg::None => Reduce::None,
+        ReduceArg::Sum => Reduce::Sum,
+        ReduceArg::AbsSum => Reduce::AbsSum,
+        ReduceArg::MaxAbs => Reduce::MaxAbs,
+        ReduceArg::L2 => Reduce::L2,
+        ReduceArg::Mean => Reduce::Mean,
+    }
+}
+
+/// A baseline by name or number, else from a file.
+fn baseline(text: &str) -> Result<Baseline, Failure> {
+    if let Some(baseline) = Baseline::parse(text) {
+        return Ok(baseline);
+    }
+    if !Path::new(text).extension().is_some_and(|e| e.eq_ignore_ascii_case("npy")) {
+        let message = format!("--baseline {text:?} is none; give zero, mean, blur, blur:SIGMA, a number or FILE.npy");
+        return Err(Failure::usage(message));
+    }
+    let tensor = read_array(Path::new(text)).map_err(|e| Failure::usage(e).about("--baseline"))?;
+    Ok(Baseline::Tensor(Arc::new(tensor)))
+}
+
+fn batch(text: &str) -> Result<Option<usize>, Failure> {
+    match text.parse::<usize>() {
+        _ if text == "auto" => Ok(None),
+        Ok(count) if count > 0 => Ok(Some(count)),
+        _ => Err(Failure::usage(format!("--batch {text} is no number of images; give 1 or more, or auto"))),
+    }
+}
+
+/// A preset, the section of that name in a JSON file or model card, or a file that is only that section.
+fn preprocess(text: &str) -> Result<Preprocess, Failure> {
+    let path = Path::new(text);
+    if PRESETS.contains(&text) || !(path.exists() || path.extension().is_some_and(|e| e == "json")) {
+        return Preprocess::preset(text).map_err(Failure::usage);
+    }
+    let about = |failure: Failure| failure.about("--preprocess");
+    let read = std::fs::read_to_string(path).map_err(|e| about(Failure::usage(format!("{text}: {e}"))))?;
+    if let Ok(preprocess) = serde_json::from_str::<Preprocess>(&read) {
+        return Ok(preprocess);
+    }
+    let card = Card::open(path).map_err(|e| about(Failure::usage(e)))?;
+    card.preprocess.ok_or_else(|| {
+        let what = "has no section preprocess; it needs channels, size and resize";
+        about(Failure::usage(format!("{text}: {what}")))
+    })
+}
+
+/// `value`, unless it is zero.
+pub fn at_least_one(option: &str, value: usize) -> Result<usize, Failure> {
+    if value == 0 { Err(Failure::usage(format!("{option} 0 is too few; give 1 or more"))) } else { Ok(value) }
+}
+
+/// `value`, unless it is negative or not finite.
+pub fn not_negative(option: &str, value: f64) -> Result<f64, Failure> {
+    if value.is_finite() && value >= 0.0 {
+        return Ok(value);
+    }
+    Err(Failure::usage(format!("{option} {value} is out of range; give a finite number, 0 or more")))
+}
+
+/// What changes a map, as typed.
+fn said(args: &ExplainArgs) -> Vec<(&'static str, String)> {
+    let mut said = vec![
+        ("baseline", args.baseline.clone()),
+        ("epsilon", format!("{:e}", args.rules.epsilon)),
+        ("batch-norm", format!("{:?}", args.rules.batch_norm).to_lowercase()),
+        ("steps", args.steps.to_string()),
+        ("samples", args.samples.to_string()),
+        ("sigma", args.sigma.to_string()),
+        ("seed", args.seed.to_string()),
+        ("smooth", args.smooth.to_string()),
+        ("resolution", format!("{:?}", args.resolution).to_lowercase()),
+        ("precision", format!("{:?}", args.engine.precision).to_lowercase()),
+    ];
+    if let Some(reduce) = args.reduce {
+        said.push(("reduce", format!("{reduce:?}").to_lowercase()));
+    }
+    let named = [("layer", &args.layer), ("preprocess", &args.preprocess), ("colormap", &args.colormap)];
+    said.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
+    said
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_checked_before_anything_runs() {
+        assert_eq!(batch("auto").unwrap(), None);
+        assert_eq!(batch("3").unwrap(), Some(3));
+        for text in ["0", "-1", "many"] {
+            assert_eq!(batch(text).unwrap_err().code, super::super::failure::USAGE, "{text}");
+        }
+        assert!(baseline("nothing").unwrap_err().hint.unwrap().contains("blur:SIGMA"));
+        assert!(baseline("none.npy").unwrap_err().message.contains("none.npy"));
+        assert!(preprocess("imagenot").unwrap_err().hint.unwrap().contains("imagenet"));
+        assert!(preprocess("none.json").unwrap_err().message.contains("imagenet") || true);
+        assert_eq!(methods(&["grad-cam".into(), "grad-cam".into()]).unwrap().len(), 1);
+    }
+}

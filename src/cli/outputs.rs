@@ -1,0 +1,277 @@
+//! Maps to files: raw arrays, overlays, safetensors and reports, with what it takes to make them again.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
+
+use super::args::{Format, Resolution};
+use super::failure::Failure;
+use super::inputs::Image;
+use super::names::Taken;
+use super::options::{Drawing, ExplainSettings};
+use super::table::number;
+use crate::explain::{Heatmap, Target};
+use crate::model::Model;
+use crate::picture::files::atomically;
+use crate::picture::{
+    Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, overlay, reduce, spread, write_npy,
+    write_png, write_safetensors,
+};
+use crate::tensor::Tensor;
+
+/// One image of a source with its maps: targets outer, methods inner.
+pub struct Explained {
+    pub image: Image,
+    pub maps: Vec<Heatmap>,
+    /// Its share of the time that its batch took.
+    pub seconds: f64,
+}
+
+/// One written map.
+pub struct Written {
+    pub files: Vec<PathBuf>,
+    /// The line of `--json`.
+    pub record: Value,
+}
+
+/// Writes results below one folder.
+pub struct Writer<'a> {
+    settings: &'a ExplainSettings,
+    model: &'a Model,
+    hash: String,
+    taken: Taken,
+}
+
+impl<'a> Writer<'a> {
+    /// # Errors
+    /// An output folder that cannot be made.
+    pub fn new(settings: &'a ExplainSettings, model: &'a Model) -> Result<Self, Failure> {
+        make_folder(&settings.output)?;
+        Ok(Self { settings, model, hash: content_hash(&model.path), taken: Taken::default() })
+    }
+
+    /// Writes the maps of all images of one source; one entry a map, images outer.
+    pub fn write(&mut self, path: &Path, stem: &Path, images: &[Explained]) -> Result<Vec<Vec<Written>>, Failure> {
+        if let Some(folder) = self.settings.output.join(stem).parent() {
+            make_folder(folder)?;
+        }
+        let mut rows: Vec<Vec<Written>> = images.iter().map(|_| Vec::new()).collect();
+        for slot in 0..images.first().map_or(0, |image| image.maps.len()) {
+            let label = self.label(images, slot);
+            let records: Vec<Value> = images.iter().map(|image| record(path, image, &image.maps[slot])).collect();
+            let mut files: Vec<Vec<PathBuf>> = vec![Vec::new(); images.len()];
+            for format in &self.settings.formats {
+                if *format == Format::Png {
+                    for (files, image) in files.iter_mut().zip(images) {
+                        files.push(self.png(path, stem, &label, image, &image.maps[slot])?);
+                    }
+                } else {
+                    let file = self.together(*format, path, stem, &label, (images, slot), &records)?;
+                    files.iter_mut().for_each(|files| files.push(file.clone()));
+                }
+            }
+            for ((row, files), mut record) in rows.iter_mut().zip(files).zip(records) {
+                record["outputs"] = json!(files);
+                row.push(Written { files, record });
+            }
+        }
+        Ok(rows)
+    }
+
+    /// `<target>.<method>`; images of one array may differ in their best classes.
+    fn label(&self, images: &[Explained], slot: usize) -> String {
+        let first = &images[0].maps[slot];
+        let methods = self.settings.methods.len();
+        let target = match self.settings.target {
+            Target::Top(1) if images.len() > 1 => "top".to_owned(),
+            Target::Top(_) if images.len() > 1 => format!("top{}", slot / methods + 1),
+            _ => first.target.to_string(),
+        };
+        format!("{target}.{}", first.method)
+    }
+
+    /// A file for all images of a source.
+    fn together(
+        &mut self,
+        format: Format,
+        path: &Path,
+        stem: &Path,
+        label: &str,
+        (images, slot): (&[Explained], usize),
+        records: &[Value],
+    ) -> Result<PathBuf, Failure> {
+        let extension = match format {
+            Format::Png | Format::Npy => "npy",
+            Format::Safetensors => "safetensors",
+            Format::Json => "json",
+        };
+        let file = self.taken.claim(&self.settings.output, stem, label, extension);
+        let done = match format {
+            Format::Png | Format::Npy => self.stack(images, slot).and_then(|maps| write_npy(&file, &maps)),
+            Format::Safetensors => self.stack(images, slot).and_then(|maps| {
+                let about = self.metadata(path, &images[0].maps[slot]);
+                let mut about: BTreeMap<String, String> = about.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+                about.insert("Reports".to_owned(), json!(records).to_string());
+                write_safetensors(&file, &BTreeMap::from([("map".to_owned(), maps)]), &about)
+            }),
+            Format::Json => {
+                let whole = if images[0].image.index.is_some() { json!(records) } else { records[0].clone() };
+                atomically(&file, |out| writeln!(out, "{whole:#}"))
+            }
+        };
+        done.map_err(Failure::input)?;
+        Ok(file)
+    }
+
+    /// The maps as they are written: raw, with a leading axis where the input had one.
+    fn stack(&self, images: &[Explained], slot: usize) -> Result<Tensor, PictureError> {
+        let maps = images.iter().map(|image| self.laid_out(&image.image, &image.maps[slot].map));
+        let maps = maps.collect::<Result<Vec<_>, _>>()?;
+        let shape = maps[0].shape.clone();
+        let data = maps.into_iter().flat_map(|map| map.data).collect();
+        let leading = images[0].image.index.map(|_| images.len());
+        Ok(Tensor::new(&leading.into_iter().chain(shape).collect::<Vec<_>>(), data))
+    }
+
+    /// One map, reduced and laid out as asked for.
+    fn laid_out(&self, image: &Image, map: &Tensor) -> Result<Tensor, PictureError> {
+        let map = match self.settings.drawing.reduce {
+            None | Some(Reduce::None) => map.clone(),
+            Some(how) => {
+                let plane = reduce(map, how)?;
+                Tensor::new(&[1, plane.shape[0], plane.shape[1]], plane.data)
+            }
+        };
+        if self.settings.resolution != Resolution::Original {
+            return Ok(map);
+        }
+        let (height, width) = (image.picture.height, image.picture.width);
+        let area = map.shape[1] * map.shape[2];
+        let channels = map.data.chunks_exact(area).map(|plane| {
+            let plane = Tensor::new(&map.shape[1..], plane.to_vec());
+            spread(&plane, &image.placement, height, width).map(|spread| spread.data)
+        });
+        let data = channels.collect::<Result<Vec<_>, _>>()?.concat();
+        Ok(Tensor::new(&[map.shape[0], height, width], data))
+    }
+
+    fn png(
+        &mut self,
+        path: &Path,
+        stem: &Path,
+        label: &str,
+        explained: &Explained,
+        heatmap: &Heatmap,
+    ) -> Result<PathBuf, Failure> {
+        let image = &explained.image;
+        let stem = match image.index {
+            Some(index) if image.of > 1 => PathBuf::from(format!("{}-{index}", stem.display())),
+            _ => stem.to_owned(),
+        };
+        let file = self.taken.claim(&self.settings.output, &stem, label, "png");
+        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let drawn = || {
+            let (plane, paint) = plane(heatmap, &self.settings.drawing, self.model)?;
+            let drawn = overlay(&image.picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
+            let about = self.metadata(path, heatmap);
+            let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
+            write_png(&file, &drawn, &about)
+        };
+        drawn().map_err(Failure::input)?;
+        Ok(file)
+    }
+
+    /// What it takes to make a map again.
+    fn metadata(&self, path: &Path, heatmap: &Heatmap) -> Vec<(&'static str, String)> {
+        let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let options: serde_json::Map<String, Value> =
+            self.settings.said.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
+        let mut about = vec![
+            ("Software", concat!("fluoroscope ", env!("CARGO_PKG_VERSION")).to_owned()),
+            ("Model", name(&self.model.path)),
+            ("Model-SHA256", self.hash.clone()),
+            ("Input", name(path)),
+            ("Method", heatmap.method.to_string()),
+            ("Target", heatmap.target.to_string()),
+            ("Class", heatmap.class.clone()),
+            ("Logit", heatmap.report.logit.to_string()),
+            ("Options", Value::Object(options).to_string()),
+        ];
+        about.extend(heatmap.report.layer.clone().map(|layer| ("Layer", layer)));
+        about
+    }
+}
+
+/// One map as a plane to draw, and how to paint it.
+pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Tensor, Paint), PictureError> {
+    let of_method = heatmap.method.method.signed();
+    let how = match drawing.reduce {
+        None | Some(Reduce::None) if of_method => Reduce::Sum,
+        None | Some(Reduce::None) => Reduce::MaxAbs,
+        Some(how) => how,
+    };
+    let signed = of_method && matches!(how, Reduce::Sum | Reduce::Mean);
+    let reduced = reduce(&heatmap.map, how)?;
+    // Sigma counts pixels of the input, whatever the grid of the map.
+    let sigma = drawing.smooth * reduced.shape[1] as f32 / model.input().width as f32;
+    let plane = gaussian_smooth(&reduced, sigma)?;
+    let colormap = drawing.colormap.unwrap_or_else(|| Colormap::default_for(signed));
+    let symmetric = signed || colormap.is_diverging();
+    let scale = if symmetric { Scale::signed(&plane) } else { Scale::unsigned(&plane) };
+    Ok((plane, Paint { colormap, scale, alpha: drawing.alpha }))
+}
+
+/// Method and class, then the numbers and the file.
+pub fn caption(heatmap: &Heatmap, name: &str) -> Caption {
+    let report = &heatmap.report;
+    let title = format!("{}: {}", heatmap.method.title(), heatmap.class);
+    let subtitle = format!("logit {}, probability {:.3}", number(report.logit), report.probability);
+    Caption { title, subtitle: if name.is_empty() { subtitle } else { format!("{subtitle}; {name}") } }
+}
+
+fn record(path: &Path, explained: &Explained, heatmap: &Heatmap) -> Value {
+    let mut record = json!({
+        "input": path,
+        "target": heatmap.target,
+        "class": heatmap.class,
+        "method": heatmap.method.to_string(),
+        "report": heatmap.report,
+        "seconds": explained.seconds / explained.maps.len() as f64,
+    });
+    if let Some(index) = explained.image.index {
+        record["image"] = json!(index);
+    }
+    record
+}
+
+/// Makes a folder for results.
+pub fn make_folder(folder: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(folder)
+        .map_err(|e| Failure::input(format!("{}: cannot make this folder: {e}; set --output", folder.display())))
+}
+
+/// SHA-256 of the model file, as `sha256sum` prints it. Weights in external files are not part of it.
+fn content_hash(path: &Path) -> String {
+    let mut hash = Sha256::new();
+    let copied = std::fs::File::open(path).and_then(|mut file| std::io::copy(&mut file, &mut HashWriter(&mut hash)));
+    match copied {
+        Ok(_) => hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect(),
+        Err(_) => "unknown".to_owned(),
+    }
+}
+
+struct HashWriter<'a>(&'a mut Sha256);
+
+impl Write for HashWriter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,81 @@
+//! What this machine can do at most: arithmetic and memory traffic, measured.
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::backend::cpu::simd::vectorised;
+
+/// The two limits of a kernel.
+#[derive(Clone, Copy, Debug, Serialize)]
+pub struct Roof {
+    /// Fused multiply-adds in registers, two operations each, all threads.
+    pub gflops: f64,
+    /// A large copy, bytes read plus bytes written, all threads.
+    pub gbytes: f64,
+}
+
+/// Attempts of which the best counts.
+const ATTEMPTS: usize = 5;
+/// Accumulators of one thread: enough to hide the latency of the widest vectors.
+const LANES: usize = 16;
+const CHAINS: usize = 8;
+const ROUNDS: usize = 200_000;
+/// Floats that one thread copies: beyond every cache.
+const COPIED: usize = 8 << 20;
+
+impl Roof {
+    /// Measures with so many threads.
+    pub fn measure(threads: usize) -> Self {
+        let operations = (2 * LANES * CHAINS * ROUNDS * threads) as f64;
+        let bytes = (2 * 4 * COPIED * threads) as f64;
+        let fused = best(threads, || (), |()| _ = black_box(multiply_adds(black_box(1.000_000_1))));
+        let copied = best(
+            threads,
+            || (vec![1f32; COPIED], vec![0f32; COPIED]),
+            |(from, to)| {
+                to.copy_from_slice(from);
+                black_box(to);
+            },
+        );
+        Self { gflops: operations / fused / 1e9, gbytes: bytes / copied / 1e9 }
+    }
+
+    /// The least seconds that so much work can take.
+    pub fn seconds(self, flops: f64, bytes: f64) -> f64 {
+        (flops / self.gflops / 1e9).max(bytes / self.gbytes / 1e9)
+    }
+}
+
+/// Seconds of the fastest attempt of all threads together.
+fn best<S: Send>(threads: usize, make: impl Fn() -> S + Sync, work: impl Fn(&mut S) + Sync) -> f64 {
+    let mut states: Vec<S> = (0..threads).map(|_| make()).collect();
+    let mut attempt = || {
+        let start = Instant::now();
+        std::thread::scope(|scope| {
+            for state in &mut states {
+                scope.spawn(|| work(state));
+            }
+        });
+        start.elapsed().as_secs_f64()
+    };
+    (0..ATTEMPTS).map(|_| attempt()).fold(f64::INFINITY, f64::min)
+}
+
+fn multiply_adds(factor: f32) -> f32 {
+    vectorised(
+        #[inline(always)]
+        || {
+            let mut sums = [[1.0f32; LANES]; CHAINS];
+            for _ in 0..ROUNDS {
+                for chain in &mut sums {
+                    for value in chain {
+                        *value = value.mul_add(factor, 1e-9);
+                    }
+                }
+            }
+            sums.iter().flatten().sum()
+        },
+    )
+}

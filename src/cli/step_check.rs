@@ -1,0 +1,130 @@
+//! Every step of a program against the same step in f64, from the same inputs.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::backend::cpu::CpuBackend;
+use crate::backend::{Backend, BackendError, Phase, Session};
+use crate::graph::Precision;
+use crate::program::{BufferId, Element, Layout, Port, Program, Segment, Step, View, slots};
+
+/// Largest difference, relative to the peak of the step's result, that is taken for rounding.
+pub const BOUND: f64 = 1e-4;
+/// Share of bits and places of winners that may differ: values next to a threshold fall on either side.
+pub const SHARE: f64 = 1e-3;
+
+/// How one step compares.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StepError {
+    /// Relative to the peak of the reference.
+    pub values: f64,
+    /// Share of bits or indices that differ.
+    pub marks: f64,
+}
+
+impl StepError {
+    /// Within the stated bounds.
+    pub fn passes(self) -> bool {
+        self.values <= BOUND && self.marks <= SHARE
+    }
+}
+
+/// `program` with every buffer in a slot of its own, so that all can be read at the end.
+fn kept(program: &Program) -> Program {
+    let mut kept = program.clone();
+    let all: Vec<usize> = (0..program.buffers.len()).collect();
+    let touched = slots::lifetimes(program.buffers.len(), &program.steps, &[]);
+    let pinned: Vec<usize> = all.into_iter().filter(|&i| touched[i].is_some() || is_port(program, i)).collect();
+    let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
+    kept.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
+    kept
+}
+
+fn is_port(program: &Program, buffer: usize) -> bool {
+    let ports = [&program.input, &program.logits].into_iter().chain(&program.outputs);
+    let ports = ports.chain(&program.reference).chain(&program.reference_logits).chain(&program.seeds);
+    ports.into_iter().any(|port| port.view.buffer.0 == buffer)
+}
+
+/// A program of one step, everything it touches in a slot of its own.
+fn single(program: &Program, step: &Step) -> Program {
+    let mut single = Program { steps: vec![step.clone()], backward_from: 1, ..program.clone() };
+    let pinned: Vec<usize> = step.reads().iter().chain(&step.writes()).map(|view| view.buffer.0).collect();
+    let lives = slots::lifetimes(program.buffers.len(), &single.steps, &pinned);
+    single.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
+    single
+}
+
+/// All physical channels of a buffer.
+fn port(program: &Program, id: BufferId) -> Port {
+    let buffer = &program.buffers[id.0];
+    let channels = buffer.channels;
+    let layout = Layout { segments: vec![Segment { real: channels, padded: channels }] };
+    let view = View { buffer: id, offset: 0, channels };
+    Port { view, layout, height: buffer.height, width: buffer.width }
+}
+
+/// Runs `program` in f32 with `fill` writing its inputs, then every step again in f64.
+///
+/// # Errors
+/// Whatever the backend reports.
+pub fn check(
+    program: &Program,
+    threads: Option<usize>,
+    fill: impl FnOnce(&mut dyn Session) -> Result<(), BackendError>,
+) -> Result<Vec<StepError>, BackendError> {
+    let fast = CpuBackend::new(Precision::F32, threads)?;
+    let exact = CpuBackend::new(Precision::F64, threads)?;
+    let mut session = fast.load(Arc::new(kept(program)))?;
+    fill(session.as_mut())?;
+    session.run(Phase::Forward, None)?;
+    session.run(Phase::Backward, None)?;
+    program.steps.iter().map(|step| check_step(program, step, session.as_ref(), &exact)).collect()
+}
+
+fn check_step(
+    program: &Program,
+    step: &Step,
+    fast: &dyn Session,
+    exact: &CpuBackend,
+) -> Result<StepError, BackendError> {
+    let mut reference = exact.load(Arc::new(single(program, step)))?;
+    for view in step.reads() {
+        let port = port(program, view.buffer);
+        reference.write(&port, &fast.read(&port)?)?;
+    }
+    reference.run(Phase::Forward, None)?;
+    let mut written: BTreeMap<usize, View> = BTreeMap::new();
+    step.writes().into_iter().for_each(|view| _ = written.insert(view.buffer.0, view));
+    let mut error = StepError::default();
+    for view in written.into_values() {
+        let port = port(program, view.buffer);
+        let lanes = view.offset..view.offset + view.channels;
+        let [got, want] = [fast.read(&port)?, reference.read(&port)?].map(|all| select(&all, &port, lanes.clone()));
+        match program.buffer(view).element {
+            Element::Float => error.values = error.values.max(difference(&got, &want)),
+            Element::Bits | Element::Index => error.marks = error.marks.max(share(&got, &want)),
+        }
+    }
+    Ok(error)
+}
+
+/// The channels `lanes` of NCHW items.
+fn select(all: &[f64], port: &Port, lanes: std::ops::Range<usize>) -> Vec<f64> {
+    let area = port.height * port.width;
+    let of_item = |item: &[f64]| item[lanes.start * area..lanes.end * area].to_vec();
+    all.chunks_exact(port.len()).flat_map(of_item).collect()
+}
+
+fn difference(got: &[f64], want: &[f64]) -> f64 {
+    let peak = want.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
+    let worst =
+        |worst: f64, (a, b): (&f64, &f64)| if (a - b).abs() > worst || a.is_nan() { (a - b).abs() } else { worst };
+    let worst = got.iter().zip(want).fold(0.0, worst);
+    if worst == 0.0 { 0.0 } else { worst / peak }
+}
+
+fn share(got: &[f64], want: &[f64]) -> f64 {
+    let differ = got.iter().zip(want).filter(|(a, b)| a != b).count();
+    differ as f64 / got.len().max(1) as f64
+}
