@@ -58,6 +58,7 @@ pub struct Evaluator<'m> {
     rules: RuleOptions,
     batch: Option<usize>,
     sessions: HashMap<Key, Box<dyn Session>>,
+    slot_bytes: usize,
 }
 
 /// Messages that travel back together through one image.
@@ -70,11 +71,16 @@ const AUTO_IMAGES: usize = 16;
 
 impl<'m> Evaluator<'m> {
     pub fn new(graph: &'m Graph, backend: Box<dyn Backend>, rules: RuleOptions, batch: Option<usize>) -> Self {
-        Self { graph, backend, rules, batch, sessions: HashMap::new() }
+        Self { graph, backend, rules, batch, sessions: HashMap::new(), slot_bytes: 0 }
     }
 
     pub fn backend_name(&self) -> &'static str {
         self.backend.name()
+    }
+
+    /// Bytes that the last batch held for slots; weights are not counted.
+    pub fn slot_bytes(&self) -> usize {
+        self.slot_bytes
     }
 
     /// Images that run together for these passes.
@@ -158,7 +164,9 @@ impl<'m> Evaluator<'m> {
             let session = self.backend.load(Arc::new(program))?;
             self.sessions.insert(key.clone(), session);
         }
-        Ok(self.sessions.get_mut(&key).unwrap_or_else(|| unreachable!("the session was just inserted")))
+        let session = self.sessions.get_mut(&key).unwrap_or_else(|| unreachable!("the session was just inserted"));
+        self.slot_bytes = session.slot_bytes();
+        Ok(session)
     }
 }
 

@@ -123,7 +123,15 @@ impl<'m> Explainer<'m> {
         self.layer.map(|layer| self.model.graph.value(layer).name.as_str())
     }
 
-    /// Images that run together.
+    /// Bytes that the last batch held for activations and messages; weights are not counted.
+    pub fn slot_bytes(&self) -> usize {
+        self.evaluator.slot_bytes()
+    }
+
+    /// Images that run together for these methods.
+    ///
+    /// # Errors
+    /// As [`Explainer::check`].
     pub fn batch(&mut self, methods: &[MethodChoice]) -> Result<usize, ExplainError> {
         let passes: Vec<Pass> = methods.iter().map(|choice| self.pass(choice.method)).collect();
         self.evaluator.batch(&passes)

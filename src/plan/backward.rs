@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::forward::{backward_kernel, conv_weights, operand, physical_table, slope};
+use super::forward::{backward_kernel, conv_weights, mask, operand, physical_table, slope};
 use super::message::{Meaning, Message};
 use super::{PlanError, Planner};
 use crate::graph::{Activation, Affine, Graph, Op, Pool, PoolKind, Rearrange, ValueId};
@@ -152,7 +152,7 @@ impl Planner<'_> {
         parts
     }
 
-    /// Elements return to where they came from.
+    /// Elements return to where they came from; one that went to several places gets the sum.
     fn move_back(
         &mut self,
         i: usize,
@@ -162,18 +162,23 @@ impl Planner<'_> {
         let graph = self.graph;
         let node = &graph.nodes[i];
         let (x, y) = (node.inputs[0], node.output);
-        let inverse = inverse_table(&rearrange.table, graph.shape(x).len()).ok_or(PlanError::NoRule {
-            node: node.label().to_owned(),
-            op: rearrange.name,
-            rule: "transpose",
-            reason: "it repeats elements",
-        })?;
-        let to = (graph.shape(x), &self.layouts[x.0]);
-        let table = physical_table(&inverse, (graph.shape(y), &self.layouts[y.0]), to).into();
+        let inverses = inverse_tables(&rearrange.table, graph.shape(x).len());
+        if inverses.len() > MOST_COPIES {
+            let (node, op, rule) = (node.label().to_owned(), rearrange.name, "transpose");
+            return Err(PlanError::NoRule { node, op, rule, reason: "it repeats elements too often" });
+        }
         let message = self.in_terms_of(y, message);
-        let relevance = message.meaning == Meaning::Relevance;
-        let moved = self.kernel_back(i, Kernel::Rearrange { table, fill: 0.0 }, Vec::new(), message);
-        Ok(vec![(x, if relevance { moved.meaning(Meaning::Relevance) } else { moved })])
+        let meaning = if message.meaning == Meaning::Relevance { Meaning::Relevance } else { Meaning::Multiplier(x) };
+        let from = self.materialise(message, node.label());
+        self.producers.claim(from);
+        let mut moved = Vec::new();
+        for inverse in inverses {
+            let to = (graph.shape(x), &self.layouts[x.0]);
+            let table = physical_table(&inverse, (graph.shape(y), &self.layouts[y.0]), to).into();
+            let part = Message::new(from, meaning);
+            moved.push(self.kernel_back(i, Kernel::Rearrange { table, fill: 0.0 }, Vec::new(), part).meaning(meaning));
+        }
+        Ok(self.total(x, moved, node.label()).map(|message| (x, message)).into_iter().collect())
     }
 
     /// Both summands get the message; one that was broadcast gets the sum over what it was spread on.
@@ -275,7 +280,8 @@ impl Planner<'_> {
         let message = message.meaning(Meaning::Multiplier(z));
         if let (Rule::Rescale, Some(reference)) = (rule, &self.reference) {
             let (z, reference) = (self.image.read(z).into(), reference.read(z).into());
-            return message.then(Stage::Rescale { z, reference, activation: activation.clone(), slope });
+            let message = message.then(Stage::Rescale { z, reference, activation: activation.clone(), slope });
+            return self.masked(activation, node.output, message);
         }
         let message =
             if matches!(rule, Rule::Guided | Rule::Deconvnet) { message.then(Stage::Positive) } else { message };
@@ -283,7 +289,8 @@ impl Planner<'_> {
             return message;
         }
         if !activation.is_two_valued() {
-            return message.then(Stage::Derivative { z: self.image.read(z).into(), activation: activation.clone() });
+            let stage = Stage::Derivative { z: self.image.read(z).into(), activation: activation.clone() };
+            return self.masked(activation, node.output, message.then(stage));
         }
         let bits = self.image.read_bits(i, node.output, &mut self.buffers).into();
         let (high, low) = match activation {
@@ -292,6 +299,15 @@ impl Planner<'_> {
             _ => (1.0, 0.0),
         };
         message.then(Stage::Gate { bits, high, low, slope })
+    }
+
+    /// Padding lanes stay zero where the factor there is not finite.
+    pub fn masked(&self, activation: &Activation, value: ValueId, message: Message) -> Message {
+        let layout = &self.layouts[value.0];
+        match activation {
+            Activation::Reciprocal if layout.has_padding() => message.then(Stage::Scale { factor: mask(layout) }),
+            _ => message,
+        }
     }
 
     fn max_pool(&mut self, i: usize, pool: &Pool, rule: Rule, message: Message) -> Message {
@@ -358,17 +374,24 @@ fn signal_shares(graph: &Graph, a: ValueId, b: ValueId) -> [f64; 2] {
     }
 }
 
-/// Where every input element of a gather went; `None` where one went to two places.
-fn inverse_table(table: &[u32], inputs: usize) -> Option<Vec<u32>> {
-    let mut inverse = vec![Rearrange::FILL; inputs];
+/// How often a rearrangement may repeat one element.
+const MOST_COPIES: usize = 64;
+
+/// Where the input elements of a gather went: the first place of each, then the second of those that have one, ...
+fn inverse_tables(table: &[u32], inputs: usize) -> Vec<Vec<u32>> {
+    let mut inverses: Vec<Vec<u32>> = vec![vec![Rearrange::FILL; inputs]];
+    let mut copies = vec![0usize; inputs];
     for (output, &input) in table.iter().enumerate().filter(|(_, input)| **input != Rearrange::FILL) {
-        let place = inverse.get_mut(input as usize)?;
-        if *place != Rearrange::FILL {
-            return None;
+        let copy = copies[input as usize];
+        copies[input as usize] += 1;
+        if copy == inverses.len() {
+            inverses.push(vec![Rearrange::FILL; inputs]);
         }
-        *place = output as u32;
+        if copy <= MOST_COPIES {
+            inverses[copy][input as usize] = output as u32;
+        }
     }
-    Some(inverse)
+    inverses
 }
 
 /// One window over everything.

@@ -43,7 +43,12 @@ impl Planner<'_> {
         };
         let z = self.image.read(z).into();
         let eps = self.options.epsilon;
-        message.then(Stage::Epsilon { z, numerator, slope, eps }).meaning(Meaning::Multiplier(output))
+        let stage = Stage::Epsilon { z, numerator: numerator.clone(), slope, eps };
+        let message = message.then(stage).meaning(Meaning::Multiplier(output));
+        match &numerator {
+            Numerator::Activated(activation) => self.masked(activation, output, message),
+            Numerator::One | Numerator::Z => message,
+        }
     }
 
     /// A rule by parts:

@@ -65,7 +65,7 @@ pub enum Stage {
     Add { operand: Operand, negative: bool },
     /// `scale[c] v + shift[c]`
     Affine { scale: Weight, shift: Weight },
-    /// `factor[c] v`
+    /// `factor[c] v`, and 0 where the factor is, whatever v
     Scale { factor: Weight },
     /// `factor v`
     Multiply { factor: f64 },
@@ -89,7 +89,7 @@ pub enum Stage {
     TimesDifference { a: Operand, b: Operand },
     /// `v (a + b) / 2`
     TimesMean { a: Operand, b: Operand },
-    /// `v numerator / (z + eps sgn0(z))`
+    /// `v numerator / (z + eps sgn0(z))`, and 0 where the denominator is
     Epsilon { z: Operand, numerator: Numerator, slope: Option<Weight>, eps: f64 },
     /// `v (f(z) - f(z')) / (z - z')`, or `v f'(z)` where `|z - z'| < tiny`
     Rescale { z: Operand, reference: Operand, activation: Activation, slope: Option<Weight> },

@@ -80,7 +80,7 @@ fn apply<T: Real>(stage: &BoundStage<T>, tile: &mut Tile<T>) {
         BoundStage::Add { operand, negative: false } => tile.zip([operand], |v, [a]| v + a),
         BoundStage::Add { operand, negative: true } => tile.zip([operand], |v, [a]| v - a),
         BoundStage::Affine { scale, shift } => tile.zip([scale, shift], |v, [s, t]| s * v + t),
-        BoundStage::Scale { factor } => tile.zip([factor], |v, [f]| f * v),
+        BoundStage::Scale { factor } => tile.zip([factor], |v, [f]| if f == T::ZERO { T::ZERO } else { f * v }),
         BoundStage::Multiply { factor } => tile.map(|v| *factor * v),
         BoundStage::Activate { activation, slope } => {
             with_curve!(activation, T, f => tile.zip([slope], |v, [p]| f.value(v, p)));
@@ -149,19 +149,21 @@ fn keep_bits<T: Real>(into: &Sink<u8>, activation: &Activation, tile: &mut Tile<
     }
 }
 
-/// `z + eps sgn0(z)`, sgn0(0) = +1
+/// `v / (z + eps sgn0(z))`, sgn0(0) = +1; 0 where nothing stabilises a zero
 #[inline(always)]
-fn stabilised<T: Real>(z: T, eps: T) -> T {
-    z + if z >= T::ZERO { eps } else { -eps }
+fn stabilised<T: Real>(v: T, z: T, eps: T) -> T {
+    let below = z + if z >= T::ZERO { eps } else { -eps };
+    let quotient = v / below;
+    if below == T::ZERO { T::ZERO } else { quotient }
 }
 
 #[inline(always)]
 fn epsilon<T: Real>(z: &Lanes<T>, numerator: &Numerator, slope: &Lanes<T>, eps: T, tile: &mut Tile<T>) {
     match numerator {
-        Numerator::One => tile.zip([z], |v, [z]| v / stabilised(z, eps)),
-        Numerator::Z => tile.zip([z], |v, [z]| v * z / stabilised(z, eps)),
+        Numerator::One => tile.zip([z], |v, [z]| stabilised(v, z, eps)),
+        Numerator::Z => tile.zip([z], |v, [z]| stabilised(v * z, z, eps)),
         Numerator::Activated(activation) => {
-            with_curve!(activation, T, f => tile.zip([z, slope], |v, [z, p]| v * f.value(z, p) / stabilised(z, eps)));
+            with_curve!(activation, T, f => tile.zip([z, slope], |v, [z, p]| stabilised(v * f.value(z, p), z, eps)));
         }
     }
 }

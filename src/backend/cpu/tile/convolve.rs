@@ -15,6 +15,13 @@ thread_local! {
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
 }
 
+/// Weights of a task that stay in the second-level cache while all blocks run over a group of tiles.
+const RESIDENT_BYTES: usize = 1 << 20;
+
+/// Tiles that all blocks visit before the next: what the sink reads and writes is then whole pixels, which the
+/// prefetchers see, and still in the cache when the next block comes.
+const GROUP: usize = 4;
+
 /// Computes `y = conv(x)`, each element handed to `sink` once.
 ///
 /// `y[n, oy, ox, oc]` is the sum over `ky, kx, ic` of
@@ -186,10 +193,10 @@ impl<S: Fn(Tile<'_>) + Sync> Compute<'_, S> {
     }
 
     /// The reduction of block `block`.
-    fn runs(&self, block: usize, layout: &Layout, runs: &mut Vec<Run>) {
+    fn runs(&self, block: usize, layout: &Layout) -> Vec<Run> {
         let inputs = &self.lattice.blocks[block].inputs;
         let length = inputs.len();
-        runs.clear();
+        let mut runs: Vec<Run> = Vec::with_capacity(self.lattice.taps());
         for dy in &self.lattice.offsets[0] {
             for dx in &self.lattice.offsets[1] {
                 let [y, x] = [dy - layout.base[0], dx - layout.base[1]].map(|d| d as usize);
@@ -203,6 +210,13 @@ impl<S: Fn(Tile<'_>) + Sync> Compute<'_, S> {
                 }
             }
         }
+        runs
+    }
+
+    /// Bytes of the weights that the task reads.
+    fn weight_bytes(&self) -> usize {
+        let inputs: usize = self.lattice.blocks[self.task.blocks.clone()].iter().map(|block| block.inputs.len()).sum();
+        inputs * self.lattice.taps() * TILE_CHANNELS * size_of::<f32>()
     }
 
     /// Computes the task's tiles from the input in `source`.
@@ -212,20 +226,21 @@ impl<S: Fn(Tile<'_>) + Sync> Compute<'_, S> {
         let pitch = layout.strides[self.lattice.tile_axis()];
         let [y, x] = &self.weights.axes;
         let lanes = self.weights.outputs * y.fold * x.fold;
-        let mut runs = Vec::with_capacity(self.lattice.taps());
+        let runs: Vec<Vec<Run>> = self.task.blocks.clone().map(|block| self.runs(block, layout)).collect();
         let mut values = [0.0; MAX_ROWS * TILE_CHANNELS];
-        for block in self.task.blocks.clone() {
-            self.runs(block, layout, &mut runs);
+        let together = if self.weight_bytes() > RESIDENT_BYTES { tiles.len().max(1) } else { GROUP };
+        let order = tiles.chunks(together).flat_map(|group| self.task.blocks.clone().map(move |block| (group, block)));
+        for (group, block) in order {
             let first = block * TILE_CHANNELS;
             let channels = TILE_CHANNELS.min(lanes - first);
-            for tile in &tiles {
+            for tile in group {
                 let product = Product {
                     source,
                     positions: tile.positions,
                     pitch,
                     rows: tile.rows,
                     weights: self.lattice.blocks[block].weights(),
-                    runs: &runs,
+                    runs: &runs[block - self.task.blocks.start],
                     channels,
                     values: &mut values,
                 };

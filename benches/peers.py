@@ -1,0 +1,165 @@
+#!/usr/bin/env python3
+"""Fluoroscope against PyTorch by hand ("plain"), Captum and Zennit: one run, turn by turn, on one network and one batch.
+
+    benches/peers.py --harness PATH/bench_peers.py --archs resnet50,vgg16,densenet121 --batches 1,4 --threads 2
+
+`--harness` is the peers' timing harness: it builds the torchvision networks (fixed seed, calibrated batch norms) and
+one call for each peer and method. This script exports the same network to ONNX, starts `cargo bench --bench methods
+-- --serve`, and for every method lets all sides make a map in turn; the first maps are compared, then `--rounds` turns
+are timed. Figures are medians; ratios are medians over turns. Prints Markdown.
+"""
+import argparse, contextlib, copy, gc, importlib.util, json, os, statistics, subprocess, sys, tempfile, time, warnings
+
+OURS = {"saliency": "saliency", "guided_backprop": "guided-backprop", "deconvnet": "deconvnet", "grad_cam": "grad-cam",
+        "guided_grad_cam": "guided-grad-cam", "lrp_epsilon": "lrp-epsilon", "lrp_epsilon_plus_flat": "epsilon-plus-flat",
+        "deeplift": "deeplift"}
+
+
+class Server:
+    """Our side, in a process of its own."""
+
+    def __init__(self, model, threads):
+        here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+        command = ["cargo", "bench", "-q", "--bench", "methods", "--", "--serve", model, str(threads)]
+        self.process = subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def call(self, method, source, target=None):
+        self.process.stdin.write(json.dumps({"method": OURS[method], "input": source, "map": target}) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            sys.exit("the benchmark process ended")
+        return json.loads(line)
+
+    def close(self):
+        self.process.stdin.close()
+        self.process.wait()
+
+
+def peers_of(harness, shipped, fold, arch, method, x, t, args, stack):
+    """(name, call) for every peer that has the method."""
+    import torch
+    out = []
+    try:
+        plain = copy.deepcopy(fold).to(memory_format=torch.channels_last)
+        out.append(("plain", harness.plain_method(plain, method, x, t, args, arch, lambda s: s)))
+    except NotImplementedError:
+        pass
+    for peer in ("captum", "zennit"):
+        try:
+            if peer == "captum":
+                from captum.attr._utils.custom_modules import Addition_Module
+                model = harness.repaired(shipped, Addition_Module)
+            else:
+                model = harness.repaired(fold, harness.zennit_sum())
+            model = model.requires_grad_(False).to(memory_format=torch.channels_last)
+            if peer == "captum":
+                out.append((peer, harness.captum_method(model, method, x, t, args, arch)))
+            else:
+                out.append((peer, harness.zennit_method(model, method, x, t, args, arch, stack)))
+        except NotImplementedError:
+            pass
+    return out
+
+
+def difference(a, b):
+    """Relative L2 distance of two maps, a ReLU on both where one side clamps its CAM."""
+    a, b = a.double(), b.detach().double().cpu()
+    if a.shape != b.shape:
+        return None
+    if b.min() >= 0 > a.min():
+        a = a.clamp(min=0) if b.shape[1] == 1 else a.abs()
+    return float((a - b).norm() / b.norm().clamp_min(1e-30))
+
+
+def row(server, calls, method, source, folder, rounds):
+    import numpy, torch
+    path = os.path.join(folder, "map.npy")
+    ours = server.call(method, source, path)
+    reference = torch.from_numpy(numpy.load(path))
+    times, errors, memory = {"ours": []}, {}, {}
+    for name, call in calls:
+        try:
+            gc.collect()
+            peak, held = HARNESS.rss(reset=True)
+            errors[name] = difference(reference, call())
+            memory[name] = HARNESS.rss()[0] - held
+            times[name] = []
+        except Exception as error:  # a peer that fails is a result
+            errors[name] = f"{type(error).__name__}"
+    for _ in range(rounds):
+        times["ours"].append(server.call(method, source)["seconds"])
+        for name, call in calls:
+            if name in times:
+                start = time.perf_counter()
+                call()
+                times[name].append(time.perf_counter() - start)
+    return ours, times, errors, memory
+
+
+def report(arch, batch, method, ours, times, errors, memory):
+    median = statistics.median
+    cells = [f"{arch} b{batch}", method, f"{median(times['ours']) * 1e3:.0f}", f"{ours['slot_bytes'] / batch / 1e6:.0f}"]
+    for peer in ("plain", "captum", "zennit"):
+        if times.get(peer):
+            ratio = median(b / a for a, b in zip(times["ours"], times[peer]))
+            wrong = errors[peer] is None or errors[peer] > 0.1
+            cells += [f"{median(times[peer]) * 1e3:.0f}", f"{ratio:.2f}" + (" (wrong)" if wrong else ""),
+                      f"{memory[peer] / batch / 1e6:.0f}", "-" if errors[peer] is None else f"{errors[peer]:.0e}"]
+        else:
+            cells += [errors.get(peer, "-"), "-", "-", "-"]
+    print("| " + " | ".join(cells) + " |", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--harness", required=True)
+    parser.add_argument("--archs", default="resnet50,vgg16,densenet121")
+    parser.add_argument("--batches", default="1,4")
+    parser.add_argument("--methods", default=",".join(OURS))
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seed", type=int, default=7)
+    args = parser.parse_args()
+    args.ig_steps, args.ig_chunk, args.device = 32, 16, "cpu"
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    os.environ.setdefault("GOMP_SPINCOUNT", "0")
+    warnings.filterwarnings("ignore")
+    spec = importlib.util.spec_from_file_location("bench_peers", args.harness)
+    global HARNESS
+    HARNESS = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(HARNESS)
+    import numpy, torch
+    torch.set_num_threads(args.threads)
+    print("Milliseconds a batch; x = peer's time over ours; MB = extra memory an image; L2 = distance of the maps.\n")
+    head = ["network", "method", "ours ms", "MB"]
+    for peer in ("plain", "Captum", "Zennit"):
+        head += [f"{peer} ms", "x", "MB", "L2"]
+    print("| " + " | ".join(head) + " |\n" + "|---" * len(head) + "|", flush=True)
+    for arch in args.archs.split(","):
+        shipped = HARNESS.build(arch, args.seed).requires_grad_(False)
+        args.shipped = shipped
+        fold = HARNESS.folded(shipped)
+        with tempfile.TemporaryDirectory() as folder:
+            model = os.path.join(folder, "model.onnx")
+            example = torch.zeros(1, 3, 224, 224)
+            torch.onnx.export(shipped, (example,), model, dynamo=False, input_names=["x"],
+                              dynamic_axes={"x": {0: "n"}})
+            server = Server(model, args.threads)
+            for batch in map(int, args.batches.split(",")):
+                x = torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(args.seed + 1))
+                source = os.path.join(folder, f"x{batch}.npy")
+                numpy.save(source, x.numpy())
+                x, t = x.contiguous(memory_format=torch.channels_last), torch.zeros(batch, dtype=torch.long)
+                for method in args.methods.split(","):
+                    with contextlib.ExitStack() as stack:
+                        calls = peers_of(HARNESS, shipped, fold, arch, method, x, t, args, stack)
+                        result = row(server, calls, method, source, folder, args.rounds)
+                        report(arch, batch, method, *result)
+                        del calls
+                        gc.collect()
+            server.close()
+
+
+if __name__ == "__main__":
+    main()
