@@ -261,7 +261,7 @@ impl Net {
         let channels = self.shape(x).channels;
         let mean = self.global_pool(x);
         let hidden = self.conv(mean, channels.div_ceil(2), Window::square(1, 1, 0));
-        let hidden = self.relu(hidden);
+        let hidden = self.act(hidden, Activation::Silu);
         let logits = self.conv(hidden, channels, Window::square(1, 1, 0));
         let gate = self.act(logits, gate);
         self.mul(x, gate)
@@ -297,9 +297,11 @@ pub fn activations() -> Vec<Activation> {
 pub enum Flavour {
     /// Every op and activation.
     All,
+    /// Every op and activation without a kink: no max-pools.
+    Smooth,
     /// Convolutions, ReLU, both pools, sums, concatenations, lone batch norm, reused values; no biases.
     BiasFreeRelu,
-    /// Linear ops and max-pools alone; no biases.
+    /// Linear ops alone; no biases.
     BiasFreeLinear,
 }
 
@@ -310,11 +312,11 @@ pub fn random(seed: u64, flavour: Flavour, precision: Precision) -> Graph {
     let mut rng = Rng::new(seed ^ 0xabcd);
     let shape = [rng.pick(&[1, 3, 5]), 6 + rng.below(3), 6 + rng.below(3)];
     let mut net = Net::new(seed, shape, precision);
-    net.bias = flavour == Flavour::All;
+    net.bias = matches!(flavour, Flavour::All | Flavour::Smooth);
     let out = 4 + rng.below(5);
     let mut x = net.conv(net.input(), out, Window::square(3, 1, 1));
-    if flavour != Flavour::BiasFreeLinear {
-        x = net.act(x, if flavour == Flavour::All { rng.pick(&activations()) } else { Activation::Relu });
+    if let Some(f) = activation(&mut rng, flavour) {
+        x = net.act(x, f);
     }
     for _ in 0..3 + rng.below(3) {
         x = block(&mut net, &mut rng, x, flavour);
@@ -327,27 +329,42 @@ pub fn random(seed: u64, flavour: Flavour, precision: Precision) -> Graph {
     }
     if rng.chance(30) {
         x = net.dense(x, 6);
-        x = if flavour == Flavour::BiasFreeLinear { x } else { net.relu(x) };
+        x = match activation(&mut rng, flavour) {
+            Some(f) => net.act(x, f),
+            None => x,
+        };
     }
     let logits = net.dense(x, CLASSES);
     net.finish(logits)
+}
+
+/// What follows a layer.
+fn activation(rng: &mut Rng, flavour: Flavour) -> Option<Activation> {
+    match flavour {
+        Flavour::All => Some(rng.pick(&activations())),
+        Flavour::Smooth => Some(rng.pick(&[
+            Activation::Sigmoid,
+            Activation::Tanh,
+            Activation::Softplus,
+            Activation::Silu,
+            Activation::Gelu,
+        ])),
+        Flavour::BiasFreeRelu => Some(Activation::Relu),
+        Flavour::BiasFreeLinear => None,
+    }
 }
 
 fn block(net: &mut Net, rng: &mut Rng, x: ValueId, flavour: Flavour) -> ValueId {
     let shape = net.shape(x);
     let same = Window::square(3, 1, 1);
     let point = Window::square(1, 1, 0);
-    let activation = |rng: &mut Rng| match flavour {
-        Flavour::All => Some(rng.pick(&activations())),
-        Flavour::BiasFreeRelu => Some(Activation::Relu),
-        Flavour::BiasFreeLinear => None,
-    };
-    let act = |net: &mut Net, rng: &mut Rng, value| match activation(rng) {
+    let act = |net: &mut Net, rng: &mut Rng, value| match activation(rng, flavour) {
         Some(f) => net.act(value, f),
         None => value,
     };
     let big = shape.height >= 4 && shape.width >= 4;
-    match rng.below(if flavour == Flavour::All { 16 } else { 9 }) {
+    let pooled = matches!(flavour, Flavour::All | Flavour::BiasFreeRelu);
+    match rng.below(if net.bias { 16 } else { 9 }) {
         0 if big => {
             let (kernel, pads) = ([2 + rng.below(2), 1 + rng.below(3)], [1, 0, rng.below(2), 1]);
             let dilation = if shape.height > 5 { [1 + rng.below(2), 1] } else { [1, 1] };
@@ -374,8 +391,8 @@ fn block(net: &mut Net, rng: &mut Rng, x: ValueId, flavour: Flavour) -> ValueId 
             let normed = net.affine(joined, AffineKind::BatchNorm);
             act(net, rng, normed)
         }
-        3 if big => net.max_pool(x, 3, 2, 1),
-        4 if big => net.max_pool(x, 3, 1, 1),
+        3 if big && pooled => net.max_pool(x, 3, 2, 1),
+        4 if big && pooled => net.max_pool(x, 3, 1, 1),
         5 if big => {
             let include_pad = rng.chance(50);
             net.pool(x, PoolKind::Average { include_pad }, Window::square(3, 2, 1), rng.chance(50))
@@ -397,7 +414,8 @@ fn block(net: &mut Net, rng: &mut Rng, x: ValueId, flavour: Flavour) -> ValueId 
             act(net, rng, y)
         }
         9 => {
-            let gate = rng.pick(&[Activation::Sigmoid, Activation::HardSigmoid { alpha: 0.2, beta: 0.5 }]);
+            let hard = flavour == Flavour::All && rng.chance(50);
+            let gate = if hard { Activation::HardSigmoid { alpha: 0.2, beta: 0.5 } } else { Activation::Sigmoid };
             net.squeeze(x, gate)
         }
         10 => {
