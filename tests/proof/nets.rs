@@ -393,6 +393,7 @@ fn block(net: &mut Net, rng: &mut Rng, x: ValueId, flavour: Flavour) -> ValueId 
         }
         3 if big && pooled => net.max_pool(x, 3, 2, 1),
         4 if big && pooled => net.max_pool(x, 3, 1, 1),
+        5 if big && !net.bias => net.average_pool(x, 3, 2, 1),
         5 if big => {
             let include_pad = rng.chance(50);
             net.pool(x, PoolKind::Average { include_pad }, Window::square(3, 2, 1), rng.chance(50))

@@ -233,10 +233,14 @@ impl<'a> Oracle<'a> {
                     }]
                 }
                 _ => {
-                    let gate = |value: ValueId| {
-                        let made = graph.nodes.iter().find(|node| node.output == value).map(|node| &node.op);
+                    let gate = |mut value: ValueId| {
+                        let made = |value| graph.nodes.iter().find(|node| node.output == value);
+                        while let Some(node) = made(value).filter(|n| matches!(n.op, Op::Rearrange(_) | Op::Resize(_)))
+                        {
+                            value = node.inputs[0];
+                        }
                         matches!(
-                            made,
+                            made(value).map(|node| &node.op),
                             Some(Op::Activation(
                                 Activation::Sigmoid | Activation::HardSigmoid { .. } | Activation::Reciprocal
                             ))
