@@ -13,7 +13,7 @@ use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
 use super::options::{at_least_one, method};
 use super::roof::Roof;
-use super::step_check::{self, BOUND, SHARE, StepError};
+use super::step_check::{self, SHARE, StepError};
 use super::table::{Align, Table};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, Phase, Session};
@@ -32,6 +32,8 @@ struct Row {
     /// Height, width and physical channels of the result.
     shape: [usize; 3],
     error: f64,
+    /// What the error may be.
+    bound: f64,
     passed: bool,
     microseconds: f64,
     gflops: f64,
@@ -72,7 +74,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
     if args.json {
         let object = json!({
             "model": args.model, "method": choice.to_string(), "batch": batch, "threads": used, "repeats": repeats,
-            "roof": roof, "bound": BOUND, "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
+            "roof": roof, "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
         });
         console.line(&format!("{object:#}"));
     } else {
@@ -90,7 +92,8 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
     for row in &failed {
         let message =
             format!("step {} ({}, {}): wrong by {:.1e} of the peak", row.step, row.kernel, row.label, row.error);
-        let hint = format!("values may differ by {BOUND:e} of the peak, bits and winners in a share of {SHARE:e}");
+        let bound = row.bound;
+        let hint = format!("values may differ by {bound:e} of the peak, bits and winners in a share of {SHARE:e}");
         console.failure(&Failure { code: INPUT, message, hint: Some(hint) });
     }
     Ok(if failed.is_empty() { DONE } else { INPUT })
@@ -149,6 +152,7 @@ fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Roof)
         label: step.label.clone(),
         shape: [buffer.height, buffer.width, step.output.channels],
         error: error.values.max(if error.marks > SHARE { error.marks } else { 0.0 }),
+        bound: error.bound,
         passed: error.passes(),
         microseconds: 1e6 * seconds,
         gflops: flops / seconds / 1e9,
@@ -219,8 +223,8 @@ fn steps_table(rows: &[Row]) -> Vec<String> {
             row.kernel.to_owned(),
             row.shape.map(|n| n.to_string()).join("x"),
             format!("{:.1}", row.microseconds),
-            if row.gflops > 0.0 { format!("{:.1}", row.gflops) } else { String::new() },
-            format!("{:.1}", row.gbytes),
+            if row.gflops > 0.0 { format!("{:.2}", row.gflops) } else { String::new() },
+            format!("{:.2}", row.gbytes),
             format!("{:.0}%", row.percent_of_roof),
             if row.passed { format!("{:.0e}", row.error) } else { "FAILED".to_owned() },
             row.label.clone(),

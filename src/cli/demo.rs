@@ -1,6 +1,5 @@
 //! `fluoroscope demo`: the pictures that come with the source, many methods side by side.
 
-use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -16,7 +15,9 @@ use crate::graph::Precision;
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
-use crate::picture::{Caption, Panel, Picture, PictureError, Placement, overlay, sheet, write_png};
+use crate::picture::{
+    Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, overlay, reduce, sheet, stacked, write_png,
+};
 use crate::tensor::Tensor;
 
 const METHODS: [&str; 11] = [
@@ -37,7 +38,7 @@ const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 /// Points of the path integral: enough for a picture.
 const STEPS: usize = 32;
 /// Pixels of the input: single gradients are too fine to be seen.
-const SMOOTH: f32 = 2.0;
+const SMOOTH: f32 = 3.0;
 
 /// A picture of the demo, ready for its model.
 struct Subject {
@@ -179,8 +180,8 @@ fn explained(
 /// How well a map finds the finding of its class.
 fn found(subject: &Subject, heatmap: &Heatmap) -> Option<Localisation> {
     let (_, mask) = subject.findings.iter().find(|(class, _)| *class == heatmap.class)?;
-    let how = if heatmap.method.method.signed() { crate::picture::Reduce::Sum } else { crate::picture::Reduce::MaxAbs };
-    let plane = crate::picture::reduce(&heatmap.map, how).ok()?;
+    let how = if heatmap.method.method.signed() { Reduce::Sum } else { Reduce::MaxAbs };
+    let plane = reduce(&heatmap.map, how).ok()?;
     localisation(&plane, mask, &subject.placement).ok()
 }
 
@@ -218,56 +219,50 @@ fn cells(subject: &Subject, shown: &Shown) -> Vec<String> {
     ]
 }
 
-/// Overlays of all maps, and one contact sheet.
+/// Overlays of all maps, and a contact sheet of the picture: a block for every class.
 fn draw(folder: &Path, model: &Model, subject: &Subject, shown: &[Shown]) -> Result<(), PictureError> {
-    let mut panels = Vec::new();
-    let mut planes = Vec::new();
-    for shown in shown {
-        let heatmap = &shown.heatmap;
-        let smooth = if heatmap.method.method.readout.is_cam() { 0.0 } else { SMOOTH };
-        let drawing = Drawing { colormap: None, alpha: 0.8, smooth, reduce: None };
-        planes.push(plane(heatmap, &drawing, model)?);
-    }
-    let many = shown.iter().map(|shown| shown.heatmap.target).collect::<BTreeSet<_>>().len() > 1;
-    for (shown, (plane, paint)) in shown.iter().zip(&planes) {
-        let heatmap = &shown.heatmap;
-        let whole = caption(heatmap, &subject.name());
-        let name = format!("{}.{}.{}.png", subject.stem(), file_name(&heatmap.class), heatmap.method);
-        let picture = overlay(&subject.picture, plane, &subject.placement, paint, &whole)?;
-        write_png(
-            &folder.join(name),
-            &picture,
-            &[("Software", "fluoroscope"), ("Method", heatmap.method.method.name)],
-        )?;
-        let class =
-            if many { format!("{}: {}", heatmap.method.title(), heatmap.class) } else { heatmap.method.title() };
-        panels.push(Panel { map: plane, placement: subject.placement, paint: *paint, caption: panel(class, shown) });
+    let mut blocks = Vec::new();
+    for of_class in shown.chunk_by(|a, b| a.heatmap.target == b.heatmap.target) {
+        let planes = of_class.iter().map(|shown| drawn(&shown.heatmap, model)).collect::<Result<Vec<_>, _>>()?;
+        let mut panels = Vec::new();
+        for (shown, (map, paint)) in of_class.iter().zip(&planes) {
+            let whole = caption(&shown.heatmap, &subject.name());
+            let picture = overlay(&subject.picture, map, &subject.placement, paint, &whole)?;
+            let name = format!("{}.{}.png", prefix(subject, shown), shown.heatmap.method);
+            let about = [("Software", "fluoroscope"), ("Method", shown.heatmap.method.method.name)];
+            write_png(&folder.join(name), &picture, &about)?;
+            panels.push(Panel { map, placement: subject.placement, paint: *paint, caption: panel(shown) });
+        }
+        let Some(first) = of_class.first() else { continue };
+        blocks.push(sheet(&heading(subject, first), &subject.picture, &panels)?);
     }
     let path = folder.join(format!("{}.sheet.png", subject.stem()));
-    let sheet = sheet(&heading(subject, shown), &subject.picture, &panels)?;
-    write_png(&path, &sheet, &[("Software", "fluoroscope")])
+    write_png(&path, &stacked(&blocks), &[("Software", "fluoroscope")])
 }
 
-/// The classes of a sheet with their probabilities.
-fn heading(subject: &Subject, shown: &[Shown]) -> String {
-    let mut classes: Vec<String> = shown
-        .iter()
-        .map(|shown| format!("{} (probability {:.2})", shown.heatmap.class, shown.heatmap.report.probability))
-        .collect();
-    classes.dedup();
-    format!("{}: {}", subject.name(), classes.join(", "))
+/// What the eye can follow: fine maps are smoothed.
+fn drawn(heatmap: &Heatmap, model: &Model) -> Result<(Tensor, Paint), PictureError> {
+    let smooth = if heatmap.method.method.readout.is_cam() { 0.0 } else { SMOOTH };
+    plane(heatmap, &Drawing { colormap: None, alpha: 0.8, smooth, reduce: None }, model)
 }
 
-fn panel(title: String, shown: &Shown) -> Caption {
+fn heading(subject: &Subject, shown: &Shown) -> String {
+    let report = &shown.heatmap.report;
+    let (name, class) = (subject.name(), &shown.heatmap.class);
+    format!("{name}: {class}, logit {:.2}, probability {:.3}", report.logit, report.probability)
+}
+
+fn panel(shown: &Shown) -> Caption {
     let report = &shown.heatmap.report;
     let found =
         shown.found.and_then(|found| Some(format!("heat ratio {:.1}, IoU {:.2}", found.heat_ratio?, found.iou)));
-    let sum = report.completeness_error.map(|_| format!("sum {}", number(report.sum)));
+    let sum = report.completeness_error.map(|_| format!("sum {:.3}", report.sum));
     let said: Vec<String> = sum.into_iter().chain(found).collect();
-    Caption { title, subtitle: said.join(", ") }
+    Caption { title: shown.heatmap.method.title(), subtitle: said.join(", ") }
 }
 
-/// A class name that every file system takes.
-fn file_name(class: &str) -> String {
-    class.chars().map(|c| if c.is_alphanumeric() { c } else { '-' }).collect()
+/// Picture and class, as a file name that every file system takes.
+fn prefix(subject: &Subject, shown: &Shown) -> String {
+    let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
+    format!("{}.{}", subject.stem(), shown.heatmap.class.chars().map(plain).collect::<String>())
 }

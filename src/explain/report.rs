@@ -39,6 +39,6 @@ impl Report {
         };
         self.completeness_error =
             self.expected_sum.map(|expected| (self.sum - expected).abs() / expected.abs().max(1.0));
-        self.absorbed = (kind == Completeness::Logit).then(|| self.logit - self.sum);
+        self.absorbed = (kind == Completeness::Logit).then_some(self.logit - self.sum);
     }
 }

@@ -22,7 +22,7 @@ pub use npy::{read_array, read_npy};
 pub use overlay::{Caption, Paint, overlay, spread};
 pub use preprocess::{Placement, Preprocess};
 pub use reduce::{Reduce, gaussian_smooth, reduce};
-pub use sheet::{Panel, sheet};
+pub use sheet::{Panel, sheet, stacked};
 
 /// A decoded picture: values in `0..=1`, row-major, channels interleaved (`[height, width, channels]`).
 ///

@@ -30,7 +30,8 @@ pub struct Panel<'a> {
 
 /// The original and then each panel, in cells of one size, under a title line.
 ///
-/// Every panel has its own colour bar: scales differ between methods.
+/// Panels show the picture in grey, so that every colour is heat. Every panel has its own colour bar: scales differ
+/// between methods.
 ///
 /// # Errors
 /// A panel whose map has another rank than 2, or is empty.
@@ -59,6 +60,7 @@ pub fn sheet(title: &str, original: &Picture, panels: &[Panel]) -> Result<RgbIma
     heading.draw(&mut canvas, GAP, GAP);
 
     let factor = magnification(original);
+    let grey = original.to_grey();
     let plain = shrunk(&magnified(&original.to_image(), factor), [width, height]);
     for (i, [first, second]) in captions.iter().enumerate() {
         let (x, y) = (GAP + i as u32 % columns * (CELL + GAP), top + i as u32 / columns * (cell_height + GAP));
@@ -70,11 +72,24 @@ pub fn sheet(title: &str, original: &Picture, panels: &[Panel]) -> Result<RgbIma
             imageops::replace(&mut canvas, &plain, i64::from(x), i64::from(y));
             continue;
         };
-        let full = blend(original, panel.map, &panel.placement, &panel.paint, factor)?;
+        let full = blend(&grey, panel.map, &panel.placement, &panel.paint, factor)?;
         imageops::replace(&mut canvas, &shrunk(&full, [width, height]), i64::from(x), i64::from(y));
         Bar::new(panel.paint.colormap, panel.paint.scale, height, TEXT).draw(&mut canvas, x + width + TEXT as u32, y);
     }
     Ok(canvas)
+}
+
+/// Sheets one under another, as wide as the widest.
+pub fn stacked(sheets: &[RgbImage]) -> RgbImage {
+    let width = sheets.iter().map(RgbImage::width).max().unwrap_or(1);
+    let height = sheets.iter().map(RgbImage::height).sum::<u32>().max(1);
+    let mut canvas = RgbImage::from_pixel(width, height, PAPER);
+    let mut top = 0;
+    for sheet in sheets {
+        imageops::replace(&mut canvas, sheet, 0, top);
+        top += i64::from(sheet.height());
+    }
+    canvas
 }
 
 /// Three or four columns, whichever leaves fewer cells empty.
