@@ -116,7 +116,7 @@ fn weight_bytes(program: &Program, float: usize) -> usize {
     of_kernels.filter(|weight| seen.insert(weight.key())).map(|weight| weight.materialise().len() * float).sum()
 }
 
-/// What is neither slots nor weights: the tiles of each thread, the program's own lists, messages of the thread pool.
+/// What is neither slots nor weights: the f64 copy of a weight while it is laid out, the tiles of each thread, lists.
 const CONSTANT: usize = 1 << 20;
 
 fn check(precision: Precision, float: usize) {
