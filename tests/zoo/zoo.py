@@ -236,7 +236,9 @@ def main():
             failed |= bad
             lines.append(line)
             print(line, file=sys.stderr, flush=True)
-    table = "\n".join(lines) + "\n"
+    about = f"Written by `zoo.py`: f32, integrated gradients on {options.steps} points, SmoothGrad on {options.samples} copies. "
+    about += "Seconds are the wall clock of one call with all methods, loading included: no benchmark.\n\n"
+    table = about + "\n".join(lines) + "\n"
     print(table)
     if options.output:
         options.output.write_text(table)
