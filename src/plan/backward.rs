@@ -360,12 +360,18 @@ fn downstream(graph: &Graph, stops: &BTreeSet<ValueId>) -> BTreeSet<ValueId> {
 
 /// The share of each factor of a product: the signal's is 1, a gate's 0; two of a kind share evenly.
 fn signal_shares(graph: &Graph, a: ValueId, b: ValueId) -> [f64; 2] {
-    let gate = |value: ValueId| {
-        let made_by = graph.nodes.iter().find(|node| node.output == value);
-        made_by.is_some_and(|node| match &node.op {
-            Op::Activation(activation) => activation.is_gate() || matches!(activation, Activation::Reciprocal),
-            _ => false,
-        })
+    // Moved or resampled (a mask of an image), a gate is still one.
+    let gate = |mut value: ValueId| {
+        while let Some(node) = graph.nodes.iter().find(|node| node.output == value) {
+            match &node.op {
+                Op::Rearrange(_) | Op::Resize(_) => value = node.inputs[0],
+                Op::Activation(activation) => {
+                    return activation.is_gate() || matches!(activation, Activation::Reciprocal);
+                }
+                _ => return false,
+            }
+        }
+        false
     };
     match (gate(a), gate(b)) {
         (false, true) => [1.0, 0.0],

@@ -23,6 +23,8 @@ pub fn layouts(graph: &Graph) -> Vec<Layout> {
             (Op::Activation(_) | Op::Affine(_) | Op::Pool(_) | Op::Resize(_), _) => {
                 Some(layouts[node.inputs[0].0].clone())
             }
+            // A filter for each lane: holes stay where they are.
+            (Op::Conv2d(conv), _) if conv.is_depthwise() => Some(layouts[node.inputs[0].0].clone()),
             (Op::Add { .. } | Op::Mul, Some(full)) => Some(layouts[full.0].clone()),
             _ => None,
         };
@@ -60,7 +62,7 @@ impl Side {
                 offset += layouts[member.0].physical();
             }
         }
-        unplace_conflicts(graph, chains, &producers, &mut place);
+        unplace_conflicts(graph, layouts, chains, &producers, &mut place);
 
         let mut views = vec![View { buffer: BufferId(0), offset: 0, channels: 0 }; graph.values.len()];
         // Outer concatenations come later in the graph, so their buffers exist before those of their members.
@@ -137,6 +139,7 @@ fn root_of(place: &[Option<(ValueId, usize)>], mut value: ValueId) -> (ValueId, 
 /// A step must not read the buffer it writes: such members get a buffer of their own and are copied.
 fn unplace_conflicts(
     graph: &Graph,
+    layouts: &[Layout],
     chains: &Chains,
     producers: &[Option<usize>],
     place: &mut [Option<(ValueId, usize)>],
@@ -151,9 +154,25 @@ fn unplace_conflicts(
             let mut reads = nodes.iter().flat_map(|&n| &graph.nodes[n].inputs).filter(|input| !inside(input));
             place[value.0].is_some() && reads.any(|&input| root_of(place, input).0 == root)
         });
-        match conflict {
+        match conflict.or_else(|| copied_within(graph, layouts, place)) {
             Some(value) => place[value.0] = None,
             None => return,
         }
     }
+}
+
+/// A member that lies in its concatenation's buffer, but elsewhere: it occurs there twice, or in a part of it as well.
+fn copied_within(graph: &Graph, layouts: &[Layout], place: &[Option<(ValueId, usize)>]) -> Option<ValueId> {
+    let concatenations = graph.nodes.iter().filter(|node| matches!(node.op, Op::Concat));
+    concatenations.flat_map(|node| node.inputs.iter().map(move |member| (node, member))).find_map(|(node, &member)| {
+        let (root, start) = root_of(place, node.output);
+        let (found, at) = root_of(place, member);
+        let mut offset = start;
+        let elsewhere = node.inputs.iter().any(|&input| {
+            let here = offset;
+            offset += layouts[input.0].physical();
+            input == member && at != here
+        });
+        (found == root && elsewhere).then_some(member)
+    })
 }

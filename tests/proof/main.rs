@@ -1,0 +1,8 @@
+//! The methods against formulas written from the papers, the axioms they obey, and the programs they become.
+
+mod axioms;
+mod nets;
+mod oracle;
+mod plan;
+mod rules;
+mod run;

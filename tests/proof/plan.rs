@@ -1,0 +1,321 @@
+//! What programs do and do not contain: fusion, what is kept for the way back, order of reads and writes.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use fluoroscope::graph::{AffineKind, Graph, Precision, ValueId};
+use fluoroscope::method::METHODS;
+use fluoroscope::plan::{Batch, Pass, PlanError, plan};
+use fluoroscope::program::{Element, Kernel, Per, Program, Step};
+use fluoroscope::rule::RuleOptions;
+
+use crate::nets::{self, Flavour, GOLDENS, Net, Window};
+use crate::run::{self, method};
+
+fn program(graph: &Graph, methods: &[&str], batch: Batch) -> Program {
+    let passes: Vec<Pass> = methods.iter().map(|name| run::pass(name)).collect();
+    plan(graph, &passes, &RuleOptions::default(), batch).unwrap_or_else(|e| panic!("{methods:?}: {e}"))
+}
+
+fn is_convolution(step: &Step) -> bool {
+    step.kernel.stem().starts_with("conv2d") || step.kernel.stem().starts_with("depthwise")
+}
+
+fn is_elementwise(step: &Step) -> bool {
+    step.kernel.stem().starts_with("activation")
+}
+
+/// Elementwise steps after the first and before the last convolution of either part, as lines of the listing.
+fn between_convolutions(program: &Program) -> Vec<String> {
+    let mut found = Vec::new();
+    for part in [&program.steps[..program.backward_from], &program.steps[program.backward_from..]] {
+        let convolutions: Vec<usize> = (0..part.len()).filter(|&i| is_convolution(&part[i])).collect();
+        if let [first, .., last] = convolutions[..] {
+            let inside = part[first..last].iter().filter(|step| is_elementwise(step));
+            found.extend(inside.map(|step| format!("{} {}", step.kernel.stem(), step.label)));
+        }
+    }
+    found
+}
+
+/// Convolutions and ReLUs with max-pools between, then two dense layers.
+fn vgg(size: usize, widths: &[usize]) -> Graph {
+    let mut net = Net::new(1, [3, size, size], Precision::F32);
+    let mut x = net.input();
+    for &width in widths {
+        for _ in 0..2 {
+            x = net.conv(x, width, Window::square(3, 1, 1));
+            x = net.relu(x);
+        }
+        x = net.max_pool(x, 2, 2, 0);
+    }
+    x = net.dense(x, 16);
+    x = net.relu(x);
+    let logits = net.dense(x, 5);
+    net.finish(logits)
+}
+
+/// Residual blocks; `downsample` puts a strided projection on the way round every second one.
+fn resnet(downsample: bool) -> Graph {
+    let mut net = Net::new(2, [3, 16, 16], Precision::F32);
+    let mut x = net.conv(net.input(), 8, Window::square(3, 1, 1));
+    x = net.relu(x);
+    for block in 0..4 {
+        let projects = downsample && block % 2 == 1;
+        let (width, stride) = if projects { (2 * net.shape(x).channels, 2) } else { (net.shape(x).channels, 1) };
+        let y = net.conv(x, width, Window::square(3, stride, 1));
+        let y = net.relu(y);
+        let y = net.conv(y, width, Window::square(3, 1, 1));
+        let round = if projects { net.conv(x, width, Window::square(1, stride, 0)) } else { x };
+        let sum = net.add(y, round);
+        x = net.relu(sum);
+    }
+    let mean = net.global_pool(x);
+    let logits = net.dense(mean, 5);
+    net.finish(logits)
+}
+
+const FUSED: [&str; 5] = ["gradient", "deconvnet", "guided-backprop", "lrp-epsilon", "deeplift"];
+
+#[test]
+fn nothing_stands_between_the_convolutions_of_a_chain() {
+    let chain = vgg(16, &[8, 16]);
+    for name in FUSED {
+        let program = program(&chain, &[name], Batch::of(1));
+        assert!(program.steps.iter().filter(|step| is_convolution(step)).count() >= 12, "{program}");
+        assert_eq!(between_convolutions(&program), Vec::<String>::new(), "{name}\n{program}");
+    }
+}
+
+#[test]
+fn nothing_stands_between_the_convolutions_of_residual_blocks() {
+    for downsample in [false, true] {
+        let graph = resnet(downsample);
+        for name in FUSED {
+            let program = program(&graph, &[name], Batch::of(1));
+            let found = between_convolutions(&program);
+            // LRP-epsilon divides by the sum, then by each of its summands: where the way round is a convolution too,
+            // the message it takes is not what the other summand's convolution takes.
+            let allowed = if name == "lrp-epsilon" && downsample { 2 } else { 0 };
+            assert_eq!(found.len(), allowed, "{name}, downsample {downsample}: {found:?}\n{program}");
+        }
+    }
+}
+
+#[test]
+fn golden_chains_are_fused() {
+    for (golden, of_method) in [
+        ("vgg", [0, 0, 0, 0, 0]),
+        // One projection.
+        ("resnet", [0, 0, 0, 1, 0]),
+    ] {
+        let model = nets::golden(golden, Precision::F32);
+        for (name, allowed) in FUSED.into_iter().zip(of_method) {
+            let program = program(&model.graph, &[name], Batch::of(1));
+            let found = between_convolutions(&program);
+            assert_eq!(found.len(), allowed, "{golden} {name}: {found:?}\n{program}");
+        }
+    }
+}
+
+/// Labels of the nodes that the backward part serves.
+fn backward_labels(program: &Program) -> BTreeSet<&str> {
+    program.steps[program.backward_from..].iter().map(|step| step.label.as_str()).collect()
+}
+
+#[test]
+fn grad_cam_goes_no_further_back_than_its_layer() {
+    let mut net = Net::new(3, [3, 12, 12], Precision::F32);
+    let mut layers: Vec<ValueId> = Vec::new();
+    let mut x = net.input();
+    for _ in 0..4 {
+        x = net.conv(x, 8, Window::square(3, 1, 1));
+        x = net.relu(x);
+        layers.push(x);
+    }
+    let mean = net.global_pool(x);
+    let logits = net.dense(mean, 5);
+    let graph = net.finish(logits);
+    for (at, &layer) in layers.iter().enumerate() {
+        let pass = Pass { layer: Some(layer), ..run::pass("grad-cam") };
+        let program = plan(&graph, &[pass], &RuleOptions::default(), Batch::of(1)).expect("a plan");
+        let back = &program.steps[program.backward_from..];
+        // The dense layer, and the convolutions behind the chosen activation.
+        let convolutions = back.iter().filter(|step| is_convolution(step)).count();
+        assert_eq!(convolutions, 1 + layers.len() - 1 - at, "{program}");
+        assert!(!backward_labels(&program).contains(graph.nodes[0].label()), "{program}");
+    }
+    let full = program(&graph, &["gradient"], Batch::of(1));
+    let convolutions = full.steps[full.backward_from..].iter().filter(|step| is_convolution(step)).count();
+    assert_eq!(convolutions, 1 + layers.len());
+}
+
+/// Element types of the forward part's buffers that the backward part reads.
+fn kept(program: &Program) -> BTreeMap<usize, Element> {
+    let (forward, backward) = program.steps.split_at(program.backward_from);
+    let written: BTreeSet<usize> = forward.iter().flat_map(Step::writes).map(|view| view.buffer.0).collect();
+    let read = backward.iter().flat_map(Step::reads).map(|view| view.buffer.0);
+    read.filter(|buffer| written.contains(buffer)).map(|i| (i, program.buffers[i].element)).collect()
+}
+
+#[test]
+fn a_gradient_of_a_relu_net_keeps_bits_and_winners_only() {
+    let golden = |name| nets::golden(name, Precision::F32).graph;
+    for graph in [vgg(16, &[8, 16]), resnet(true), golden("vgg"), golden("resnet"), golden("overlap")] {
+        for name in ["gradient", "saliency", "guided-backprop"] {
+            let program = program(&graph, &[name], Batch::of(1));
+            let kept = kept(&program);
+            assert!(!kept.is_empty());
+            assert!(kept.values().all(|element| *element != Element::Float), "{name} keeps {kept:?}\n{program}");
+            let bits = kept.values().filter(|element| **element == Element::Bits).count();
+            let relus = graph.nodes.iter().filter(|node| node.op.name() == "Relu").count();
+            assert_eq!(bits, relus, "one bit a ReLU\n{program}");
+        }
+        let kept = kept(&program(&graph, &["deconvnet"], Batch::of(1)));
+        assert!(kept.values().all(|element| *element == Element::Index), "DeconvNet needs the winners only: {kept:?}");
+    }
+}
+
+/// Every read is of lanes written before, in this run; no slot is read and written by one step, none holds two live
+/// buffers, and with `repeat` nothing that the backward part reads is overwritten by it.
+fn check_order(program: &Program, repeat: bool, label: &str) {
+    let slot = |buffer: usize| program.slots.of[buffer].unwrap_or_else(|| panic!("{label}: %{buffer} has no slot"));
+    let lanes = |view: &fluoroscope::program::View| (view.offset..view.offset + view.channels).collect::<Vec<_>>();
+    let mut written: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
+    let mut holder: BTreeMap<usize, usize> = BTreeMap::new();
+    let ports = [Some(&program.input), program.reference.as_ref(), program.seeds.as_ref()];
+    for port in ports.into_iter().flatten() {
+        written.entry(port.view.buffer.0).or_default().extend(lanes(&port.view));
+        holder.insert(slot(port.view.buffer.0), port.view.buffer.0);
+    }
+    let rounds = if repeat { 2 } else { 1 };
+    let backward = program.backward_from..program.steps.len();
+    let order = (0..program.backward_from).chain((0..rounds).flat_map(|_| backward.clone()));
+    for at in order {
+        let step = &program.steps[at];
+        for view in step.reads() {
+            let known = written.get(&view.buffer.0).is_some_and(|known| lanes(&view).iter().all(|l| known.contains(l)));
+            assert!(known, "{label}: step {at} ({}) reads {view:?} before it is written\n{program}", step.label);
+            let held = holder.get(&slot(view.buffer.0));
+            assert_eq!(held, Some(&view.buffer.0), "{label}: step {at} reads an overwritten buffer\n{program}");
+        }
+        for view in step.writes() {
+            let target = slot(view.buffer.0);
+            assert!(
+                step.reads().iter().all(|read| slot(read.buffer.0) != target),
+                "{label}: step {at} ({}) reads the slot it writes\n{program}",
+                step.label
+            );
+            holder.insert(target, view.buffer.0);
+            written.entry(view.buffer.0).or_default().extend(lanes(&view));
+        }
+    }
+    let outputs = [&program.logits].into_iter().chain(&program.outputs).chain(&program.reference_logits);
+    for port in outputs {
+        let buffer = port.view.buffer.0;
+        assert_eq!(holder.get(&slot(buffer)), Some(&buffer), "{label}: a result is overwritten\n{program}");
+        assert!(lanes(&port.view).iter().all(|lane| written[&buffer].contains(lane)), "{label}: a result has holes");
+    }
+    for (i, buffer) in program.buffers.iter().enumerate() {
+        if let Some(at) = program.slots.of[i] {
+            assert!(program.slots.slots[at].len >= buffer.item_len() * program.count(buffer.per), "{label}: slot {at}");
+            assert_eq!(program.slots.slots[at].element, buffer.element, "{label}: slot {at}");
+        }
+    }
+}
+
+/// Plans a method with several batches and checks each; `None` where the method refuses the network.
+fn check_batches(graph: &Graph, methods: &[&str], label: &str) -> Option<usize> {
+    let mut checked = 0;
+    for (images, references, messages_per_image) in [(1, 1, 1), (3, 1, 1), (3, 3, 2)] {
+        for repeat in [false, true] {
+            let batch = Batch { images, references, messages_per_image, repeat };
+            let passes: Vec<Pass> = methods.iter().map(|name| run::pass(name)).collect();
+            let program = match plan(graph, &passes, &RuleOptions::default(), batch) {
+                Ok(program) => program,
+                Err(PlanError::NoCamHead { .. } | PlanError::NoLayer { .. }) => return None,
+                Err(error) => panic!("{label}: {error}"),
+            };
+            check_order(&program, repeat, &format!("{label} {methods:?} {batch:?}"));
+            checked += 1;
+        }
+    }
+    Some(checked)
+}
+
+#[test]
+fn reads_follow_writes_and_no_step_reads_a_slot_it_writes() {
+    let mut checked = 0;
+    for golden in GOLDENS {
+        let graph = nets::golden(golden, Precision::F32).graph;
+        for method in &METHODS {
+            checked += check_batches(&graph, &[method.name], golden).unwrap_or(0);
+        }
+        let together: Vec<&str> = METHODS.iter().map(|method| method.name).filter(|name| *name != "cam").collect();
+        checked += check_batches(&graph, &together, golden).expect("all methods but CAM apply");
+    }
+    assert!(checked >= GOLDENS.len() * 13 * 6, "only {checked} programs");
+    for seed in 0..60 {
+        let graph = nets::random(seed, Flavour::All, Precision::F32);
+        for name in ["gradient", "lrp-epsilon", "lrp-zplus", "epsilon-plus-flat", "deeplift"] {
+            check_batches(&graph, &[name], &format!("seed {seed}")).expect("a program");
+        }
+    }
+}
+
+#[test]
+fn a_shared_baseline_is_forwarded_once() {
+    let graph = resnet(true);
+    for images in [1, 4] {
+        let program = program(&graph, &["deeplift"], Batch { references: 1, ..Batch::of(images) });
+        assert_eq!((program.images, program.references), (images, 1));
+        let forward = &program.steps[..program.backward_from];
+        let of = |per: Per| forward.iter().filter(|step| program.buffer(step.output).per == per).count();
+        assert_eq!(of(Per::Reference), of(Per::Image), "both sides have the same steps\n{program}");
+        assert_eq!(of(Per::Reference) + of(Per::Image), forward.len());
+    }
+    let without = program(&graph, &["gradient", "lrp-epsilon"], Batch::of(2));
+    assert!(without.reference.is_none(), "only DeepLIFT forwards the baseline");
+}
+
+#[test]
+fn one_forward_pass_serves_all_methods() {
+    let graph = resnet(true);
+    let all: Vec<&str> = METHODS.iter().map(|method| method.name).collect();
+    let together = program(&graph, &all, Batch::of(1));
+    let alone = program(&graph, &["deeplift"], Batch::of(1));
+    let of_graph = |program: &Program| {
+        let forward = &program.steps[..program.backward_from];
+        forward.iter().filter(|step| is_convolution(step)).count()
+    };
+    assert_eq!(of_graph(&together), of_graph(&alone), "{together}");
+    // Gradient, saliency, input x gradient, CAM and Grad-CAM share one way back.
+    let shared = program(&graph, &["saliency", "gradient", "input-x-gradient", "cam", "grad-cam"], Batch::of(1));
+    let gradient = program(&graph, &["gradient"], Batch::of(1));
+    let back =
+        |program: &Program| program.steps[program.backward_from..].iter().filter(|step| is_convolution(step)).count();
+    assert_eq!(back(&shared), back(&gradient), "{shared}");
+    assert_eq!(method("grad-cam").name, "grad-cam");
+}
+
+#[test]
+fn members_of_concatenations_are_written_in_place() {
+    // The batch norms of a dense block read the concatenation; nothing copies the members.
+    let mut net = Net::new(4, [3, 8, 8], Precision::F32);
+    let mut x = net.conv(net.input(), 8, Window::square(3, 1, 1));
+    let mut members = vec![x];
+    for _ in 0..3 {
+        let normed = net.affine(x, AffineKind::BatchNorm);
+        let normed = net.relu(normed);
+        let grown = net.conv(normed, 8, Window::square(3, 1, 1));
+        members.push(grown);
+        x = net.concat(&[x, grown]);
+    }
+    let mean = net.global_pool(x);
+    let logits = net.dense(mean, 5);
+    let graph = net.finish(logits);
+    let program = program(&graph, &["gradient"], Batch::of(1));
+    let copies = program.steps.iter().filter(|step| {
+        matches!(step.kernel, Kernel::ActivationForward) && step.stages.is_empty() && step.label.starts_with("concat")
+    });
+    assert_eq!(copies.count(), 0, "{program}");
+}
