@@ -17,12 +17,12 @@ pub enum Storage<T> {
 }
 
 impl<T: Real> Storage<T> {
-    /// Room for `slot`: zeros, or with `poison` what no step would write.
-    pub fn new(slot: &Slot, poison: bool) -> Result<Self, BackendError> {
+    /// Room for slot `number`: zeros, or with `poison` what no step would write.
+    pub fn new(slot: &Slot, number: usize, poison: bool) -> Result<Self, BackendError> {
         Ok(match slot.element {
-            Element::Float => Self::Float(filled(slot, poison.then(|| T::from_f64(f64::NAN)))?),
-            Element::Bits => Self::Bits(filled(slot, poison.then_some(0xAA))?),
-            Element::Index => Self::Index(filled(slot, poison.then_some(u32::MAX))?),
+            Element::Float => Self::Float(filled(slot, number, poison.then(|| T::from_f64(f64::NAN)))?),
+            Element::Bits => Self::Bits(filled(slot, number, poison.then_some(0xAA))?),
+            Element::Index => Self::Index(filled(slot, number, poison.then_some(u32::MAX))?),
         })
     }
 
@@ -53,9 +53,9 @@ impl<T: Real> Storage<T> {
     }
 }
 
-fn filled<E: Pod>(slot: &Slot, poison: Option<E>) -> Result<Pages<E>, BackendError> {
+fn filled<E: Pod>(slot: &Slot, number: usize, poison: Option<E>) -> Result<Pages<E>, BackendError> {
     let bytes = slot.len.saturating_mul(unit_bytes(slot.element, size_of::<E>()));
-    let mut data = Pages::zeroed(slot.len).map_err(|_| BackendError::OutOfMemory { backend: "cpu", bytes })?;
+    let mut data = Pages::zeroed(slot.len, number).map_err(|_| BackendError::OutOfMemory { backend: "cpu", bytes })?;
     if let Some(poison) = poison {
         data.fill(poison);
     }

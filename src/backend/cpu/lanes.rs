@@ -73,6 +73,16 @@ impl BitLanes<'_> {
     }
 }
 
+/// Element `l` of every row.
+#[inline(always)]
+fn lane<T: Copy + Default, const N: usize>(rows: &[&[T]; N], l: usize) -> [T; N] {
+    let mut elements = [T::default(); N];
+    for k in 0..N {
+        elements[k] = rows[k][l];
+    }
+    elements
+}
+
 /// A run whose length the compiler knows.
 #[inline(always)]
 fn whole<T>(row: &[T]) -> &[T; RUN] {
@@ -114,24 +124,22 @@ impl<T: Copy + Default> Tile<'_, T> {
         self.each_row(
             #[inline(always)]
             |pixel, values| {
-                let mut at = 0;
-                let rows = scratch.each_mut().map(|scratch| {
-                    at += 1;
-                    operands[at - 1].row(pixel, channel, channels, scratch)
-                });
+                let mut rows: [&[T]; N] = [&[]; N];
+                for ((row, operand), scratch) in rows.iter_mut().zip(&operands).zip(&mut scratch) {
+                    *row = operand.row(pixel, channel, channels, scratch);
+                }
                 // A whole run has a length that the compiler knows, hence no loop at all.
-                match values.first_chunk_mut::<RUN>() {
-                    Some(values) => {
-                        let rows = rows.map(|row| whole(row));
-                        for l in 0..RUN {
-                            values[l] = f(values[l], rows.map(|row| row[l]));
-                        }
+                let Some(values) = values.first_chunk_mut::<RUN>() else {
+                    for (l, v) in values.iter_mut().enumerate() {
+                        *v = f(*v, lane(&rows, l));
                     }
-                    None => {
-                        for (l, v) in values.iter_mut().enumerate() {
-                            *v = f(*v, rows.map(|row| row[l]));
-                        }
-                    }
+                    return;
+                };
+                for row in &mut rows {
+                    *row = whole(row);
+                }
+                for l in 0..RUN {
+                    values[l] = f(values[l], lane(&rows, l));
                 }
             },
         );

@@ -108,7 +108,8 @@ impl CpuBackend {
         program: Arc<Program>,
         cache: &Mutex<Cache<T>>,
     ) -> Result<Box<dyn Session>, BackendError> {
-        let slots: Result<_, _> = program.slots.slots.iter().map(|slot| Storage::new(slot, self.poison)).collect();
+        let slots = program.slots.slots.iter().enumerate();
+        let slots: Result<_, _> = slots.map(|(number, slot)| Storage::new(slot, number, self.poison)).collect();
         let mut cache = cache.lock().unwrap_or_else(PoisonError::into_inner);
         let weights = program.steps.iter().map(|step| step_weights(&program, step, &mut cache)).collect();
         Ok(Box::new(CpuSession { pool: Arc::clone(&self.pool), weights, slots: slots?, program }))

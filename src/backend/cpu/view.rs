@@ -1,5 +1,6 @@
 //! Views of buffers as kernels address them.
 
+use super::lanes::RUN;
 use super::shared::SharedMut;
 
 /// A view that a step reads: NHWC with `pitch` units a pixel, of which `channels` from `offset` on are ours.
@@ -45,6 +46,11 @@ impl<E: Copy> Sink<E> {
     pub unsafe fn store(&self, pixel: usize, first: usize, values: &[E]) {
         let at = pixel * self.pitch + self.offset + first;
         // SAFETY: the buffer outlives the step, ownership is the caller's promise.
-        unsafe { self.shared.slice(at..at + values.len()) }.copy_from_slice(values);
+        let to = unsafe { self.shared.slice(at..at + values.len()) };
+        match (to.first_chunk_mut::<RUN>(), values.first_chunk::<RUN>()) {
+            // A whole run is a few vector moves and no call.
+            (Some(to), Some(values)) => *to = *values,
+            _ => to.copy_from_slice(values),
+        }
     }
 }
