@@ -1,9 +1,9 @@
+#![cfg(target_os = "linux")]
+
 //! The memory a session takes against what a program says it takes.
 
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::backend::{Backend, Phase};
@@ -15,46 +15,26 @@ use fluoroscope::plan::{Batch, Pass, plan};
 use fluoroscope::program::Program;
 use fluoroscope::rule::RuleOptions;
 
-/// The system's allocator, counting bytes in use and the most there were.
-struct Counting;
-
-static IN_USE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-fn grown(bytes: usize) {
-    let now = IN_USE.fetch_add(bytes, Ordering::SeqCst) + bytes;
-    PEAK.fetch_max(now, Ordering::SeqCst);
+/// A line of /proc/self/status, in bytes.
+fn status(key: &str) -> usize {
+    let text = std::fs::read_to_string("/proc/self/status").expect("a Linux system");
+    let line = text.lines().find(|line| line.starts_with(key)).expect("the line");
+    let kib: usize = line.split_whitespace().nth(1).and_then(|n| n.parse().ok()).expect("a number");
+    kib << 10
 }
 
-// SAFETY: every call is passed on unchanged to the system's allocator; counting does not allocate.
-unsafe impl GlobalAlloc for Counting {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        grown(layout.size());
-        // SAFETY: the caller's contract is the one of `System`.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        IN_USE.fetch_sub(layout.size(), Ordering::SeqCst);
-        // SAFETY: `pointer` came from `System` with this layout.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
-
-#[global_allocator]
-static COUNTING: Counting = Counting;
-
-/// Most bytes in use at once while `work` runs, beyond those in use before.
+/// How far the resident set grows at most while `work` runs.
 fn peak_growth(work: impl FnOnce()) -> usize {
-    let before = IN_USE.load(Ordering::SeqCst);
-    PEAK.store(before, Ordering::SeqCst);
+    // Forgets the peak so far.
+    std::fs::write("/proc/self/clear_refs", "5").expect("a Linux system");
+    let before = status("VmRSS");
     work();
-    PEAK.load(Ordering::SeqCst) - before
+    status("VmHWM").saturating_sub(before)
 }
 
-const SIZE: usize = 64;
+const SIZE: usize = 96;
 
-/// VGG-like on 64x64: pairs of 3x3 convolutions with ReLU, max-pools between, a global pool and a dense layer.
+/// VGG-like on 96x96: pairs of 3x3 convolutions with ReLU, max-pools between, a global pool and a dense layer.
 fn vgg(precision: Precision) -> Graph {
     let shape = Shape::new(3, SIZE, SIZE);
     let mut graph = Graph {
@@ -116,8 +96,9 @@ fn weight_bytes(program: &Program, float: usize) -> usize {
     of_kernels.filter(|weight| seen.insert(weight.key())).map(|weight| weight.materialise().len() * float).sum()
 }
 
-/// What is neither slots nor weights: the f64 copy of a weight while it is laid out, the tiles of each thread, lists.
-const CONSTANT: usize = 1 << 20;
+/// What is neither slots nor weights: the copy of a weight while it is laid out, the tiles and stack of each thread,
+/// code that is read for the first time, pages that the allocator keeps.
+const CONSTANT: usize = 6 << 20;
 
 fn check(precision: Precision, float: usize) {
     let graph = vgg(precision);
@@ -134,25 +115,25 @@ fn check(precision: Precision, float: usize) {
             let pixels = 3 * SIZE * SIZE;
             let image: Vec<f64> = (0..images * pixels).map(|i| (i * 29 % 83) as f64 / 41.0 - 1.0).collect();
             let seeds: Vec<f64> = (0..images * 10).map(|i| f64::from(u8::from(i % 10 == 3))).collect();
-            let mut session = None;
-            let loaded = peak_growth(|| session = Some(backend.load(Arc::clone(&program)).expect("a session")));
-            let mut session = session.expect("a session");
-            session.write(&program.input, &image).expect("images");
-            if let Some(port) = &program.reference {
-                session.write(port, &vec![0.0; pixels]).expect("a baseline");
-            }
-            session.write(program.seeds.as_ref().expect("seeds"), &seeds).expect("seeds");
-            let ran = peak_growth(|| {
+            let mut bytes = 0;
+            let took = peak_growth(|| {
+                let mut session = backend.load(Arc::clone(&program)).expect("a session");
+                session.write(&program.input, &image).expect("images");
+                if let Some(port) = &program.reference {
+                    session.write(port, &vec![0.0; pixels]).expect("a baseline");
+                }
+                session.write(program.seeds.as_ref().expect("seeds"), &seeds).expect("seeds");
                 session.run(Phase::Forward, None).expect("a forward pass");
                 session.run(Phase::Backward, None).expect("a backward pass");
+                bytes = session.slot_bytes();
             });
-            let (took, said) = (loaded + ran, slots + weights);
+            let said = slots + weights;
             let label = format!("{name} in {precision}, {images} images");
-            assert_eq!(session.slot_bytes(), slots, "{label}");
+            assert_eq!(bytes, slots, "{label}");
             assert!(slots > 2 * weights || images == 1, "{label}: slots do not dominate: {slots}, weights {weights}");
             assert!(took as f64 <= 1.1 * said as f64 + CONSTANT as f64, "{label}: took {took}, said {said}");
             // Slots that are claimed and not needed would hide a leak elsewhere.
-            assert!(took as f64 >= 0.9 * slots as f64, "{label}: took {took}, slots {slots}");
+            assert!(took as f64 >= 0.8 * slots as f64, "{label}: took {took}, slots {slots}");
         }
     }
 }

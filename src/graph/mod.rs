@@ -172,10 +172,12 @@ impl Graph {
         paths
     }
 
-    /// The output of the last activation with spatial extent, else of the last spatial node: Grad-CAM's default layer.
+    /// The output of the last activation with spatial extent, or of the concatenation that joins the last ones; else of
+    /// the last spatial node: Grad-CAM's default layer.
     pub fn last_spatial_activation(&self) -> Option<ValueId> {
         let spatial = |node: &&Node| self.shape(node.output).is_spatial();
-        let activation = self.nodes.iter().rev().filter(spatial).find(|node| matches!(node.op, Op::Activation(_)));
+        let active = |node: &&Node| matches!(node.op, Op::Activation(_) | Op::Concat);
+        let activation = self.nodes.iter().rev().filter(spatial).find(active);
         activation.or_else(|| self.nodes.iter().rfind(spatial)).map(|node| node.output)
     }
 }

@@ -9,12 +9,15 @@ use crate::graph::{Activation, Affine, Graph, Op, Pool, PoolKind, Rearrange, Val
 use crate::program::{Kernel, Operand, Part, Stage, View, Weight};
 use crate::rule::Rule;
 
+/// Values at which messages are read, and by how many readouts.
+pub type Stops = BTreeMap<ValueId, usize>;
+
 /// The message that arrived at each stop.
 pub type Arrived = BTreeMap<ValueId, (View, Meaning)>;
 
 impl Planner<'_> {
     /// Sends the seeds back to the stops and no further.
-    pub fn run_back(&mut self, rules: &[Rule], stops: &BTreeSet<ValueId>) -> Result<Arrived, PlanError> {
+    pub fn run_back(&mut self, rules: &[Rule], stops: &Stops) -> Result<Arrived, PlanError> {
         let graph = self.graph;
         let wanted = downstream(graph, stops);
         let mut waiting: BTreeMap<ValueId, Vec<Message>> = BTreeMap::new();
@@ -43,19 +46,20 @@ impl Planner<'_> {
         &mut self,
         value: ValueId,
         waiting: &mut BTreeMap<ValueId, Vec<Message>>,
-        stops: &BTreeSet<ValueId>,
+        stops: &Stops,
         arrived: &mut Arrived,
     ) -> Option<Message> {
         let messages = waiting.remove(&value)?;
         let name = self.graph.value(value).name.clone();
         let message = self.total(value, messages, &name)?;
-        if !stops.contains(&value) {
-            return Some(message);
-        }
+        let Some(readers) = stops.get(&value) else { return Some(message) };
         let meaning = message.meaning;
         let view = self.materialise(message, &name);
         arrived.insert(value, (view, meaning));
-        self.producers.claim(view);
+        // The input's only reader may work on the message where it is.
+        if value != self.graph.input || *readers > 1 {
+            self.producers.claim(view);
+        }
         Some(Message::new(view, meaning))
     }
 
@@ -348,8 +352,8 @@ impl Planner<'_> {
 }
 
 /// Values from which a stop can be reached going back, the stops themselves included.
-fn downstream(graph: &Graph, stops: &BTreeSet<ValueId>) -> BTreeSet<ValueId> {
-    let mut reached = stops.clone();
+fn downstream(graph: &Graph, stops: &Stops) -> BTreeSet<ValueId> {
+    let mut reached: BTreeSet<ValueId> = stops.keys().copied().collect();
     for node in &graph.nodes {
         if node.inputs.iter().any(|input| reached.contains(input)) {
             reached.insert(node.output);

@@ -109,11 +109,6 @@ impl Emitter<'_> {
                     stages.push(Stage::KeepBits { into, activation: activation.clone() });
                 }
                 stages.push(Stage::Activate { activation: activation.clone(), slope: slope(activation, layout) });
-                if layout.has_padding() && matches!(activation, Activation::Reciprocal) {
-                    // Infinity, which 1/0 is in a padding lane, would survive the mask as not-a-number.
-                    let finite = Activation::Clip { low: -f64::from(f32::MAX), high: f64::from(f32::MAX) };
-                    stages.push(Stage::Activate { activation: finite, slope: None });
-                }
                 if layout.has_padding() && !keeps_zero(activation) {
                     stages.push(Stage::Scale { factor: mask(layout) });
                 }

@@ -18,6 +18,7 @@ use crate::graph::{Graph, ValueId};
 use crate::method::Readout;
 use crate::program::{Buffer, BufferId, Element, Kernel, Layout, Per, Port, Program, Stage, Step, View, Weight, slots};
 use crate::rule::{Composite, Rule, RuleOptions};
+use backward::Stops;
 use chain::Chains;
 use message::Producers;
 use values::Side;
@@ -153,13 +154,13 @@ impl<'a> Planner<'a> {
     /// The backward part of every distinct composite, then every readout. One port a pass.
     fn backward_part(&mut self, passes: &[Pass]) -> Result<Vec<Port>, PlanError> {
         let layers = passes.iter().map(|pass| self.layer_of(pass)).collect::<Result<Vec<_>, _>>()?;
-        let mut runs: Vec<(&'static Composite, BTreeSet<ValueId>)> = Vec::new();
+        let mut runs: Vec<(&'static Composite, Stops)> = Vec::new();
         let mut stop_at = |composite: &'static Composite, value: ValueId| match runs
             .iter_mut()
             .find(|(known, _)| std::ptr::eq(*known, composite))
         {
-            Some((_, stops)) => _ = stops.insert(value),
-            None => runs.push((composite, BTreeSet::from([value]))),
+            Some((_, stops)) => *stops.entry(value).or_default() += 1,
+            None => runs.push((composite, Stops::from([(value, 1)]))),
         };
         for (pass, layer) in passes.iter().zip(&layers) {
             if let Some(layer) = layer {

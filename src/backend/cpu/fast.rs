@@ -87,7 +87,7 @@ pub fn convolve<T: Real>(frame: &Frame<T>) -> bool {
     if let Some(bias) = frame.weight(1) {
         output.stages.insert(0, BoundStage::Add { operand: Lanes::Channels(bias), negative: false });
     }
-    let sink = |tile: Tile<'_>| finish(&output, tile);
+    let sink = Finish(output);
     match (&frame.weights.packed, frame.weight(0).and_then(T::as_f32s), plan.way) {
         (Some(packed), _, Way::Forward) => tile::forward(&plan.geometry, x, packed, &sink),
         (Some(packed), _, Way::Backward) => tile::backward(&plan.geometry, x, packed, &sink),
@@ -98,10 +98,20 @@ pub fn convolve<T: Real>(frame: &Frame<T>) -> bool {
     true
 }
 
-#[inline(always)]
-fn finish<T: Real>(output: &Output<T>, tile: Tile<'_>) {
-    let Tile { pixel, step, rows, channel, channels, values } = tile;
-    if let Some(values) = T::from_f32s(values) {
-        output.finish(pixel, step, rows, channel, channels, values, tile::TILE_CHANNELS);
+/// Tiles go through the stages of a step.
+struct Finish<'a, T>(Output<'a, T>);
+
+impl<T: Real> tile::Sink for Finish<'_, T> {
+    #[inline(always)]
+    fn prepare(&self, pixel: usize, step: usize, rows: usize, channel: usize, channels: usize) {
+        self.0.prefetch(pixel, step, rows, channel, channels);
+    }
+
+    #[inline(always)]
+    fn finish(&self, tile: Tile<'_>) {
+        let Tile { pixel, step, rows, channel, channels, values } = tile;
+        if let Some(values) = T::from_f32s(values) {
+            self.0.finish(pixel, step, rows, channel, channels, values, tile::TILE_CHANNELS);
+        }
     }
 }

@@ -25,6 +25,12 @@ impl<E> SharedMut<E> {
         Self { pointer: data.as_mut_ptr(), len: data.len() }
     }
 
+    /// The address of an element, for hints.
+    #[inline(always)]
+    pub fn pointer(&self, at: usize) -> *const E {
+        self.pointer.wrapping_add(at)
+    }
+
     /// # Safety
     /// The buffer lives, and no other reference to these elements exists.
     #[inline(always)]

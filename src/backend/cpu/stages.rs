@@ -73,6 +73,40 @@ impl<T: Real> Output<'_, T> {
     }
 }
 
+impl<T: Real> Output<'_, T> {
+    /// Fetches what [`Output::finish`] will read and write for this tile, while the tile is still being computed.
+    #[inline(always)]
+    pub fn prefetch(&self, pixel: usize, step: usize, rows: usize, channel: usize, channels: usize) {
+        let pixels = || (0..rows).map(|r| pixel + r * step);
+        for stage in &self.stages {
+            match stage {
+                BoundStage::Add { operand: Lanes::Pixels(operand), .. }
+                | BoundStage::Epsilon { z: Lanes::Pixels(operand), .. }
+                | BoundStage::Times { operand: Lanes::Pixels(operand), .. } => {
+                    pixels().for_each(|pixel| fetch(&operand.input.data[operand.start(pixel) + channel..], channels));
+                }
+                BoundStage::Rescale { z: Lanes::Pixels(z), reference: Lanes::Pixels(reference), .. } => {
+                    pixels().for_each(|pixel| fetch(&z.input.data[z.start(pixel) + channel..], channels));
+                    pixels()
+                        .for_each(|pixel| fetch(&reference.input.data[reference.start(pixel) + channel..], channels));
+                }
+                BoundStage::Gate { bits, .. } => {
+                    pixels().for_each(|pixel| fetch(&bits.0.input.data[bits.0.start(pixel) + channel / 8..], 1));
+                }
+                BoundStage::Keep { into } => pixels().for_each(|pixel| into.fetch(pixel, channel, channels)),
+                _ => {}
+            }
+        }
+        pixels().for_each(|pixel| self.sink.fetch(pixel, channel, channels));
+    }
+}
+
+/// Hints that the first `count` elements will be needed.
+#[inline(always)]
+fn fetch<E>(data: &[E], count: usize) {
+    super::view::fetch(data.as_ptr(), count);
+}
+
 #[inline(always)]
 fn apply<T: Real>(stage: &BoundStage<T>, tile: &mut Tile<T>) {
     let half = T::from_f64(0.5);

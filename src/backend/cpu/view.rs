@@ -37,7 +37,26 @@ pub struct Sink<E> {
     pub offset: usize,
 }
 
+/// Asks the cache for `count` elements from `first` on; a hint, whatever the address.
+#[inline(always)]
+pub fn fetch<E>(first: *const E, count: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for line in (0..count * size_of::<E>()).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: a prefetch reads nothing and cannot fault.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(first.cast::<i8>().wrapping_add(line)) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (first, count);
+}
+
 impl<E: Copy> Sink<E> {
+    /// Asks the cache for units that will be stored.
+    #[inline(always)]
+    pub fn fetch(&self, pixel: usize, first: usize, count: usize) {
+        fetch(self.shared.pointer(pixel * self.pitch + self.offset + first), count);
+    }
+
     /// Stores neighbouring units of a pixel, flat over items.
     ///
     /// # Safety

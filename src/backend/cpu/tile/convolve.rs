@@ -9,7 +9,7 @@ use super::kernel::{MAX_ROWS, Product, Run};
 use super::pack::{Axis, Lattice, PackedWeights, Pass};
 use super::schedule::{Task, cut, tasks};
 use super::vector::{Operation, Vector};
-use super::{Geometry, TILE_CHANNELS, Tile, View};
+use super::{Geometry, Sink, TILE_CHANNELS, Tile, View};
 
 thread_local! {
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -31,7 +31,7 @@ const GROUP: usize = 4;
 /// # Panics
 ///
 /// Panics if `x` is too short or `weights` was packed for another geometry.
-pub fn forward(geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: &(impl Fn(Tile<'_>) + Sync)) {
+pub fn forward(geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
     run(Pass::Forward, geometry, x, weights, sink);
 }
 
@@ -46,11 +46,11 @@ pub fn forward(geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: 
 /// # Panics
 ///
 /// Panics if `m_y` is too short or `weights` was packed for another geometry.
-pub fn backward(geometry: &Geometry, m_y: View<'_>, weights: &PackedWeights, sink: &(impl Fn(Tile<'_>) + Sync)) {
+pub fn backward(geometry: &Geometry, m_y: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
     run(Pass::Backward, geometry, m_y, weights, sink);
 }
 
-fn run(pass: Pass, geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: &(impl Fn(Tile<'_>) + Sync)) {
+fn run(pass: Pass, geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
     let w = weights;
     assert_eq!((pass, *geometry), (w.pass, Geometry { images: geometry.images, ..w.geometry }));
     let threads = rayon::current_num_threads();
@@ -93,7 +93,7 @@ struct Compute<'a, S> {
     sink: &'a S,
 }
 
-impl<S: Fn(Tile<'_>) + Sync> Operation for Compute<'_, S> {
+impl<S: Sink> Operation for Compute<'_, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let input = Input { x: self.x, weights: self.weights, lattice: self.lattice };
@@ -108,7 +108,7 @@ impl<S: Fn(Tile<'_>) + Sync> Operation for Compute<'_, S> {
     }
 }
 
-impl<S: Fn(Tile<'_>) + Sync> Compute<'_, S> {
+impl<S: Sink> Compute<'_, S> {
     /// Flat output pixels between neighbouring images, lattice rows and
     /// lattice columns.
     fn output_strides(&self) -> [usize; 3] {
@@ -244,6 +244,11 @@ impl<S: Fn(Tile<'_>) + Sync> Compute<'_, S> {
                     channels,
                     values: &mut values,
                 };
+                if y.fold * x.fold == 1 {
+                    for span in tile.spans.iter().flatten() {
+                        self.sink.prepare(span.pixel, self.step(), span.len, first, channels);
+                    }
+                }
                 // SAFETY: `PackedWeights` only holds levels of this processor.
                 unsafe { self.weights.level.dispatch(product) };
                 let mut row = 0;
@@ -276,7 +281,7 @@ impl<S: Fn(Tile<'_>) + Sync> Compute<'_, S> {
                 span.len.min(inside(1, dx, x).div_ceil(step))
             };
             if rows > 0 {
-                (self.sink)(Tile {
+                self.sink.finish(Tile {
                     pixel: span.pixel + dy * x.output + dx,
                     step,
                     rows,

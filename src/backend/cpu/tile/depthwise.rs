@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use super::pack::{Axis, Pass};
 use super::schedule::cut;
 use super::vector::{Level, Operation, Vector};
-use super::{Geometry, TILE_CHANNELS, Tile, View};
+use super::{Geometry, Sink, TILE_CHANNELS, Tile, View};
 
 /// Most pixels of a tile: their accumulators, one register each for a chunk of
 /// channels, fit every register file along with a weight and an input.
@@ -23,7 +23,7 @@ const TASK_WORK: usize = 1 << 19;
 /// # Panics
 ///
 /// Panics if `x` or `weights` is too short.
-pub fn depthwise_forward(geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &(impl Fn(Tile<'_>) + Sync)) {
+pub fn depthwise_forward(geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &impl Sink) {
     run(Level::detect(), Pass::Forward, geometry, x, weights, sink);
 }
 
@@ -33,19 +33,12 @@ pub fn depthwise_forward(geometry: &Geometry, x: View<'_>, weights: &[f32], sink
 /// # Panics
 ///
 /// Panics if `m_y` or `weights` is too short.
-pub fn depthwise_backward(geometry: &Geometry, m_y: View<'_>, weights: &[f32], sink: &(impl Fn(Tile<'_>) + Sync)) {
+pub fn depthwise_backward(geometry: &Geometry, m_y: View<'_>, weights: &[f32], sink: &impl Sink) {
     run(Level::detect(), Pass::Backward, geometry, m_y, weights, sink);
 }
 
 /// Runs a pass with the registers of `level`; panics if the processor lacks it.
-pub(super) fn run(
-    level: Level,
-    pass: Pass,
-    geometry: &Geometry,
-    x: View<'_>,
-    weights: &[f32],
-    sink: &(impl Fn(Tile<'_>) + Sync),
-) {
+pub(super) fn run(level: Level, pass: Pass, geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &impl Sink) {
     let axes = Axis::phases(geometry, pass);
     let channels = geometry.in_channels;
     assert!(level <= Level::detect());
@@ -105,7 +98,7 @@ struct Rows<'a, S> {
     sink: &'a S,
 }
 
-impl<S: Fn(Tile<'_>) + Sync> Operation for Rows<'_, S> {
+impl<S: Sink> Operation for Rows<'_, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let axis = &self.axes[1];
@@ -131,7 +124,7 @@ impl<S: Fn(Tile<'_>) + Sync> Operation for Rows<'_, S> {
     }
 }
 
-impl<S: Fn(Tile<'_>) + Sync> Rows<'_, S> {
+impl<S: Sink> Rows<'_, S> {
     /// Lists the taps of a row that meet the input vertically.
     fn list_taps(&self, row: usize, columns: &Columns, taps: &mut Vec<Tap>) {
         let [ay, ax] = self.axes;
@@ -185,7 +178,7 @@ impl<S: Fn(Tile<'_>) + Sync> Rows<'_, S> {
                 // SAFETY: checked above for all channels.
                 unsafe { product.select::<V>(points.len(), &mut values[lane..]) };
             }
-            (self.sink)(Tile {
+            self.sink.finish(Tile {
                 pixel: row * axis.output + columns.origin + points.start * axis.spacing,
                 step: axis.spacing,
                 rows: points.len(),

@@ -71,6 +71,22 @@ pub struct View<'a> {
     pub pixel_stride: usize,
 }
 
+/// Takes the results of a pass, from several threads, every output element once.
+pub trait Sink: Sync {
+    /// The tile that [`Sink::finish`] gets next on this thread: what it will touch may be fetched while it is computed.
+    fn prepare(&self, _pixel: usize, _step: usize, _rows: usize, _channel: usize, _channels: usize) {}
+
+    /// Takes a finished tile.
+    fn finish(&self, tile: Tile<'_>);
+}
+
+impl<F: Fn(Tile<'_>) + Sync> Sink for F {
+    #[inline(always)]
+    fn finish(&self, tile: Tile<'_>) {
+        self(tile);
+    }
+}
+
 /// A finished rectangle of the output: some pixels times some channels.
 ///
 /// Channel `channel + c` of pixel `pixel + r * step` is
