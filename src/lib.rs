@@ -4,17 +4,17 @@
 //! gradients and SmoothGrad are rows of one table, [`method::METHODS`]. Every map comes with a [report](explain::Report)
 //! of what it sums to and what it should sum to.
 //!
-//! ```no_run
+//! ```
 //! use fluoroscope::backend::cpu::CpuBackend;
 //! use fluoroscope::explain::{ExplainOptions, Explainer, Target};
 //! use fluoroscope::graph::Precision;
 //! use fluoroscope::model::Model;
 //! use fluoroscope::tensor::Tensor;
 //!
-//! let model = Model::open("model.onnx")?;
+//! let model = Model::open("data/models/rnet.onnx")?;
 //! let backend = CpuBackend::new(Precision::F32, None)?;
 //! let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default())?;
-//! let image = Tensor::zeros(&[3, 224, 224]);
+//! let image = Tensor::zeros(&[3, 24, 24]);
 //! for heatmap in explainer.explain(&image, &["lrp-epsilon".parse()?], &Target::Top(1))?.remove(0) {
 //!     println!("{}: logit {}, sum {}", heatmap.class, heatmap.report.logit, heatmap.report.sum);
 //! }

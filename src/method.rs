@@ -56,6 +56,17 @@ pub enum Completeness {
 }
 
 /// One row of the table of methods.
+///
+/// ```
+/// use fluoroscope::method::{METHODS, MethodChoice};
+///
+/// let choice: MethodChoice = "smoothgrad-grad-cam".parse()?;
+/// assert_eq!((choice.method.title, choice.smooth), ("Grad-CAM", true));
+/// let slip = "gradcam".parse::<MethodChoice>().unwrap_err();
+/// assert_eq!(slip.suggestion.as_deref(), Some("grad-cam"));
+/// assert!(METHODS.iter().any(|method| method.name == "lrp-epsilon"));
+/// # Ok::<(), fluoroscope::method::UnknownMethod>(())
+/// ```
 #[derive(Debug)]
 pub struct Method {
     pub name: &'static str,

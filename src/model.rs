@@ -28,10 +28,12 @@ pub enum ModelError {
 
 /// A network ready to be explained.
 ///
-/// ```no_run
+/// ```
 /// use fluoroscope::model::Model;
 ///
-/// let model = Model::open("model.onnx")?;
+/// let model = Model::open("data/models/rnet.onnx")?;
+/// assert_eq!(model.input().to_string(), "3x24x24");
+/// assert_eq!(model.classes, ["not a face", "face"]);
 /// println!("{} parameters", model.graph.parameters());
 /// # Ok::<(), fluoroscope::model::ModelError>(())
 /// ```

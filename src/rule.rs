@@ -137,58 +137,58 @@ pub enum Selector {
     First(Kind),
 }
 
-/// An ordered list of (selector, rule); the first match wins.
+/// A rule for the nodes that a selector names.
+pub type Row = (Selector, Rule);
+
+/// An ordered list of rows, in parts that composites share; the first match wins.
 #[derive(Debug)]
 pub struct Composite {
     pub name: &'static str,
-    pub rows: &'static [(Selector, Rule)],
+    pub rows: &'static [&'static [Row]],
     /// The forward pass of the reference (baseline) is needed too.
     pub needs_reference: bool,
 }
 
 use Selector::{Any, First, Kind as Each};
 
-pub static GRADIENT: Composite = Composite { name: "gradient", rows: &[(Any, Rule::Gradient)], needs_reference: false };
+pub static GRADIENT: Composite =
+    Composite { name: "gradient", rows: &[&[(Any, Rule::Gradient)]], needs_reference: false };
 
 pub static GUIDED: Composite = Composite {
     name: "guided",
-    rows: &[(Each(Kind::Rectifier), Rule::Guided), (Each(Kind::Smooth), Rule::Guided), (Any, Rule::Gradient)],
+    rows: &[&[(Each(Kind::Rectifier), Rule::Guided), (Each(Kind::Smooth), Rule::Guided), (Any, Rule::Gradient)]],
     needs_reference: false,
 };
 
 pub static DECONVNET: Composite = Composite {
     name: "deconvnet",
-    rows: &[(Each(Kind::Rectifier), Rule::Deconvnet), (Any, Rule::Gradient)],
+    rows: &[&[(Each(Kind::Rectifier), Rule::Deconvnet), (Any, Rule::Gradient)]],
     needs_reference: false,
 };
 
-pub static RESCALE: Composite = Composite { name: "rescale", rows: &[(Any, Rule::Rescale)], needs_reference: true };
+pub static RESCALE: Composite = Composite { name: "rescale", rows: &[&[(Any, Rule::Rescale)]], needs_reference: true };
 
-pub static LRP_EPSILON: Composite = Composite {
-    name: "lrp-epsilon",
-    rows: &[
-        (Each(Kind::Rectifier), Rule::Pass),
-        (Each(Kind::Smooth), Rule::Pass),
-        (Each(Kind::Scale), Rule::Pass),
-        (Each(Kind::Move), Rule::Pass),
-        (Each(Kind::Product), Rule::Signal),
-        (Any, Rule::Relevance(EPSILON)),
-    ],
-    needs_reference: false,
-};
+/// What every LRP composite does with the nodes that its own rows leave.
+const LRP_REST: &[Row] = &[
+    (Each(Kind::Rectifier), Rule::Pass),
+    (Each(Kind::Smooth), Rule::Pass),
+    (Each(Kind::Scale), Rule::Pass),
+    (Each(Kind::Move), Rule::Pass),
+    (Each(Kind::Product), Rule::Signal),
+    (Any, Rule::Relevance(EPSILON)),
+];
+
+pub static LRP_EPSILON: Composite = Composite { name: "lrp-epsilon", rows: &[LRP_REST], needs_reference: false };
 
 pub static LRP_Z_PLUS: Composite = Composite {
     name: "lrp-zplus",
     rows: &[
-        (Each(Kind::Conv), Rule::Relevance(Z_PLUS)),
-        (Each(Kind::Dense), Rule::Relevance(Z_PLUS)),
-        (Each(Kind::MaxPool), Rule::Winner),
-        (Each(Kind::Rectifier), Rule::Pass),
-        (Each(Kind::Smooth), Rule::Pass),
-        (Each(Kind::Scale), Rule::Pass),
-        (Each(Kind::Move), Rule::Pass),
-        (Each(Kind::Product), Rule::Signal),
-        (Any, Rule::Relevance(EPSILON)),
+        &[
+            (Each(Kind::Conv), Rule::Relevance(Z_PLUS)),
+            (Each(Kind::Dense), Rule::Relevance(Z_PLUS)),
+            (Each(Kind::MaxPool), Rule::Winner),
+        ],
+        LRP_REST,
     ],
     needs_reference: false,
 };
@@ -196,15 +196,12 @@ pub static LRP_Z_PLUS: Composite = Composite {
 pub static EPSILON_PLUS_FLAT: Composite = Composite {
     name: "epsilon-plus-flat",
     rows: &[
-        (First(Kind::Conv), Rule::Relevance(FLAT)),
-        (Each(Kind::Conv), Rule::Relevance(Z_PLUS)),
-        (Each(Kind::MaxPool), Rule::Winner),
-        (Each(Kind::Rectifier), Rule::Pass),
-        (Each(Kind::Smooth), Rule::Pass),
-        (Each(Kind::Scale), Rule::Pass),
-        (Each(Kind::Move), Rule::Pass),
-        (Each(Kind::Product), Rule::Signal),
-        (Any, Rule::Relevance(EPSILON)),
+        &[
+            (First(Kind::Conv), Rule::Relevance(FLAT)),
+            (Each(Kind::Conv), Rule::Relevance(Z_PLUS)),
+            (Each(Kind::MaxPool), Rule::Winner),
+        ],
+        LRP_REST,
     ],
     needs_reference: false,
 };
@@ -245,7 +242,13 @@ impl Composite {
                 Each(wanted) => *wanted == kind,
                 First(wanted) => *wanted == kind && first,
             };
-            let rule = self.rows.iter().find(|(selector, _)| matches(selector)).map_or(Rule::Gradient, |row| row.1);
+            let rule = self
+                .rows
+                .iter()
+                .copied()
+                .flatten()
+                .find(|(selector, _)| matches(selector))
+                .map_or(Rule::Gradient, |row| row.1);
             match (rule, kind, options.batch_norm) {
                 (Rule::Relevance(_), Kind::BatchNorm, BatchNormRule::Pass) => Rule::Pass,
                 _ => rule,

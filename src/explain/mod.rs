@@ -83,19 +83,21 @@ impl Default for ExplainOptions {
 
 /// A model on a backend.
 ///
-/// ```no_run
+/// ```
 /// use fluoroscope::backend::cpu::CpuBackend;
 /// use fluoroscope::explain::{ExplainOptions, Explainer, Target};
 /// use fluoroscope::graph::Precision;
 /// use fluoroscope::model::Model;
 /// use fluoroscope::tensor::Tensor;
 ///
-/// let model = Model::open("model.onnx")?;
+/// let model = Model::open("data/models/rnet.onnx")?;
 /// let backend = CpuBackend::new(Precision::F32, None)?;
 /// let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default())?;
-/// let image = Tensor::zeros(&[3, 224, 224]);
-/// for heatmap in explainer.explain(&image, &["grad-cam".parse()?], &Target::Top(1))?.remove(0) {
+/// let image = Tensor::new(&[3, 24, 24], (0..3 * 24 * 24).map(|i| (i as f32).sin()).collect());
+/// let methods = ["grad-cam".parse()?, "deeplift".parse()?];
+/// for heatmap in explainer.explain(&image, &methods, &Target::Top(1))?.remove(0) {
 ///     println!("{} {}: sum {}", heatmap.method, heatmap.class, heatmap.report.sum);
+///     assert!(heatmap.report.completeness_error.is_none_or(|error| error < 1e-3));
 /// }
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -2,6 +2,15 @@ use super::ExplainError;
 use crate::suggest;
 
 /// Which logits are explained.
+///
+/// ```
+/// use fluoroscope::explain::Target;
+///
+/// assert_eq!(Target::parse("top:3")?, Target::Top(3));
+/// assert_eq!(Target::parse("281")?, Target::Index(281));
+/// assert_eq!(Target::parse("tabby")?, Target::Name("tabby".to_owned()));
+/// # Ok::<(), String>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
     /// The K largest logits of each image.

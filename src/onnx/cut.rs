@@ -36,7 +36,7 @@ fn declared(built: &mut Built) -> Result<ValueId, ImportError> {
     })?;
     if built.outputs.len() > 1 {
         let names = built.outputs.join(", ");
-        built.draft.notes.push(format!("of the outputs {names} the graph ends in {name}; --output NAME takes another"));
+        built.draft.notes.push(format!("of the outputs {names} the graph ends in {name}; export the model with another output alone to explain that"));
     }
     Ok(id)
 }

@@ -44,10 +44,7 @@ pub enum ImportError {
     #[error("tensor {name:?}: {reason}")]
     Tensor { name: String, reason: String },
 
-    #[error(
-        "no rule for these operators: {}; if they come after the layer to explain, name its value with --output",
-        list(ops)
-    )]
+    #[error("no rule for these operators: {}; if they come after the logits, export the model without them", list(ops))]
     Unsupported { ops: Vec<UnsupportedOp> },
 
     #[error("{}; export again with opset_version=18", match version {

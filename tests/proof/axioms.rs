@@ -356,3 +356,28 @@ fn noise_depends_on_the_seed_and_the_number_of_the_image_alone() {
     assert_ne!(first, run_with(1, 1, &["smoothgrad"], 3));
     assert_ne!(first, run_with(1, 0, &["gradient"], 3));
 }
+
+/// Behind a layer stand global average pooling and one dense layer, so `mean(CAM) + b = logit` (Zhou et al. 2016), and
+/// Grad-CAM, whose weights are means where CAM's are the class's own, is CAM over the number of pixels.
+#[test]
+fn a_cam_holds_the_logit() {
+    let mut failures = Vec::new();
+    let names = ["resnet", "densenet", "overlap", "mobile", "gated", "smooth-gates", "odd-convs", "pools", "smooth"];
+    for (seed, (name, graph)) in goldens(&names).iter().enumerate() {
+        let (image, class) = (image_of(graph, seed as u64), class_of(graph, seed as u64));
+        let mut maps = run::maps(graph, &["cam", "grad-cam"], &image, &[], class, &RuleOptions::default());
+        let (gradient, cam) = (maps.remove(1), maps.remove(0));
+        let bias = match graph.nodes.last().map(|node| &node.op) {
+            Some(Op::Conv2d(dense)) => dense.bias.as_ref().map_or(0.0, |b| b.get(class)),
+            other => panic!("{name} ends in {other:?}"),
+        };
+        let (pixels, logit) = (cam.len() as f64, run::logits(graph, &image)[class]);
+        if (sum(&cam) / pixels + bias - logit).abs() > 1e-12 * (mass(&cam) / pixels).max(1.0) {
+            failures.push(format!("{name}: mean {} and bias {bias} for logit {logit}", sum(&cam) / pixels));
+        }
+        if cam.iter().zip(&gradient).any(|(c, g)| (c - g * pixels).abs() > 1e-12 * mass(&cam)) {
+            failures.push(format!("{name}: CAM is not Grad-CAM times {pixels}"));
+        }
+    }
+    report(&failures, names.len());
+}

@@ -77,8 +77,8 @@ impl BitLanes<'_> {
 #[inline(always)]
 fn lane<T: Copy + Default, const N: usize>(rows: &[&[T]; N], l: usize) -> [T; N] {
     let mut elements = [T::default(); N];
-    for k in 0..N {
-        elements[k] = rows[k][l];
+    for (element, row) in elements.iter_mut().zip(rows) {
+        *element = row[l];
     }
     elements
 }
@@ -138,8 +138,8 @@ impl<T: Copy + Default> Tile<'_, T> {
                 for row in &mut rows {
                     *row = whole(row);
                 }
-                for l in 0..RUN {
-                    values[l] = f(values[l], lane(&rows, l));
+                for (l, v) in values.iter_mut().enumerate() {
+                    *v = f(*v, lane(&rows, l));
                 }
             },
         );
