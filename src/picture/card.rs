@@ -72,11 +72,8 @@ impl Card {
     /// # Errors
     /// A card, or the class names it points to, that cannot be read or understood; the message names the file.
     pub fn beside(model: &Path) -> Result<Option<Card>, PictureError> {
-        match Self::open(&model.with_extension("card.json")) {
-            Ok(card) => Ok(Some(card)),
-            Err(PictureError::Read { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-        }
+        let path = model.with_extension("card.json");
+        if path.exists() { Self::open(&path).map(Some) } else { Ok(None) }
     }
 
     /// The card in the file `path`.
