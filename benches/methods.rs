@@ -69,7 +69,7 @@ fn check(lists: &[Vec<Heatmap>]) {
 
 fn explainer(model: &Model, threads: Option<usize>, batch: usize) -> Explainer<'_> {
     let backend = CpuBackend::new(Precision::F32, threads).expect("a backend");
-    let options = ExplainOptions { batch: Some(batch), upsample: false, ..ExplainOptions::default() };
+    let options = ExplainOptions { batch: Some(batch), ..ExplainOptions::default() };
     Explainer::new(model, Box::new(backend), options).expect("an explainer")
 }
 

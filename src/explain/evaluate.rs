@@ -51,13 +51,25 @@ pub struct Evaluation {
 type Key = (Vec<PassKey>, Batch);
 type PassKey = (&'static str, crate::method::Readout, Option<crate::graph::ValueId>, bool);
 
+/// A session and what it runs.
+struct Loaded {
+    program: Arc<Program>,
+    session: Box<dyn Session>,
+}
+
+fn key_of(pass: &Pass) -> PassKey {
+    (pass.composite.name, pass.readout, pass.layer, pass.upsample)
+}
+
 /// Runs batches of images through programs of one graph.
 pub struct Evaluator<'m> {
     graph: &'m Graph,
     backend: Box<dyn Backend>,
     rules: RuleOptions,
     batch: Option<usize>,
-    sessions: HashMap<Key, Box<dyn Session>>,
+    sessions: HashMap<Key, Loaded>,
+    /// Automatic batch sizes by passes.
+    batches: HashMap<Vec<PassKey>, usize>,
     slot_bytes: usize,
 }
 
@@ -71,7 +83,7 @@ const AUTO_IMAGES: usize = 16;
 
 impl<'m> Evaluator<'m> {
     pub fn new(graph: &'m Graph, backend: Box<dyn Backend>, rules: RuleOptions, batch: Option<usize>) -> Self {
-        Self { graph, backend, rules, batch, sessions: HashMap::new(), slot_bytes: 0 }
+        Self { graph, backend, rules, batch, sessions: HashMap::new(), batches: HashMap::new(), slot_bytes: 0 }
     }
 
     pub fn backend_name(&self) -> &'static str {
@@ -84,11 +96,17 @@ impl<'m> Evaluator<'m> {
     }
 
     /// Images that run together for these passes.
-    pub fn batch(&self, passes: &[Pass]) -> Result<usize, ExplainError> {
+    pub fn batch(&mut self, passes: &[Pass]) -> Result<usize, ExplainError> {
+        let key: Vec<PassKey> = passes.iter().map(key_of).collect();
+        if let Some(batch) = self.batches.get(&key) {
+            return Ok(*batch);
+        }
         let one = plan(self.graph, passes, &self.rules, Batch::of(1))?;
         let float = if self.graph.precision == Precision::F64 { 8 } else { 4 };
         let fits = AUTO_BYTES / one.slot_bytes(float).max(1);
-        Ok(self.batch.unwrap_or(fits.clamp(1, AUTO_IMAGES)))
+        let batch = self.batch.unwrap_or(fits.clamp(1, AUTO_IMAGES));
+        self.batches.insert(key, batch);
+        Ok(batch)
     }
 
     /// `images` in the network's input space, with one baseline for all or one each, through `passes`.
@@ -127,8 +145,7 @@ impl<'m> Evaluator<'m> {
             messages_per_image: messages,
             repeat: most > messages,
         };
-        let session = self.session(passes, batch)?;
-        let program = session.program().clone();
+        let Loaded { program, session } = self.session(passes, batch)?;
         session.write(&program.input, &images.concat())?;
         if let Some(port) = &program.reference {
             session.write(port, &baselines.concat())?;
@@ -147,26 +164,25 @@ impl<'m> Evaluator<'m> {
             }
         }
         let chosen = logits.iter().map(|row| targets.of(row)).collect::<Result<Vec<_>, _>>()?;
-        found.maps.extend(backward(session.as_mut(), &program, &chosen)?);
+        found.maps.extend(backward(session.as_mut(), program, &chosen)?);
         found.logits.extend(logits);
         found.targets.extend(chosen);
         Ok(())
     }
 
-    fn session(&mut self, passes: &[Pass], batch: Batch) -> Result<&mut Box<dyn Session>, ExplainError> {
-        let key_of = |pass: &Pass| (pass.composite.name, pass.readout, pass.layer, pass.upsample);
+    fn session(&mut self, passes: &[Pass], batch: Batch) -> Result<&mut Loaded, ExplainError> {
         let key: Key = (passes.iter().map(key_of).collect(), batch);
         if !self.sessions.contains_key(&key) {
             if self.sessions.len() >= MOST_SESSIONS {
                 self.sessions.clear();
             }
-            let program = plan(self.graph, passes, &self.rules, batch)?;
-            let session = self.backend.load(Arc::new(program))?;
-            self.sessions.insert(key.clone(), session);
+            let program = Arc::new(plan(self.graph, passes, &self.rules, batch)?);
+            let session = self.backend.load(Arc::clone(&program))?;
+            self.sessions.insert(key.clone(), Loaded { program, session });
         }
-        let session = self.sessions.get_mut(&key).unwrap_or_else(|| unreachable!("the session was just inserted"));
-        self.slot_bytes = session.slot_bytes();
-        Ok(session)
+        let loaded = self.sessions.get_mut(&key).unwrap_or_else(|| unreachable!("the session was just inserted"));
+        self.slot_bytes = loaded.session.slot_bytes();
+        Ok(loaded)
     }
 }
 

@@ -67,14 +67,15 @@ impl<T: Real> Session for CpuSession<T> {
             let (what, want) = (buffer.name.clone(), count * port.len());
             return Err(BackendError::Length { what, want, got: items.len() });
         }
-        let packed: Vec<f64> = port.layout.pack(items, area);
         let (pitch, offset) = (buffer.channels, port.view.offset);
+        let slot = slot_of(&self.program, port.view);
+        if let Storage::Float(data) = &mut self.slots[slot] {
+            scatter(port, items, area, &mut data[..count * area * pitch], pitch);
+            return Ok(());
+        }
+        let packed: Vec<f64> = port.layout.pack(items, area);
         let pixels = packed.chunks_exact(port.layout.physical()).enumerate();
-        match &mut self.slots[slot_of(&self.program, port.view)] {
-            Storage::Float(data) => pixels.for_each(|(at, pixel)| {
-                let lanes = &mut data[at * pitch + offset..][..pixel.len()];
-                lanes.iter_mut().zip(pixel).for_each(|(lane, v)| *lane = T::from_f64(*v));
-            }),
+        match &mut self.slots[slot] {
             Storage::Index(data) => pixels.for_each(|(at, pixel)| {
                 let lanes = &mut data[at * pitch + offset..][..pixel.len()];
                 lanes.iter_mut().zip(pixel).for_each(|(lane, v)| *lane = *v as u32);
@@ -85,6 +86,7 @@ impl<T: Real> Session for CpuSession<T> {
                     *byte = lanes.iter().rev().fold(0, |byte, v| byte << 1 | u8::from(*v != 0.0));
                 });
             }),
+            Storage::Float(_) => {}
         }
         Ok(())
     }
@@ -99,7 +101,10 @@ impl<T: Real> Session for CpuSession<T> {
         let buffer = self.program.buffer(port.view);
         let units = self.program.count(buffer.per) * buffer.item_len();
         let values: Vec<f64> = match &self.slots[slot_of(&self.program, port.view)] {
-            Storage::Float(data) => data[..units].iter().map(|v| v.to_f64()).collect(),
+            Storage::Float(data) => {
+                let items = port.layout.unpack(&data[..units], buffer.area(), buffer.channels, port.view.offset);
+                return Ok(items.into_iter().map(T::to_f64).collect());
+            }
             Storage::Index(data) => data[..units].iter().map(|v| f64::from(*v)).collect(),
             Storage::Bits(data) => data[..units]
                 .chunks_exact(buffer.channels.div_ceil(8))
@@ -111,5 +116,20 @@ impl<T: Real> Session for CpuSession<T> {
 
     fn slot_bytes(&self) -> usize {
         self.program.slot_bytes(T::BYTES)
+    }
+}
+
+/// NCHW items to the port's lanes of NHWC pixels, zeros in its padding lanes.
+fn scatter<T: Real>(port: &Port, items: &[f64], area: usize, data: &mut [T], pitch: usize) {
+    let (places, real, offset) = (port.layout.places(), port.layout.real(), port.view.offset);
+    if port.layout.has_padding() {
+        data.chunks_exact_mut(pitch).for_each(|pixel| pixel[offset..][..port.view.channels].fill(T::ZERO));
+    }
+    for (item, pixels) in items.chunks_exact(real * area).zip(data.chunks_exact_mut(area * pitch)) {
+        for (channel, place) in item.chunks_exact(area).zip(&places) {
+            for (v, pixel) in channel.iter().zip(pixels.chunks_exact_mut(pitch)) {
+                pixel[offset + place] = T::from_f64(*v);
+            }
+        }
     }
 }
