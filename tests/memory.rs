@@ -107,7 +107,7 @@ fn check(precision: Precision, float: usize) {
     for name in names {
         let method = METHODS.iter().find(|method| method.name == name).expect("a method");
         for images in [1, 4] {
-            let pass = Pass { composite: method.composite, readout: method.readout, layer: None, upsample: true };
+            let pass = Pass::of(method, None);
             let batch = Batch::of(images);
             let program = Arc::new(plan(&graph, &[pass], &RuleOptions::default(), batch).expect("a program"));
             let (slots, weights) = (program.slot_bytes(float), weight_bytes(&program, float));
@@ -142,7 +142,7 @@ fn check(precision: Precision, float: usize) {
 fn check_bits() {
     let graph = vgg(Precision::F32);
     let method = METHODS.iter().find(|method| method.name == "gradient").expect("a method");
-    let pass = Pass { composite: method.composite, readout: method.readout, layer: None, upsample: true };
+    let pass = Pass::of(method, None);
     let program = plan(&graph, &[pass], &RuleOptions::default(), Batch::of(1)).expect("a program");
     let values: usize = graph.values.iter().map(|value| 4 * value.shape.len()).sum();
     assert!(program.slot_bytes(4) < values / 2, "{} of {values} bytes", program.slot_bytes(4));

@@ -83,12 +83,6 @@ pub fn plan(
     rules: &RuleOptions,
     batch: Batch,
 ) -> Result<Program, Failure> {
-    let pass = |choice: &MethodChoice| Pass {
-        composite: choice.method.composite,
-        readout: choice.method.readout,
-        layer,
-        upsample: true,
-    };
-    let passes: Vec<Pass> = methods.iter().map(pass).collect();
+    let passes: Vec<Pass> = methods.iter().map(|choice| Pass::of(choice.method, layer)).collect();
     crate::plan::plan(&model.graph, &passes, rules, batch).map_err(|e| Failure::explain(&ExplainError::Plan(e)))
 }

@@ -67,6 +67,7 @@ impl ExplainSettings {
             seed: args.seed,
             layer: args.layer,
             upsample: args.resolution != Resolution::Layer,
+            audit: true,
             batch: batch(&args.batch)?,
         };
         if !(0.0..=1.0).contains(&args.alpha) {

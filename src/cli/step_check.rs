@@ -45,9 +45,7 @@ fn kept(program: &Program) -> Program {
 }
 
 fn is_port(program: &Program, buffer: usize) -> bool {
-    let ports = [&program.input, &program.logits].into_iter().chain(&program.outputs);
-    let ports = ports.chain(&program.reference).chain(&program.reference_logits).chain(&program.seeds);
-    ports.into_iter().any(|port| port.view.buffer.0 == buffer)
+    program.ports().any(|port| port.view.buffer.0 == buffer)
 }
 
 /// A program of one step, everything it touches in a slot of its own.

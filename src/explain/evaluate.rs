@@ -45,11 +45,19 @@ pub struct Evaluation {
     pub reference_logits: Vec<Vec<f64>>,
     pub targets: Vec<Vec<usize>>,
     /// Of every image, every target, every pass.
-    pub maps: Vec<Vec<Vec<Vec<f64>>>>,
+    pub maps: Vec<Vec<Vec<RawMap>>>,
+}
+
+/// A map as the program leaves it.
+#[derive(Clone, Debug, Default)]
+pub struct RawMap {
+    pub values: Vec<f64>,
+    /// The sums of [`crate::program::Program::audits`].
+    pub audit: Option<[f64; 2]>,
 }
 
 type Key = (Vec<PassKey>, Batch);
-type PassKey = (&'static str, crate::method::Readout, Option<crate::graph::ValueId>, bool);
+type PassKey = (&'static str, crate::method::Readout, Option<crate::graph::ValueId>, bool, bool);
 
 /// A session and what it runs.
 struct Loaded {
@@ -58,7 +66,7 @@ struct Loaded {
 }
 
 fn key_of(pass: &Pass) -> PassKey {
-    (pass.composite.name, pass.readout, pass.layer, pass.upsample)
+    (pass.composite.name, pass.readout, pass.layer, pass.upsample, pass.audit)
 }
 
 /// Runs batches of images through programs of one graph.
@@ -191,10 +199,11 @@ fn backward(
     session: &mut dyn Session,
     program: &Program,
     chosen: &[Vec<usize>],
-) -> Result<Vec<Vec<Vec<Vec<f64>>>>, ExplainError> {
-    let mut maps: Vec<Vec<Vec<Vec<f64>>>> = vec![Vec::new(); chosen.len()];
+) -> Result<Vec<Vec<Vec<RawMap>>>, ExplainError> {
+    let mut maps: Vec<Vec<Vec<RawMap>>> = vec![Vec::new(); chosen.len()];
     let Some(seeds) = &program.seeds else { return Ok(maps) };
     let (together, classes) = (program.messages_per_image, program.logits.len());
+    let items = chosen.len() * together;
     let rounds = chosen.iter().map(Vec::len).max().unwrap_or(0).div_ceil(together);
     for round in 0..rounds {
         let mut rows = vec![0.0; chosen.len() * together * classes];
@@ -208,13 +217,17 @@ fn backward(
         session.write(seeds, &rows)?;
         session.run(Phase::Backward, None)?;
         let outputs = program.outputs.iter().map(|port| session.read(port)).collect::<Result<Vec<_>, _>>()?;
+        let audits = program.audits.iter().map(|port| port.as_ref().map(|port| session.read(port)).transpose());
+        let audits = audits.collect::<Result<Vec<_>, _>>()?;
         for (image, targets) in chosen.iter().enumerate() {
             for message in 0..turn(targets).len() {
                 let item = image * together + message;
-                let of_pass = |(port, data): (&crate::program::Port, &Vec<f64>)| {
-                    data[item * port.len()..(item + 1) * port.len()].to_vec()
+                let of_pass = |(data, audit): (&Vec<f64>, &Option<Vec<f64>>)| {
+                    let len = data.len() / items;
+                    let audit = audit.as_ref().map(|sums| [sums[2 * item], sums[2 * item + 1]]);
+                    RawMap { values: data[item * len..(item + 1) * len].to_vec(), audit }
                 };
-                maps[image].push(program.outputs.iter().zip(&outputs).map(of_pass).collect());
+                maps[image].push(outputs.iter().zip(&audits).map(of_pass).collect());
             }
         }
     }

@@ -9,14 +9,14 @@ mod target;
 
 use crate::backend::{Backend, BackendError};
 use crate::graph::{Shape, UnknownLayer, ValueId};
-use crate::method::{Method, MethodChoice, Readout, Sampling};
+use crate::method::{Completeness, Method, MethodChoice, Readout, Sampling};
 use crate::model::Model;
 use crate::plan::{Pass, PlanError};
 use crate::rule::RuleOptions;
 use crate::tensor::Tensor;
 
 pub use baseline::Baseline;
-pub use evaluate::Evaluation;
+pub use evaluate::{Evaluation, RawMap};
 pub use heatmap::Heatmap;
 pub use report::Report;
 pub use target::Target;
@@ -61,6 +61,8 @@ pub struct ExplainOptions {
     pub layer: Option<String>,
     /// CAMs come at input resolution, not on the layer's grid.
     pub upsample: bool,
+    /// The reports of LRP and DeepLIFT say where relevance went, for a few percent more time.
+    pub audit: bool,
     /// Images that run together; by default as many as fit into a gigabyte, 16 at most.
     pub batch: Option<usize>,
 }
@@ -76,6 +78,7 @@ impl Default for ExplainOptions {
             seed: 0,
             layer: None,
             upsample: true,
+            audit: true,
             batch: None,
         }
     }
@@ -183,7 +186,7 @@ impl<'m> Explainer<'m> {
         for (i, image) in images.iter().enumerate() {
             let targets = evaluation.targets[i].clone();
             let mut direct = std::mem::take(&mut evaluation.maps[i]);
-            let mut maps: Vec<Vec<Vec<f64>>> = vec![Vec::new(); targets.len()];
+            let mut maps: Vec<Vec<RawMap>> = vec![Vec::new(); targets.len()];
             let mut next = 0;
             for choice in methods {
                 if is_direct(choice) {
@@ -194,6 +197,7 @@ impl<'m> Explainer<'m> {
                 } else {
                     let baseline = baselines.get(if baselines.len() == 1 { 0 } else { i });
                     let found = self.sampled(choice, image, baseline, (first + i) as u64, &targets)?;
+                    let found = found.into_iter().map(|values| RawMap { values, audit: None });
                     maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
                 }
             }
@@ -220,8 +224,8 @@ impl<'m> Explainer<'m> {
     }
 
     fn pass(&self, method: &'static Method) -> Pass {
-        let upsample = self.options.upsample;
-        Pass { composite: method.composite, readout: method.readout, layer: self.layer, upsample }
+        let pass = Pass::of(method, self.layer);
+        Pass { upsample: self.options.upsample, audit: pass.audit && self.options.audit, ..pass }
     }
 
     fn images(&self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
@@ -326,7 +330,7 @@ impl<'m> Explainer<'m> {
         baseline: Option<&Vec<f64>>,
         targets: &[usize],
     ) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let passes = [self.pass(method)];
+        let passes = [Pass { audit: false, ..self.pass(method) }];
         let batch = self.evaluator.batch(&passes)?;
         let baselines: Vec<Vec<f64>> = baseline.into_iter().cloned().collect();
         let mut inputs = inputs.peekable();
@@ -336,7 +340,7 @@ impl<'m> Explainer<'m> {
             let evaluation = self.evaluator.run(&images, &baselines, &passes, &TargetsOf::Fixed(targets))?;
             for (maps, weight) in evaluation.maps.into_iter().zip(weights) {
                 let maps: Vec<Vec<f64>> =
-                    maps.into_iter().map(|mut of_target| finish(method, of_target.swap_remove(0))).collect();
+                    maps.into_iter().map(|mut of_target| finish(method, of_target.swap_remove(0)).values).collect();
                 add_weighted(&mut sum, &maps, weight);
             }
         }
@@ -349,7 +353,7 @@ impl<'m> Explainer<'m> {
         class: usize,
         logits: &[f64],
         baseline_logits: Option<&Vec<f64>>,
-        map: Vec<f64>,
+        map: RawMap,
     ) -> Heatmap {
         let method = choice.method;
         let mut report = Report {
@@ -359,19 +363,23 @@ impl<'m> Explainer<'m> {
             sum: 0.0,
             expected_sum: None,
             completeness_error: None,
-            absorbed: None,
+            to_biases: None,
+            to_epsilon: None,
+            conservation_error: None,
+            fallbacks: None,
             non_finite: 0,
             precision: self.model.graph.precision.to_string(),
             backend: self.evaluator.backend_name().to_owned(),
             layer: self.layer_name().filter(|_| method.readout.needs_layer()).map(str::to_owned),
         };
-        report.complete(&map, if choice.smooth { crate::method::Completeness::None } else { method.completeness });
+        let promised = if choice.smooth { Completeness::None } else { method.completeness };
+        report.complete(&map.values, map.audit, promised);
         let shape = match (method.readout.is_cam(), self.options.upsample, self.layer) {
             (true, false, Some(layer)) => Shape { channels: 1, ..self.model.graph.shape(layer) },
             (true, ..) => Shape { channels: 1, ..self.model.input() },
             _ => self.model.input(),
         };
-        let data = map.into_iter().map(|v| v as f32).collect();
+        let data = map.values.into_iter().map(|v| v as f32).collect();
         let map = Tensor::new(&[shape.channels, shape.height, shape.width], data);
         Heatmap { method: choice, target: class, class: self.model.class_name(class), map, report }
     }
@@ -383,9 +391,9 @@ fn is_direct(choice: &MethodChoice) -> bool {
 }
 
 /// What remains to be done to one sample's map on the host.
-fn finish(method: &Method, mut map: Vec<f64>) -> Vec<f64> {
+fn finish(method: &Method, mut map: RawMap) -> RawMap {
     if method.readout == Readout::Absolute {
-        map.iter_mut().for_each(|v| *v = v.abs());
+        map.values.iter_mut().for_each(|v| *v = v.abs());
     }
     map
 }

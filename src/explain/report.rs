@@ -17,8 +17,14 @@ pub struct Report {
     pub expected_sum: Option<f64>,
     /// `|sum - expected| / max(1, |expected|)`
     pub completeness_error: Option<f64>,
-    /// LRP: relevance that biases and the stabiliser absorbed, logit less sum.
-    pub absorbed: Option<f64>,
+    /// LRP: relevance that biases took.
+    pub to_biases: Option<f64>,
+    /// LRP: relevance that the stabiliser took.
+    pub to_epsilon: Option<f64>,
+    /// LRP: `|sum + to_biases + to_epsilon - logit| / max(1, |logit|)`, which is rounding where the rules conserve.
+    pub conservation_error: Option<f64>,
+    /// DeepLIFT: elements that equal their reference, so that the derivative stood in for the quotient.
+    pub fallbacks: Option<u64>,
     /// Elements that are not finite.
     pub non_finite: usize,
     pub precision: String,
@@ -28,8 +34,8 @@ pub struct Report {
 }
 
 impl Report {
-    /// Fills in the figures that follow from the map.
-    pub fn complete(&mut self, map: &[f64], kind: Completeness) {
+    /// Fills in the figures that follow from the map and from the audit of its rules.
+    pub fn complete(&mut self, map: &[f64], audit: Option<[f64; 2]>, kind: Completeness) {
         self.sum = map.iter().sum();
         self.non_finite = map.iter().filter(|v| !v.is_finite()).count();
         self.expected_sum = match kind {
@@ -39,6 +45,14 @@ impl Report {
         };
         self.completeness_error =
             self.expected_sum.map(|expected| (self.sum - expected).abs() / expected.abs().max(1.0));
-        self.absorbed = (kind == Completeness::Logit).then_some(self.logit - self.sum);
+        match (audit, kind) {
+            (Some([to_biases, to_epsilon]), Completeness::Logit) => {
+                let error = (self.sum + to_biases + to_epsilon - self.logit).abs() / self.logit.abs().max(1.0);
+                (self.to_biases, self.to_epsilon) = (Some(to_biases), Some(to_epsilon));
+                self.conservation_error = Some(error);
+            }
+            (Some([fallbacks, _]), Completeness::Difference) => self.fallbacks = Some(fallbacks as u64),
+            _ => {}
+        }
     }
 }

@@ -282,6 +282,9 @@ impl Planner<'_> {
         let (z, layout) = (node.inputs[0], &self.layouts[node.output.0]);
         let slope = slope(activation, layout);
         let message = message.meaning(Meaning::Multiplier(z));
+        if rule == Rule::Rescale {
+            self.audit_rescale(node.label(), z);
+        }
         if let (Rule::Rescale, Some(reference)) = (rule, &self.reference) {
             let (z, reference) = (self.image.read(z).into(), reference.read(z).into());
             let message = message.then(Stage::Rescale { z, reference, activation: activation.clone(), slope });
@@ -318,6 +321,9 @@ impl Planner<'_> {
         let graph = self.graph;
         let node = &graph.nodes[i];
         let (x, y) = (node.inputs[0], node.output);
+        if rule == Rule::Rescale {
+            self.audit_rescale(node.label(), x);
+        }
         let message = match rule {
             Rule::Relevance(_) => self.epsilon(i, message),
             _ => self.in_terms_of(y, message),

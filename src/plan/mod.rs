@@ -3,6 +3,7 @@
 //! The backward part is planned first: it says which values and which bits it reads. The forward part then leaves
 //! those and no more. Elementwise nodes become stages of the kernel before them wherever that has one user.
 
+mod audit;
 mod backward;
 mod chain;
 mod forward;
@@ -15,9 +16,10 @@ mod values;
 use std::collections::BTreeSet;
 
 use crate::graph::{Graph, ValueId};
-use crate::method::Readout;
+use crate::method::{Completeness, Method, Readout, Sampling};
 use crate::program::{Buffer, BufferId, Element, Kernel, Layout, Per, Port, Program, Stage, Step, View, Weight, slots};
 use crate::rule::{Composite, Rule, RuleOptions};
+use audit::Audit;
 use backward::Stops;
 use chain::Chains;
 use message::Producers;
@@ -32,6 +34,16 @@ pub struct Pass {
     pub layer: Option<ValueId>,
     /// A CAM comes at the resolution of the input, not on its layer's own grid.
     pub upsample: bool,
+    /// What the rules absorb, or where they fall back, is summed too: two small steps a layer.
+    pub audit: bool,
+}
+
+impl Pass {
+    /// A method's map at the resolution of the input, audited where its sum is promised.
+    pub fn of(method: &Method, layer: Option<ValueId>) -> Self {
+        let audit = method.sampling == Sampling::Once && method.completeness != Completeness::None;
+        Self { composite: method.composite, readout: method.readout, layer, upsample: true, audit }
+    }
 }
 
 /// How many items of each kind the program works on.
@@ -72,8 +84,15 @@ pub enum PlanError {
 pub fn plan(graph: &Graph, passes: &[Pass], options: &RuleOptions, batch: Batch) -> Result<Program, PlanError> {
     let graph = &repack::insert(graph);
     let mut planner = Planner::new(graph, *options, passes);
-    let outputs = planner.backward_part(passes)?;
-    Ok(planner.finish(outputs, batch))
+    let maps = planner.backward_part(passes)?;
+    Ok(planner.finish(maps, batch))
+}
+
+/// One composite's way back.
+struct Run {
+    composite: &'static Composite,
+    stops: Stops,
+    audit: bool,
 }
 
 pub(crate) struct Planner<'a> {
@@ -88,6 +107,8 @@ pub(crate) struct Planner<'a> {
     /// Steps of the backward part, and which of them writes each buffer.
     steps: Vec<Step>,
     producers: Producers,
+    /// Of the run that is being planned.
+    audit: Audit,
 }
 
 impl<'a> Planner<'a> {
@@ -109,6 +130,7 @@ impl<'a> Planner<'a> {
             seeds: None,
             steps: Vec::new(),
             producers: Producers::default(),
+            audit: Audit::Off,
         };
         if !passes.is_empty() {
             let view = planner.buffer_like(graph.output, "seeds");
@@ -151,31 +173,41 @@ impl<'a> Planner<'a> {
         self.steps.push(step);
     }
 
-    /// The backward part of every distinct composite, then every readout. One port a pass.
-    fn backward_part(&mut self, passes: &[Pass]) -> Result<Vec<Port>, PlanError> {
+    /// The backward part of every distinct composite, then every readout. Of every pass its map and its audit.
+    fn backward_part(&mut self, passes: &[Pass]) -> Result<Vec<(Port, Option<Port>)>, PlanError> {
         let layers = passes.iter().map(|pass| self.layer_of(pass)).collect::<Result<Vec<_>, _>>()?;
-        let mut runs: Vec<(&'static Composite, Stops)> = Vec::new();
-        let mut stop_at = |composite: &'static Composite, value: ValueId| match runs
-            .iter_mut()
-            .find(|(known, _)| std::ptr::eq(*known, composite))
-        {
-            Some((_, stops)) => *stops.entry(value).or_default() += 1,
-            None => runs.push((composite, Stops::from([(value, 1)]))),
+        let mut runs: Vec<Run> = Vec::new();
+        let mut stop_at = |composite: &'static Composite, value: ValueId, audit: bool| {
+            let known = runs.iter().position(|run| std::ptr::eq(run.composite, composite));
+            let at = known.unwrap_or_else(|| {
+                runs.push(Run { composite, stops: Stops::new(), audit: false });
+                runs.len() - 1
+            });
+            *runs[at].stops.entry(value).or_default() += 1;
+            runs[at].audit |= audit;
         };
         for (pass, layer) in passes.iter().zip(&layers) {
             if let Some(layer) = layer {
-                stop_at(&crate::rule::GRADIENT, *layer);
+                stop_at(&crate::rule::GRADIENT, *layer, false);
             }
             if !pass.readout.is_cam() {
-                stop_at(pass.composite, self.graph.input);
+                stop_at(pass.composite, self.graph.input, pass.audit);
             }
         }
-        let mut arrived = Vec::new();
-        for (composite, stops) in &runs {
+        let (mut arrived, mut audits) = (Vec::new(), Vec::new());
+        for Run { composite, stops, audit } in &runs {
             let rules: Vec<Rule> = composite.assign(self.graph, &self.options);
+            self.audit = if *audit { Audit::On(None) } else { Audit::Off };
             arrived.push((*composite, self.run_back(&rules, stops)?));
+            audits.push((*composite, std::mem::replace(&mut self.audit, Audit::Off).port()));
         }
-        passes.iter().zip(&layers).map(|(pass, layer)| self.read_out(pass, *layer, &mut arrived)).collect()
+        let mut maps = Vec::new();
+        for (pass, layer) in passes.iter().zip(layers) {
+            let of_pass = |(composite, _): &&(&'static Composite, _)| std::ptr::eq(*composite, pass.composite);
+            let audit = audits.iter().find(of_pass).filter(|_| pass.audit).and_then(|(_, port)| port.clone());
+            maps.push((self.read_out(pass, layer, &mut arrived)?, audit));
+        }
+        Ok(maps)
     }
 
     fn layer_of(&self, pass: &Pass) -> Result<Option<ValueId>, PlanError> {
@@ -197,7 +229,7 @@ impl<'a> Planner<'a> {
     }
 
     /// Puts the forward parts in front and assigns slots.
-    fn finish(mut self, outputs: Vec<Port>, batch: Batch) -> Program {
+    fn finish(mut self, maps: Vec<(Port, Option<Port>)>, batch: Batch) -> Program {
         let mut steps = Vec::new();
         let reference = self.reference.take();
         for side in std::iter::once(&self.image).chain(&reference) {
@@ -208,35 +240,32 @@ impl<'a> Planner<'a> {
 
         let graph = self.graph;
         let port = |side: &Side, value| self.port(value, side.view(value));
-        let (input, logits) = (port(&self.image, graph.input), port(&self.image, graph.output));
-        let reference_input = reference.as_ref().map(|side| port(side, graph.input));
-        let reference_logits = reference.as_ref().map(|side| port(side, graph.output));
-
-        let ports = [&input, &logits].into_iter().chain(&self.seeds).chain(&outputs);
-        let ports = ports.chain(&reference_input).chain(&reference_logits);
-        let mut pinned: BTreeSet<usize> = ports.map(|port| port.view.buffer.0).collect();
-        if batch.repeat {
-            let written: BTreeSet<usize> = steps[..backward_from].iter().flat_map(buffers_written).collect();
-            let read = steps[backward_from..].iter().flat_map(|step| step.reads()).map(|view| view.buffer.0);
-            pinned.extend(read.filter(|buffer| written.contains(buffer)));
-        }
-        let pinned: Vec<usize> = pinned.into_iter().collect();
-        let lives = slots::lifetimes(self.buffers.len(), &steps, &pinned);
+        let (outputs, audits) = maps.into_iter().unzip();
         let mut program = Program {
             images: batch.images,
             references: batch.references,
             messages_per_image: batch.messages_per_image,
-            buffers: self.buffers,
             steps,
             backward_from,
-            input,
-            reference: reference_input,
-            logits,
-            reference_logits,
+            input: port(&self.image, graph.input),
+            reference: reference.as_ref().map(|side| port(side, graph.input)),
+            logits: port(&self.image, graph.output),
+            reference_logits: reference.as_ref().map(|side| port(side, graph.output)),
+            buffers: self.buffers,
             seeds: self.seeds,
             outputs,
+            audits,
             slots: slots::Slots::default(),
         };
+        let mut pinned: BTreeSet<usize> = program.ports().map(|port| port.view.buffer.0).collect();
+        if batch.repeat {
+            let (forward, backward) = program.steps.split_at(backward_from);
+            let written: BTreeSet<usize> = forward.iter().flat_map(buffers_written).collect();
+            let read = backward.iter().flat_map(|step| step.reads()).map(|view| view.buffer.0);
+            pinned.extend(read.filter(|buffer| written.contains(buffer)));
+        }
+        let pinned: Vec<usize> = pinned.into_iter().collect();
+        let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
         program.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
         program
     }

@@ -4,7 +4,7 @@ use super::Planner;
 use super::forward::{backward_kernel, conv_weights, forward_kernel, mask, slope};
 use super::message::{Meaning, Message};
 use crate::graph::{Activation, Constant, Conv2d, Graph, Op, PoolKind, ValueId};
-use crate::program::{Kernel, Numerator, Part, Stage, View};
+use crate::program::{Kernel, Numerator, Part, Stage, View, Weight};
 use crate::rule::{Group, Term};
 
 impl Planner<'_> {
@@ -41,14 +41,21 @@ impl Planner<'_> {
             Numerator::Activated(activation) => slope(activation, &self.layouts[output.0]),
             Numerator::One | Numerator::Z => None,
         };
-        let z = self.image.read(z).into();
-        let eps = self.options.epsilon;
-        let stage = Stage::Epsilon { z, numerator: numerator.clone(), slope, eps };
-        let message = message.then(stage).meaning(Meaning::Multiplier(output));
-        match &numerator {
+        let (z, eps) = (self.image.read(z), self.options.epsilon);
+        let stage = Stage::Epsilon { z: z.into(), numerator: numerator.clone(), slope, eps };
+        let meaning = Meaning::Multiplier(output);
+        let message = message.then(stage).meaning(meaning);
+        let message = match &numerator {
             Numerator::Activated(activation) => self.masked(activation, output, message),
             Numerator::One | Numerator::Z => message,
+        };
+        if !self.audits() {
+            return message;
         }
+        let label = graph.nodes[i].label();
+        let share = self.materialise(message, label);
+        self.audit_epsilon(label, share, z, self.biases_of(i), 1.0);
+        Message::new(share, meaning)
     }
 
     /// A rule by parts:
@@ -71,6 +78,10 @@ impl Planner<'_> {
             let share = Message { view: relevance, stages, meaning: Meaning::Relevance };
             let share = self.materialise(share, label);
             self.producers.claim(share);
+            let biases = terms.iter().filter(|term| term.bias != Part::Zero).flat_map(|term| {
+                conv.bias.as_ref().map(|bias| Weight::channel(bias, term.bias, &self.layouts[node.output.0]))
+            });
+            self.audit_epsilon(label, share, z, biases.collect(), group.factor);
             for (term, input) in terms.iter().zip(inputs) {
                 let (from, to) = (&self.layouts[x.0], &self.layouts[node.output.0]);
                 let weights = conv_weights(conv, term.weight, Part::Zero, from, to);

@@ -124,6 +124,12 @@ pub enum Kernel {
     UpsampleBilinearBackward(Resize),
     /// `y[p] = sum_c w[c] a[p,c]` (w of one pixel), or `sum_c w[p,c] a[p,c]`; inputs w, a. One channel comes out.
     CamMix,
+    /// What biases and the stabiliser of an epsilon layer absorb in a row of pixels: `y[0] = sum s b`,
+    /// `y[1] = eps sum s sgn0(z)`; inputs s, z; weights b, any number of them.
+    AuditEpsilon { eps: f64 },
+    /// Elements of a row where `|z - z'| < TINY`, so that DeepLIFT takes the derivative: `y[0]`; inputs z, z'; weights
+    /// a mask of the channels that count.
+    AuditRescale,
 }
 
 impl Kernel {
@@ -150,6 +156,8 @@ impl Kernel {
             Self::UpsampleBilinear(_) => "upsample_bilinear",
             Self::UpsampleBilinearBackward(_) => "upsample_bilinear_backward",
             Self::CamMix => "cam_mix",
+            Self::AuditEpsilon { .. } => "audit_epsilon",
+            Self::AuditRescale => "audit_rescale",
         }
     }
 }
@@ -221,6 +229,9 @@ pub struct Program {
     pub seeds: Option<Port>,
     /// What the planner was asked for, in its order.
     pub outputs: Vec<Port>,
+    /// For each of them, where its rules are audited, the two sums of [`Kernel::AuditEpsilon`] over all layers, or the
+    /// count of [`Kernel::AuditRescale`].
+    pub audits: Vec<Option<Port>>,
     /// Slot of every buffer, and the size of every slot.
     pub slots: slots::Slots,
 }
@@ -247,6 +258,12 @@ impl Program {
             Per::Reference if self.references == 1 => 0,
             Per::Reference => image,
         }
+    }
+
+    /// Everything that enters or leaves.
+    pub fn ports(&self) -> impl Iterator<Item = &Port> {
+        let sides = [&self.input, &self.logits].into_iter().chain(&self.reference).chain(&self.reference_logits);
+        sides.chain(&self.seeds).chain(&self.outputs).chain(self.audits.iter().flatten())
     }
 
     /// Bytes of all slots for floats of `float_bytes` bytes; weights are not counted.

@@ -154,6 +154,7 @@ impl Bench {
             reference_logits: None,
             seeds: None,
             outputs: self.expected.iter().map(|entry| entry.port.clone()).collect(),
+            audits: vec![],
             slots: slots::assign(&self.buffers, &lives, |per| self.count(per)),
         })
     }

@@ -31,6 +31,7 @@ pub fn all() -> Vec<Case> {
     }
     rearrangements(&mut cases);
     cams(&mut cases);
+    audits(&mut cases);
     stages(&mut cases);
     chains(&mut cases);
     cases
@@ -366,6 +367,48 @@ fn cams(cases: &mut Vec<Case>) {
             b.step(Kernel::CamMix, vec![w_view, a_view], vec![], out, vec![]);
         }));
     }
+}
+
+fn audits(cases: &mut Vec<Case>) {
+    for shape in [[1, 1, 1], [7, 13, 5], [255, 7, 7], [257, 3, 1]] {
+        for biases in 0..3 {
+            cases.push(case(format!("audit_epsilon: {shape:?}, {biases} biases"), move |b| {
+                let (s_view, s) = b.noise(Per::Message, shape, 1.0);
+                let (z_view, z) = quantised(b, Per::Image, shape);
+                let constants: Vec<Constant> = (0..biases).map(|_| b.constant(shape[0])).collect();
+                let eps = 0.25;
+                let sums = Array::from_fn(s.n, [2, shape[1], 1], |[n, sum, row, _]| {
+                    let image = b.item(Per::Image, Per::Message, n);
+                    sum_of_row(shape, |c, x| {
+                        let sign = if z.at([image, c, row, x]) < 0.0 { -1.0 } else { 1.0 };
+                        let bias: f64 = constants.iter().map(|bias| bias.get(c)).sum();
+                        s.at([n, c, row, x]) * if sum == 0 { bias } else { eps * sign }
+                    })
+                });
+                let weights = constants.iter().map(|bias| b.channel_weight(bias, shape[0])).collect();
+                b.dense = true;
+                let out = b.expect(Per::Message, Element::Float, sums);
+                b.step(Kernel::AuditEpsilon { eps }, vec![s_view, z_view], weights, out, vec![]);
+            }));
+        }
+        cases.push(case(format!("audit_rescale: {shape:?}"), move |b| {
+            let (z_view, z) = quantised(b, Per::Image, shape);
+            let (r_view, r) = quantised(b, Per::Reference, shape);
+            let ones = Constant::new(vec![1.0; shape[0]], Precision::F32);
+            let count = Array::from_fn(b.count(Per::Message), [1, shape[1], 1], |[n, _, row, _]| {
+                let [image, reference] = [Per::Image, Per::Reference].map(|per| b.item(per, Per::Message, n));
+                sum_of_row(shape, |c, x| f64::from(u8::from(z.at([image, c, row, x]) == r.at([reference, c, row, x]))))
+            });
+            let mask = b.channel_weight(&ones, shape[0]);
+            let out = b.expect(Per::Message, Element::Float, count);
+            b.step(Kernel::AuditRescale, vec![z_view, r_view], vec![mask], out, vec![]);
+        }));
+    }
+}
+
+/// The sum of `f(channel, column)` over a row.
+fn sum_of_row([channels, _, width]: [usize; 3], f: impl Fn(usize, usize) -> f64) -> f64 {
+    (0..channels).flat_map(|c| (0..width).map(move |x| (c, x))).map(|(c, x)| f(c, x)).sum()
 }
 
 /// An operand of a stage, and its values spread over the output's elements.

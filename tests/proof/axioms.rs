@@ -109,6 +109,71 @@ fn lrp_epsilon_sums_to_the_logit() {
     report(&failures, graphs.len());
 }
 
+const LRP: [&str; 3] = ["lrp-epsilon", "lrp-zplus", "epsilon-plus-flat"];
+
+/// What does not reach the image went to biases or to epsilon; nothing is lost anywhere else.
+#[test]
+fn the_books_of_relevance_balance() {
+    let mut graphs = goldens(&GOLDENS);
+    graphs.extend(random_graphs(60, Flavour::BiasFreeRelu));
+    graphs.extend(random_graphs(120, Flavour::All));
+    // A padding of other values than zero is a constant, and takes relevance as one.
+    graphs.retain(|(_, graph)| !graph.nodes.iter().any(|node| matches!(&node.op, Op::Rearrange(r) if r.fill != 0.0)));
+    let mut failures = Vec::new();
+    for (seed, (name, graph)) in graphs.iter().enumerate() {
+        let (image, class) = (image_of(graph, seed as u64), class_of(graph, seed as u64));
+        let logit = run::logits(graph, &image)[class];
+        for epsilon in [1e-6, 0.01] {
+            let rules = RuleOptions { epsilon, ..RuleOptions::default() };
+            for (method, (map, sums)) in LRP.iter().zip(run::audited(graph, &LRP, &image, &[], class, &rules)) {
+                let error = (sum(&map) + sums[0] + sums[1] - logit).abs() / mass(&map).max(1.0);
+                if error.is_nan() || error > 1e-9 {
+                    failures.push(format!("{name}, {method}, epsilon {epsilon}: off by {error:.1e} of the mass"));
+                }
+            }
+        }
+    }
+    report(&failures, graphs.len() * 2 * LRP.len());
+}
+
+/// Without biases nothing goes to them; without epsilon nothing goes there.
+#[test]
+fn relevance_is_booked_to_what_takes_it() {
+    let mut graphs = goldens(&["plain", "vgg", "resnet", "densenet", "overlap", "mobile", "odd-convs", "pools"]);
+    for (name, graph) in &mut graphs {
+        let (image, class) = (image_of(graph, 3), class_of(graph, 3));
+        let rules = RuleOptions { epsilon: NO_EPSILON, ..RuleOptions::default() };
+        let (map, sums) = run::audited(graph, &["lrp-epsilon"], &image, &[], class, &rules).remove(0);
+        assert!(sums[0].abs() > 1e-3 && sums[1].abs() < 1e-12 * mass(&map).max(1.0), "{name}: {sums:?}");
+        let bare = without_biases(graph.clone());
+        let rules = RuleOptions { epsilon: 0.01, ..RuleOptions::default() };
+        let (_, sums) = run::audited(&bare, &["lrp-epsilon"], &image, &[], class, &rules).remove(0);
+        assert!(sums[0] == 0.0 && sums[1].abs() > 1e-6, "{name} without biases: {sums:?}");
+    }
+}
+
+/// An image that is its own baseline falls back at every activation and every max-pooled value; another at none.
+#[test]
+fn fallbacks_of_deeplift_are_counted() {
+    for (name, graph) in goldens(&["plain", "resnet", "overlap", "mobile"]) {
+        let counted = |op: &Op| match op {
+            Op::Activation(_) => true,
+            Op::Pool(pool) => pool.kind == PoolKind::Max,
+            _ => false,
+        };
+        let read = graph.nodes.iter().filter(|node| counted(&node.op)).map(|node| graph.shape(node.inputs[0]).len());
+        let all: usize = read.sum();
+        let (image, class) = (image_of(&graph, 5), class_of(&graph, 5));
+        let fallbacks = |baseline: &[f64]| {
+            run::audited(&graph, &["deeplift"], &image, baseline, class, &RuleOptions::default()).remove(0).1[0]
+        };
+        assert_eq!(fallbacks(&image), all as f64, "{name}");
+        // Max-pools of dead activations compare zero with zero.
+        let some = fallbacks(&image_of(&graph, 6));
+        assert!(some < all as f64 / 2.0, "{name}: {some} of {all}");
+    }
+}
+
 #[test]
 fn deeplift_sums_to_the_difference_of_logits() {
     let mut graphs = goldens(&GOLDENS);

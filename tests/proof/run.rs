@@ -9,6 +9,7 @@ use fluoroscope::graph::{Graph, Precision};
 use fluoroscope::method::{METHODS, Method, MethodChoice};
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
+use fluoroscope::program::Port;
 use fluoroscope::rule::RuleOptions;
 use fluoroscope::tensor::Tensor;
 
@@ -23,7 +24,7 @@ pub fn choice(name: &str) -> MethodChoice {
 /// The pass of a method; CAMs stay on their layer's grid.
 pub fn pass(name: &str) -> Pass {
     let method = method(name);
-    Pass { composite: method.composite, readout: method.readout, layer: None, upsample: false }
+    Pass { upsample: false, ..Pass::of(method, None) }
 }
 
 /// Unrounded maps, one a pass, of one image and one target.
@@ -35,6 +36,18 @@ pub fn maps(
     class: usize,
     rules: &RuleOptions,
 ) -> Vec<Vec<f64>> {
+    audited(graph, methods, image, baseline, class, rules).into_iter().map(|(map, _)| map).collect()
+}
+
+/// The same, each with the sums of its audit.
+pub fn audited(
+    graph: &Graph,
+    methods: &[&str],
+    image: &[f64],
+    baseline: &[f64],
+    class: usize,
+    rules: &RuleOptions,
+) -> Vec<(Vec<f64>, Vec<f64>)> {
     let passes: Vec<Pass> = methods.iter().map(|name| pass(name)).collect();
     let program = plan(graph, &passes, rules, Batch::of(1)).unwrap_or_else(|e| panic!("{e}"));
     let backend = CpuBackend::new(Precision::F64, Some(1)).expect("a backend").poisoned();
@@ -48,7 +61,9 @@ pub fn maps(
     let seeds: Vec<f64> = (0..program.logits.len()).map(|i| f64::from(u8::from(i == class))).collect();
     session.write(program.seeds.as_ref().expect("seeds"), &seeds).expect("the seeds fit");
     session.run(Phase::Backward, None).expect("a backward pass");
-    program.outputs.iter().map(|port| session.read(port).expect("a map")).collect()
+    let read = |port: &Port| session.read(port).expect("a map");
+    let both = program.outputs.iter().zip(&program.audits);
+    both.map(|(map, sums)| (read(map), sums.as_ref().map_or(Vec::new(), read))).collect()
 }
 
 /// Unrounded logits of one image.

@@ -175,7 +175,7 @@ def check(binary, model, name, arguments):
         "logit": records[0]["report"]["logit"],
         "error": error,
         "methods": len(of_method),
-        "absorbed": lrp["absorbed"] / lrp["logit"],
+        "absorbed": (lrp["to_biases"] + lrp["to_epsilon"]) / lrp["logit"],
         "deeplift": deeplift,
         "integrated": of_method["integrated-gradients"]["report"]["completeness_error"],
         "seconds": seconds,

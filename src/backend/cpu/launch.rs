@@ -1,5 +1,7 @@
 use super::activation_backward::activation_backward;
 use super::activation_forward::activation_forward;
+use super::audit_epsilon::audit_epsilon;
+use super::audit_rescale::audit_rescale;
 use super::cam_mix::cam_mix;
 use super::conv2d_backward::conv2d_backward;
 use super::conv2d_forward::conv2d_forward;
@@ -47,6 +49,11 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         Kernel::UpsampleBilinear(resize) => upsample_bilinear(&input(0), out, resize),
         Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), out, resize),
         Kernel::CamMix => cam_mix(&input(0), &input(1), out),
+        Kernel::AuditEpsilon { eps } => {
+            let biases: Vec<&[T]> = (0..frame.step.weights.len()).filter_map(|i| frame.weight(i)).collect();
+            audit_epsilon(&input(0), &input(1), &biases, out, T::from_f64(*eps));
+        }
+        Kernel::AuditRescale => audit_rescale(&input(0), &input(1), weight(frame), out),
     }
 }
 

@@ -6,6 +6,8 @@
 mod activation_backward;
 mod activation_forward;
 mod arena;
+mod audit_epsilon;
+mod audit_rescale;
 mod cam_mix;
 mod conv2d_backward;
 mod conv2d_forward;

@@ -1,0 +1,30 @@
+use super::dot::{PARTIAL, total};
+use super::real::Real;
+use super::stages::Output;
+use super::view::Input;
+
+/// `y[0] = sum s b` and `y[1] = eps sum s sgn0(z)` over the pixels and channels of a row; the other lanes are zero.
+pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, biases: &[&[T]], y: &Output<T>, eps: T) {
+    y.each_pixel(
+        #[inline(always)]
+        |at, sums| {
+            if at.channel > 0 {
+                return;
+            }
+            let mut to_bias = [T::ZERO; PARTIAL];
+            let mut to_eps = [T::ZERO; PARTIAL];
+            for x in 0..s.width {
+                let share = s.pixel(at.n, at.y, x);
+                for bias in biases {
+                    for (c, (s, b)) in share.iter().zip(*bias).enumerate() {
+                        to_bias[c % PARTIAL] += *s * *b;
+                    }
+                }
+                for (c, (s, z)) in share.iter().zip(z.pixel(at.n, at.y, x)).enumerate() {
+                    to_eps[c % PARTIAL] += if *z < T::ZERO { -*s } else { *s };
+                }
+            }
+            (sums[0], sums[1]) = (total(to_bias), eps * total(to_eps));
+        },
+    );
+}
