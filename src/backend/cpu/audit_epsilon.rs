@@ -1,4 +1,4 @@
-use super::dot::{PARTIAL, total};
+use super::dot::{PARTIAL, accumulate, total};
 use super::real::Real;
 use super::stages::Output;
 use super::view::Input;
@@ -16,13 +16,10 @@ pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, biases: &[&[T]], y: &O
             for x in 0..s.width {
                 let share = s.pixel(at.n, at.y, x);
                 for bias in biases {
-                    for (c, (s, b)) in share.iter().zip(*bias).enumerate() {
-                        to_bias[c % PARTIAL] += *s * *b;
-                    }
+                    accumulate(&mut to_bias, [share, bias], |[s, b]| s * b);
                 }
-                for (c, (s, z)) in share.iter().zip(z.pixel(at.n, at.y, x)).enumerate() {
-                    to_eps[c % PARTIAL] += if *z < T::ZERO { -*s } else { *s };
-                }
+                let z = z.pixel(at.n, at.y, x);
+                accumulate(&mut to_eps, [share, z], |[s, z]| if z < T::ZERO { -s } else { s });
             }
             (sums[0], sums[1]) = (total(to_bias), eps * total(to_eps));
         },

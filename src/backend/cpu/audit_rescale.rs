@@ -1,4 +1,4 @@
-use super::dot::{PARTIAL, total};
+use super::dot::{PARTIAL, accumulate, total};
 use super::real::Real;
 use super::stages::Output;
 use super::view::Input;
@@ -15,10 +15,8 @@ pub fn audit_rescale<T: Real>(z: &Input<T>, reference: &Input<T>, mask: &[T], y:
             }
             let mut count = [T::ZERO; PARTIAL];
             for x in 0..z.width {
-                let pairs = z.pixel(at.n, at.y, x).iter().zip(reference.pixel(at.n, at.y, x));
-                for (c, ((z, reference), mask)) in pairs.zip(mask).enumerate() {
-                    count[c % PARTIAL] += if (*z - *reference).abs() < tiny { *mask } else { T::ZERO };
-                }
+                let rows = [mask, z.pixel(at.n, at.y, x), reference.pixel(at.n, at.y, x)];
+                accumulate(&mut count, rows, |[mask, z, r]| if (z - r).abs() < tiny { mask } else { T::ZERO });
             }
             sums[0] = total(count);
         },

@@ -27,6 +27,22 @@ pub fn multiply<T: Real, const ROWS: usize>(partial: &mut [[T; PARTIAL]; ROWS], 
     }
 }
 
+/// `partial[i mod PARTIAL] += f(rows[..][i])`
+#[inline(always)]
+pub fn accumulate<T: Real, const N: usize>(partial: &mut [T; PARTIAL], rows: [&[T]; N], f: impl Fn([T; N]) -> T) {
+    let rows = rows.map(|row| row[..rows[0].len()].as_chunks::<PARTIAL>());
+    let mut held = *partial;
+    for at in 0..rows[0].0.len() {
+        for (l, held) in held.iter_mut().enumerate() {
+            *held += f(rows.map(|row| row.0[at][l]));
+        }
+    }
+    for l in 0..rows[0].1.len() {
+        held[l] += f(rows.map(|row| row.1[l]));
+    }
+    *partial = held;
+}
+
 /// The sum, always in the same order.
 #[inline(always)]
 pub fn total<T: Real>(mut partial: [T; PARTIAL]) -> T {
