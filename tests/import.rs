@@ -3,8 +3,12 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::explain::{ExplainOptions, Explainer};
 use fluoroscope::graph::{Activation, Constant, ConvKind, Graph, Op, Precision, Shape};
+use fluoroscope::model::Model;
 use fluoroscope::onnx::{ImportError, ImportOptions, load};
+use fluoroscope::tensor::Tensor;
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -310,6 +314,7 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("relu6", [4, 9, 11], "Clip 1"),
     ("s2d", [12, 2, 3], "SpaceToDepth 1"),
     ("slice", [4, 3, 3], "Slice 1"),
+    ("spatial", [4, 1, 1], "AveragePool 1, BatchNorm 1, Conv 1, Dense 1, Relu 1, Reshape 4, Shift 1"),
     ("split", [4, 9, 11], "Concat 1, Relu 1, Split 2"),
     ("subdiv", [6, 7, 9], "Conv 1"),
     ("subl", [4, 9, 11], "Shift 1"),
@@ -338,4 +343,17 @@ fn pads_go_into_the_convolution() {
     let graph = read("tests/fixtures/onnx/ops/padconv.onnx");
     let Op::Conv2d(conv) = &graph.nodes[0].op else { panic!("{:?}", graph.nodes[0].op.name()) };
     assert_eq!(conv.pads, [2, 2, 0, 4]);
+}
+
+/// The logits are onnxruntime's; `tests/fixtures/onnx/spatial.py` makes both.
+#[test]
+fn constants_may_vary_in_space() {
+    let model = Model::open(&root().join("tests/fixtures/onnx/ops/spatial.onnx")).unwrap();
+    let backend = CpuBackend::new(Precision::F32, Some(1)).unwrap();
+    let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default()).unwrap();
+    let image = Tensor::new(&[3, 8, 9], (0..3 * 8 * 9).map(|i| (0.37 * i as f32).sin()).collect());
+    let logits = explainer.logits(&image).unwrap().remove(0);
+    for (got, want) in logits.iter().zip([2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]) {
+        assert!((got - want).abs() < 1e-5, "{logits:?}");
+    }
 }

@@ -37,8 +37,8 @@ pub fn accumulate<T: Real, const N: usize>(partial: &mut [T; PARTIAL], rows: [&[
             *held += f(rows.map(|row| row.0[at][l]));
         }
     }
-    for l in 0..rows[0].1.len() {
-        held[l] += f(rows.map(|row| row.1[l]));
+    for (l, held) in held.iter_mut().enumerate().take(rows[0].1.len()) {
+        *held += f(rows.map(|row| row.1[l]));
     }
     *partial = held;
 }

@@ -87,42 +87,47 @@ impl Lower<'_> {
 
     /// `scale x + sign c`
     fn shift(&mut self, x: ValueId, c: &Array, scale: f64, sign: f64, input: usize) -> Result<ValueId, ImportError> {
-        let x = self.spread(x, c)?;
-        let shift: Vec<f64> = self.channels(x, c, input)?.into_iter().map(|c| sign * c).collect();
-        let scale = vec![scale; shift.len()];
-        self.affine(x, AffineKind::Shift, scale, shift)
+        self.affine(x, c, input, AffineKind::Shift, |c| (scale, sign * c))
     }
 
+    /// `c x`
     fn scale(&mut self, x: ValueId, c: &Array, input: usize) -> Result<ValueId, ImportError> {
-        let x = self.spread(x, c)?;
-        let scale = self.channels(x, c, input)?;
-        let shift = vec![0.0; scale.len()];
-        self.affine(x, AffineKind::Scale, scale, shift)
+        self.affine(x, c, input, AffineKind::Scale, |c| (c, 0.0))
     }
 
-    fn channels(&self, x: ValueId, c: &Array, input: usize) -> Result<Vec<f64>, ImportError> {
-        let dims = self.draft.dims(x);
-        let values = self.per_channel(c, dims).ok_or_else(|| {
-            let op = &self.args.node.op;
-            super::super::unsupported_as(
-                self.args.node,
-                format!("{op} by a constant {:?} that varies in space", c.dims),
-            )
-        })?;
-        self.args.finite(input, &Constant::F64(values.clone().into()))?;
-        Ok(values)
-    }
-
+    /// `scale x + shift`, both of them made from a constant that broadcasts. One that varies in space has a channel for
+    /// every element, between two reshapes.
     fn affine(
         &mut self,
         x: ValueId,
+        c: &Array,
+        input: usize,
         kind: AffineKind,
-        scale: Vec<f64>,
-        shift: Vec<f64>,
+        terms: impl Fn(f64) -> (f64, f64),
     ) -> Result<ValueId, ImportError> {
-        let affine = Affine { kind, scale: Constant::F64(scale.into()), shift: Constant::F64(shift.into()) };
+        let x = self.spread(x, c)?;
         let dims = self.draft.dims(x).to_vec();
-        self.op(Op::Affine(affine), x, dims)
+        let channels = self.per_channel(c, &dims);
+        let in_space = channels.is_none();
+        let values = match channels {
+            Some(values) => values,
+            None => {
+                let all = layout::expand(&c.dims, &self.batched_dims(x));
+                let all = all.ok_or_else(|| self.args.node.shape_error("the constant does not broadcast"))?;
+                let values = c.to_f64();
+                all.table.iter().filter_map(|&from| values.get(from as usize).copied()).collect()
+            }
+        };
+        self.args.finite(input, &Constant::F64(values.clone().into()))?;
+        let (scale, shift): (Vec<f64>, Vec<f64>) = values.into_iter().map(terms).unzip();
+        let affine = Affine { kind, scale: Constant::F64(scale.into()), shift: Constant::F64(shift.into()) };
+        if !in_space {
+            return self.op(Op::Affine(affine), x, dims);
+        }
+        let flat = vec![affine.scale.len()];
+        let x = self.emit_extra(Step::View("Reshape"), vec![x], flat.clone())?;
+        let x = self.emit_extra(Step::Op(Op::Affine(affine)), vec![x], flat)?;
+        self.emit(Step::View("Reshape"), vec![x], dims, 0)
     }
 
     /// Dimensions of a sum or product; an operand of height and width 1, or of one channel, is broadcast.
