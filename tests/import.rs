@@ -348,7 +348,7 @@ fn pads_go_into_the_convolution() {
 /// The logits are onnxruntime's; `tests/fixtures/onnx/spatial.py` makes both.
 #[test]
 fn constants_may_vary_in_space() {
-    let model = Model::open(&root().join("tests/fixtures/onnx/ops/spatial.onnx")).unwrap();
+    let model = Model::open(root().join("tests/fixtures/onnx/ops/spatial.onnx")).unwrap();
     let backend = CpuBackend::new(Precision::F32, Some(1)).unwrap();
     let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default()).unwrap();
     let image = Tensor::new(&[3, 8, 9], (0..3 * 8 * 9).map(|i| (0.37 * i as f32).sin()).collect());
