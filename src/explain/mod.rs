@@ -35,6 +35,8 @@ pub enum ExplainError {
     Layer(#[from] UnknownLayer),
     #[error("there is no target {target}; {hint}")]
     Target { target: String, hint: String },
+    #[error("{name:?} names several classes: {found}; use an index")]
+    AmbiguousTarget { name: String, found: String },
     #[error("the model takes images {want}, got an array {got:?}")]
     Shape { want: Shape, got: Vec<usize> },
     #[error("the model takes baselines {want:?}, got an array {got:?}")]
