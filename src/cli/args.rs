@@ -12,6 +12,15 @@ const EXIT_CODES: &str = "Exit codes:
   4    the backend is not available
   130  interrupted";
 
+/// Reads a number of things of which there must be one.
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("give a whole number, 1 or more")
+}
+
+fn whole(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "give a whole number, 0 or more")
+}
+
 /// Attribution heatmaps for trained CNNs: an ONNX classifier and images go in, heatmaps come out.
 #[derive(Debug, Parser)]
 #[command(name = "fluoroscope", version, after_help = EXIT_CODES, propagate_version = true)]
@@ -66,7 +75,7 @@ pub struct ExplainArgs {
     #[arg(short, long, value_name = "A,B,C", value_delimiter = ',', default_value = "grad-cam")]
     pub method: Vec<String>,
     /// Logits to explain: top, top:K, all, an index or a class name
-    #[arg(short, long, value_name = "T", default_value = "top")]
+    #[arg(short, long, value_name = "T", default_value = "top", allow_negative_numbers = true)]
     pub target: String,
     /// Folder for the results
     #[arg(short, long, value_name = "DIR", default_value = "heatmaps")]
@@ -85,28 +94,28 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub rules: RuleArgs,
     /// Points on the path of integrated-gradients
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count, allow_negative_numbers = true)]
     pub steps: usize,
     /// Noisy copies of smoothgrad
-    #[arg(long, value_name = "N", default_value_t = 25)]
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = count, allow_negative_numbers = true)]
     pub samples: usize,
     /// Noise of smoothgrad, relative to the range of the image's values
-    #[arg(long, value_name = "S", default_value_t = 0.15)]
+    #[arg(long, value_name = "S", default_value_t = 0.15, allow_negative_numbers = true)]
     pub sigma: f64,
     /// Seed of smoothgrad's noise
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole, allow_negative_numbers = true)]
     pub seed: u64,
     /// Images that run together: a number, or auto
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    #[arg(long, value_name = "N|auto", default_value = "auto", allow_negative_numbers = true)]
     pub batch: String,
     /// Smooth the drawn map with a Gaussian of S pixels of the model input
-    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true)]
     pub smooth: f32,
     /// Channels into one value [default: none for arrays; for pictures sum if signed, else max-abs]
     #[arg(long, value_name = "R")]
     pub reduce: Option<ReduceArg>,
     /// Exit 1 if a completeness error exceeds E
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
     pub max_error: Option<f64>,
     /// Grid of written maps: the model input's, a CAM layer's own, or the original picture's
     #[arg(long, value_name = "WHERE", default_value = "input")]
@@ -118,7 +127,7 @@ pub struct ExplainArgs {
     #[arg(long, value_name = "NAME")]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1
-    #[arg(long, value_name = "A", default_value_t = 0.8)]
+    #[arg(long, value_name = "A", default_value_t = 0.8, allow_negative_numbers = true)]
     pub alpha: f32,
     /// Print one JSON object per input, target and method on standard output
     #[arg(long)]
@@ -137,7 +146,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: PrecisionArg,
     /// Threads of the cpu backend [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }
 
@@ -145,7 +154,7 @@ pub struct EngineArgs {
 #[derive(Args, Clone, Debug)]
 pub struct RuleArgs {
     /// Absolute stabiliser of LRP
-    #[arg(long, value_name = "E", default_value = "1e-6")]
+    #[arg(long, value_name = "E", default_value = "1e-6", allow_negative_numbers = true)]
     pub epsilon: f64,
     /// LRP at batch normalisation that no convolution absorbs
     #[arg(long, value_name = "R", default_value = "epsilon")]
@@ -215,7 +224,7 @@ pub struct CompareArgs {
     /// The reference: its peak is the unit of the difference
     pub b: PathBuf,
     /// Exit 1 where the largest difference exceeds L times the reference's peak
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", allow_negative_numbers = true)]
     pub limit: Option<f64>,
     /// Print one JSON object per pair
     #[arg(long)]
@@ -236,16 +245,16 @@ pub struct BenchArgs {
     /// An ONNX classifier
     pub model: PathBuf,
     /// Images that run together
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
     pub batch: usize,
     /// The method whose program is timed
     #[arg(short, long, value_name = "M", default_value = "gradient")]
     pub method: String,
     /// Runs, of which the median counts
-    #[arg(long, value_name = "R", default_value_t = 10)]
+    #[arg(long, value_name = "R", default_value_t = 10, value_parser = count, allow_negative_numbers = true)]
     pub repeats: usize,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
@@ -260,7 +269,7 @@ pub struct DemoArgs {
     #[arg(short, long, value_name = "DIR", default_value = "demo-output")]
     pub output: PathBuf,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }
 

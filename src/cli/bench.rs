@@ -11,7 +11,7 @@ use super::args::BenchArgs;
 use super::console::Console;
 use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
-use super::options::{at_least_one, method};
+use super::options::method;
 use super::roof::Roof;
 use super::step_check::{self, SHARE, StepError};
 use super::table::{Align, Table};
@@ -53,9 +53,7 @@ struct Total {
 /// Plans, checks and times.
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
     let choice = method(&args.method)?;
-    let batch = at_least_one("--batch", args.batch)?;
-    let repeats = at_least_one("--repeats", args.repeats)?;
-    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
+    let BenchArgs { batch, repeats, threads, .. } = *args;
     let model = engine::model(&args.model, Precision::F32)?;
     let (layer, rules) = (engine::layer(&model, None)?, RuleOptions::default());
     let program = engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;

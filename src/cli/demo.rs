@@ -7,7 +7,7 @@ use super::args::{BackendArg, DemoArgs};
 use super::console::Console;
 use super::engine;
 use super::failure::{DONE, Failure, INPUT};
-use super::options::{Drawing, Engine, at_least_one, methods};
+use super::options::{Drawing, Engine, methods};
 use super::outputs::{caption, make_folder, plane};
 use super::table::{Align, Table, error, number, optional};
 use crate::explain::{ExplainOptions, Explainer, Heatmap, Target};
@@ -59,7 +59,6 @@ struct Shown {
 
 /// Explains films and photos, and says where the pictures are.
 pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
-    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
     let data = data_folder()?;
     make_folder(&args.output)?;
     let chosen = methods(&METHODS.map(str::to_owned))?;
@@ -71,7 +70,7 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
     let mut done = 0;
     for (file, pictures) in parts {
         let model = engine::model(&data.join(file), Precision::F32)?;
-        let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads };
+        let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads: args.threads };
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);
         let mut explainer = Explainer::new(&model, engine::backend(&engine)?, options).map_err(explain)?;

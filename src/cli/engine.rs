@@ -48,13 +48,18 @@ pub fn absence() -> &'static str {
 }
 
 /// How to feed pictures to `model`: the flag's, else the card's, else `imagenet`, which is said.
-pub fn preprocess(model: &Model, flag: Option<&Preprocess>, console: &Console) -> Result<Preprocess, Failure> {
+pub fn preprocess(
+    model: &Model,
+    flag: Option<&(String, Preprocess)>,
+    console: &Console,
+) -> Result<Preprocess, Failure> {
     let shape = model.input();
     let fit = |preprocess: Preprocess| preprocess.for_input(shape.channels, shape.height, shape.width);
-    if let Some(flag) = flag {
-        return fit(flag.clone()).map_err(Failure::usage);
+    if let Some((name, flag)) = flag {
+        return fit(flag.clone()).map_err(|e| Failure::usage(e).about(name).about("--preprocess"));
     }
-    if let Some(of_card) = model.preprocess().map_err(Failure::model)? {
+    let card = model.path.with_extension("card.json");
+    if let Some(of_card) = model.preprocess().map_err(|e| Failure::model(e).about(card.display()))? {
         return Ok(of_card);
     }
     console.note("no model card says how to feed pictures: imagenet preprocessing is used; set --preprocess");

@@ -10,7 +10,7 @@ fn wrong_usage_exits_2() {
     let scene = Scene::new();
     scene.picture("a.png", 24, 24);
     let array = scene.array("small.npy", &[3, 2, 2]).display().to_string();
-    let cases: [(&[&str], &[&str]); 15] = [
+    let cases: [(&[&str], &[&str]); 24] = [
         (&["-m", "gradcam"], &["unknown method", "did you mean grad-cam?"]),
         (&["--colormap", "virdis"], &["virdis", "did you mean viridis?"]),
         (&["--preprocess", "imagenot"], &["imagenot", "did you mean imagenet?"]),
@@ -22,6 +22,15 @@ fn wrong_usage_exits_2() {
         (&["--batch", "none"], &["--batch", "auto"]),
         (&["--steps", "0"], &["--steps", "1 or more"]),
         (&["--epsilon", "nan"], &["--epsilon"]),
+        (&["-t", "-1"], &["no target \"-1\"", "classes 0 to 1"]),
+        (&["--epsilon", "-1"], &["--epsilon -1", "0 or more"]),
+        (&["--smooth", "-2"], &["--smooth -2", "0 or more"]),
+        (&["--sigma", "-0.1"], &["--sigma -0.1", "0 or more"]),
+        (&["--max-error", "-1"], &["--max-error -1", "0 or more"]),
+        (&["--alpha", "-1"], &["--alpha -1", "0 to 1"]),
+        (&["--seed", "-1"], &["--seed", "0 or more"]),
+        (&["--threads", "-1"], &["--threads", "1 or more"]),
+        (&["--batch", "-1"], &["--batch -1", "auto"]),
         (&["--baseline", "black"], &["--baseline", "blur"]),
         (&["--baseline", &array], &["baselines [3, 24, 24]", "[3, 2, 2]"]),
         (&["--formt", "png"], &["--formt", "--format"]),
@@ -50,6 +59,27 @@ fn unreadable_models_exit_3() {
     }
     // CAM needs a head that this network does not have.
     scene.run(&["explain", &rnet(), "a.png", "-m", "cam"]).exits(3).says(&["use grad-cam"]);
+}
+
+#[test]
+fn preprocessing_that_fits_no_picture_is_told_once() {
+    let scene = Scene::new();
+    for name in ["a.png", "b.png"] {
+        scene.picture(name, 24, 24);
+    }
+    std::fs::copy(rnet(), scene.path("net.onnx")).expect("a copy");
+    let section =
+        |more: &str| format!(r#"{{"channels": "RGB", "size": [24, 24], "resize": {{"mode": "stretch"}}, {more}}}"#);
+    for (more, word) in [(r#""std": [0]"#, "divide by zero"), (r#""mean": [0, 1]"#, "2 values for 3 channels")] {
+        scene.file("feed.json", section(more).as_bytes());
+        let args = ["explain", "net.onnx", "a.png", "b.png", "--preprocess", "feed.json"];
+        let ran = scene.run(&args).exits(2).says(&["--preprocess: feed.json", word]);
+        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+        scene.file("net.card.json", format!(r#"{{"preprocess": {}}}"#, section(more)).as_bytes());
+        let ran = scene.run(&["explain", "net.onnx", "a.png", "b.png"]).exits(3).says(&["net.card.json", word]);
+        assert_eq!(ran.stderr.matches("error: ").count(), 1, "{}", ran.stderr);
+        std::fs::remove_file(scene.path("net.card.json")).expect("the card");
+    }
 }
 
 #[test]
