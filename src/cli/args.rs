@@ -83,6 +83,9 @@ pub struct ExplainArgs {
     /// What to write of each map, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "png,npy")]
     pub format: Vec<Format>,
+    /// Output or value whose elements are the classes [default: the first output that depends on the image]
+    #[arg(long, value_name = "NAME")]
+    pub logits: Option<String>,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Layer of CAM methods: a layer path, node or value name [default: the last spatial activation]
@@ -187,6 +190,9 @@ pub struct InspectArgs {
     /// Show the rule that each node gets, and plan memory for this method
     #[arg(short, long, value_name = "M")]
     pub method: Option<String>,
+    /// Output or value whose elements are the classes [default: the first output that depends on the image]
+    #[arg(long, value_name = "NAME")]
+    pub logits: Option<String>,
     /// Layer of CAM methods
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,

@@ -18,6 +18,7 @@ use super::table::{Align, Table};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, Phase, Session};
 use crate::graph::Precision;
+use crate::onnx::ImportOptions;
 use crate::plan::Batch;
 use crate::program::{Arrangement, Kernel, Program, Step, View, Weight, slots};
 use crate::rule::RuleOptions;
@@ -54,7 +55,7 @@ struct Total {
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
     let choice = method(&args.method)?;
     let BenchArgs { batch, repeats, threads, .. } = *args;
-    let model = engine::model(&args.model, Precision::F32)?;
+    let model = engine::model(&args.model, ImportOptions::default())?;
     let (layer, rules) = (engine::layer(&model, None)?, RuleOptions::default());
     let program = engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;
 

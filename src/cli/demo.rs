@@ -15,6 +15,7 @@ use crate::graph::Precision;
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
+use crate::onnx::ImportOptions;
 use crate::picture::{
     Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, overlay, reduce, sheet, stacked, write_png,
 };
@@ -69,7 +70,7 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
     let parts = [("chest/chest-densenet.onnx", films), ("models/efficientnet-lite0.onnx", photos)];
     let mut done = 0;
     for (file, pictures) in parts {
-        let model = engine::model(&data.join(file), Precision::F32)?;
+        let model = engine::model(&data.join(file), ImportOptions::default())?;
         let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads: args.threads };
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);

@@ -9,17 +9,21 @@ use super::options::Engine;
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
 use crate::explain::{ExplainError, Target};
-use crate::graph::{Precision, ValueId};
+use crate::graph::ValueId;
 use crate::method::MethodChoice;
-use crate::model::Model;
+use crate::model::{Model, ModelError};
+use crate::onnx::{ImportError, ImportOptions};
 use crate::picture::Preprocess;
 use crate::plan::{Batch, Pass};
 use crate::program::Program;
 use crate::rule::RuleOptions;
 
 /// Reads the model.
-pub fn model(path: &Path, precision: Precision) -> Result<Model, Failure> {
-    Model::open_with(path, precision).map_err(|error| {
+pub fn model(path: &Path, options: ImportOptions) -> Result<Model, Failure> {
+    Model::import(path, options).map_err(|error| {
+        if let ModelError::Import(ImportError::Output { .. }) = error {
+            return Failure::usage(error).about("--logits");
+        }
         let failure = Failure::model(error);
         let name = path.display().to_string();
         if failure.message.contains(&name) { failure } else { failure.about(name) }

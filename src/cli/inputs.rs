@@ -1,6 +1,7 @@
 //! From paths to images: folders and globs are listed, pictures decoded and preprocessed ahead of the computation.
 
 use std::collections::HashSet;
+use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -24,6 +25,13 @@ pub struct Image {
     pub placement: Placement,
     /// `[C, H, W]`, in the network's input space.
     pub values: Vec<f32>,
+}
+
+impl Image {
+    /// The file that it came from, and its place there if it is one of several.
+    pub fn called(&self, file: impl Display) -> String {
+        self.index.map_or_else(|| file.to_string(), |index| format!("{file}, image {index}"))
+    }
 }
 
 /// What the loader hands over, in the order of the sources.
@@ -82,7 +90,7 @@ fn is_input(path: &Path) -> bool {
     path.is_file() && (is_array(path) || has_extension(path, &PICTURES))
 }
 
-fn is_array(path: &Path) -> bool {
+pub fn is_array(path: &Path) -> bool {
     has_extension(path, &["npy"])
 }
 

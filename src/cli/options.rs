@@ -42,6 +42,8 @@ pub struct ExplainSettings {
     pub target: Target,
     pub output: PathBuf,
     pub formats: BTreeSet<Format>,
+    /// The value to explain, where it is not the first output.
+    pub logits: Option<String>,
     pub engine: Engine,
     pub explain: ExplainOptions,
     pub drawing: Drawing,
@@ -84,6 +86,7 @@ impl ExplainSettings {
         Ok(Self {
             methods: methods(&args.method)?,
             target: Target::parse(&args.target).map_err(Failure::usage)?,
+            logits: args.logits,
             engine: engine(&args.engine),
             preprocess: args.preprocess.map(preprocess).transpose()?,
             formats: args.format.into_iter().collect(),
@@ -218,7 +221,12 @@ fn said(args: &ExplainArgs) -> Vec<(&'static str, String)> {
     if let Some(reduce) = args.reduce {
         said.push(("reduce", format!("{reduce:?}").to_lowercase()));
     }
-    let named = [("layer", &args.layer), ("preprocess", &args.preprocess), ("colormap", &args.colormap)];
+    let named = [
+        ("logits", &args.logits),
+        ("layer", &args.layer),
+        ("preprocess", &args.preprocess),
+        ("colormap", &args.colormap),
+    ];
     said.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
     said
 }

@@ -172,11 +172,12 @@ impl<'a> Writer<'a> {
             _ => stem.to_owned(),
         };
         let file = self.taken.claim(&self.settings.output, &stem, label, "png");
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let name = image.called(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let drawn = || {
             let (plane, paint) = plane(heatmap, &self.settings.drawing, self.model)?;
             let drawn = overlay(&image.picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
-            let about = self.metadata(path, heatmap);
+            let mut about = self.metadata(path, heatmap);
+            about.extend(image.index.map(|index| ("Image", index.to_string())));
             let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
             write_png(&file, &drawn, &about)
         };

@@ -11,7 +11,8 @@ pub(super) fn choose(built: &mut Built, wanted: Option<&str>) -> Result<ValueId,
         Some(name) => named(built, name)?,
         None => declared(built)?,
     };
-    let mut output = logits(&mut built.draft, output, wanted.is_some());
+    let is_inner = wanted.is_some_and(|name| !built.outputs.iter().any(|output| output == name));
+    let mut output = logits(&mut built.draft, output, is_inner);
     if wanted.is_none() && !is_clean(&built.draft, output) {
         output = last_layer(&mut built.draft, built.input, output).unwrap_or(output);
     }
@@ -36,7 +37,10 @@ fn declared(built: &mut Built) -> Result<ValueId, ImportError> {
     })?;
     if built.outputs.len() > 1 {
         let names = built.outputs.join(", ");
-        built.draft.notes.push(format!("of the outputs {names} the graph ends in {name}; export the model with another output alone to explain that"));
+        built
+            .draft
+            .notes
+            .push(format!("of the outputs {names} the graph ends in {name}; --logits NAME chooses another"));
     }
     Ok(id)
 }
@@ -56,11 +60,11 @@ fn named(built: &Built, name: &str) -> Result<ValueId, ImportError> {
     known.sort_by_key(|known| crate::suggest::distance(known, name));
     known.dedup();
     let nearest = known.into_iter().take(3).map(str::to_owned).collect();
-    Err(ImportError::Output { name: name.to_owned(), nearest })
+    Err(ImportError::Output { name: name.to_owned(), outputs: built.outputs.clone(), nearest })
 }
 
-/// Walks back over a final Softmax, LogSoftmax or Sigmoid, and over views behind it.
-fn logits(draft: &mut Draft, mut output: ValueId, is_named: bool) -> ValueId {
+/// Walks back over a final Softmax, LogSoftmax or Sigmoid, and over views behind it; a sigmoid inside the network stays.
+fn logits(draft: &mut Draft, mut output: ValueId, is_inner: bool) -> ValueId {
     let producers = draft.producers();
     let mut at = output;
     while let Some(node) = producers.get(&at).and_then(|&i| draft.nodes.get(i)) {
@@ -68,7 +72,7 @@ fn logits(draft: &mut Draft, mut output: ValueId, is_named: bool) -> ValueId {
         match &node.step {
             Step::View(_) => {}
             Step::Softmax => output = before,
-            Step::Op(Op::Activation(Activation::Sigmoid)) if !is_named => output = before,
+            Step::Op(Op::Activation(Activation::Sigmoid)) if !is_inner => output = before,
             _ => break,
         }
         if output == before {

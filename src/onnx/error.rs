@@ -62,8 +62,10 @@ pub enum ImportError {
     #[error("input: {reason}")]
     Input { reason: String },
 
-    #[error("no value or node is called {name:?}; the nearest are {}", nearest.join(", "))]
-    Output { name: String, nearest: Vec<String> },
+    #[error(
+        "no value or node is called {name:?}; the outputs are {}, the nearest names {}", outputs.join(", "), nearest.join(", ")
+    )]
+    Output { name: String, outputs: Vec<String>, nearest: Vec<String> },
 }
 
 fn list(ops: &[UnsupportedOp]) -> String {

@@ -41,7 +41,7 @@ pub struct ImportOptions {
     pub precision: Precision,
     /// Height and width for models that take any size; 224 x 224 if nothing says.
     pub input_size: Option<[usize; 2]>,
-    /// The value to explain; by default the logits.
+    /// The value to explain: an output, value, node or layer; by default the first output that depends on the image.
     pub output: Option<String>,
 }
 

@@ -22,6 +22,15 @@ pub fn read_npy(path: &Path) -> Result<Tensor, PictureError> {
     Ok(tensor)
 }
 
+/// The height and width of a model input; `None` where the file is not one.
+pub fn npy_size(path: &Path) -> Option<[usize; 2]> {
+    let npy = NpyFile::new(BufReader::new(File::open(path).ok()?)).ok()?;
+    match *npy.shape() {
+        [_, height, width] | [_, _, height, width] => Some([height as usize, width as usize]),
+        _ => None,
+    }
+}
+
 /// An array of any rank.
 ///
 /// # Errors

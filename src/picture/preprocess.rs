@@ -220,6 +220,11 @@ impl Preprocess {
         Ok(self)
     }
 
+    /// Height and width of the model input, where they are not those of whatever model it is.
+    pub fn fixed_size(&self) -> Option<[usize; 2]> {
+        (!self.preset).then_some(self.size)
+    }
+
     /// Finds settings that no picture can be fed with.
     ///
     /// # Errors

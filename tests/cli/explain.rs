@@ -10,7 +10,7 @@ use super::{Scene, data, plain, plain_shape, rnet};
 #[test]
 fn the_synopsis_of_explain_holds() {
     let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
-    let options = "--method --target --output --format --backend --precision --layer --baseline --epsilon --batch-norm \
+    let options = "--method --target --output --format --logits --backend --precision --layer --baseline --epsilon --batch-norm \
         --steps --samples --sigma --seed --batch --smooth --reduce --max-error --resolution --preprocess --colormap \
         --alpha --threads --json --quiet --verbose";
     for option in options.split_whitespace() {
@@ -32,14 +32,59 @@ fn pictures_get_overlays_and_raw_maps() {
     let overlay = Picture::open(&scene.path("heatmaps/cat.1.grad-cam.png")).expect("a picture");
     assert!(overlay.width > 60 && overlay.height > 40);
 
-    let bytes = std::fs::read(scene.path("heatmaps/cat.1.grad-cam.png")).expect("a PNG");
-    let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a header");
-    let texts = &reader.info().uncompressed_latin1_text;
-    let text = |key: &str| texts.iter().find(|t| t.keyword == key).unwrap_or_else(|| panic!("no {key}")).text.clone();
+    let text = |key: &str| text_of(&scene, "heatmaps/cat.1.grad-cam.png", key);
     assert_eq!((text("Model"), text("Method"), text("Target")), ("rnet.onnx".into(), "grad-cam".into(), "1".into()));
     // The card of the model says the same.
     assert_eq!(text("Model-SHA256"), "6ff2424c9c574e6a1b7f44a585bc9e75b17e64e0fce8f2e78952ad0bceee49b2");
     assert!(text("Options").contains("\"epsilon\"") && !text("Layer").is_empty());
+}
+
+/// The text that a PNG has under `key`.
+fn text_of(scene: &Scene, name: &str, key: &str) -> String {
+    let bytes = std::fs::read(scene.path(name)).expect("a PNG");
+    let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a header");
+    let texts = &reader.info().uncompressed_latin1_text;
+    texts.iter().find(|text| text.keyword == key).unwrap_or_else(|| panic!("no {key} in {name}")).text.clone()
+}
+
+#[test]
+fn the_size_of_an_open_model_comes_from_flag_or_array() {
+    let scene = Scene::new();
+    std::fs::copy(data("models/text-direction.onnx"), scene.path("open.onnx")).expect("a copy");
+    scene.picture("a.png", 96, 32);
+    scene.array("b.npy", &[3, 64, 160]);
+    scene.file("feed.json", br#"{"channels": "BGR", "size": [64, 128], "resize": {"mode": "stretch"}}"#);
+    let note = "224 x 224 is assumed";
+    let explain = |options: &[&str]| {
+        let fixed = ["explain", "open.onnx", "-m", "saliency", "-t", "0", "--format", "npy"];
+        scene.run(&[&fixed, options].concat()).exits(0).stderr
+    };
+    let said = explain(&["a.png", "--preprocess", "feed.json"]);
+    assert!(!said.contains(note) && said.contains("note: the final Softmax is left out"), "{said}");
+    assert_eq!(scene.array_at("heatmaps/a.0.saliency.npy").shape, [3, 64, 128]);
+    assert!(!explain(&["b.npy"]).contains(note));
+    assert_eq!(scene.array_at("heatmaps/b.0.saliency.npy").shape, [3, 64, 160]);
+    assert!(explain(&["a.png", "--preprocess", "unit"]).contains(note));
+    assert_eq!(scene.array_at("heatmaps/a.0.saliency.npy").shape, [3, 224, 224]);
+}
+
+#[test]
+fn another_output_can_be_explained() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let model = rnet();
+    let explain = |options: &[&str]| {
+        let ran = scene.run(&[&["explain", &model, "a.png", "-m", "gradient", "--json"], options].concat()).exits(0);
+        ran.objects()[0]["report"].clone()
+    };
+    assert_eq!(explain(&[]), explain(&["--logits", "probability"]));
+    let inspected = scene.run(&["inspect", &model, "--logits", "stage.conv1", "--json"]).exits(0).stdout;
+    let object: Value = serde_json::from_str(&inspected).expect("JSON");
+    assert_eq!(object["outputs"], 28 * 22 * 22);
+    for command in [&["explain", &model, "a.png"][..], &["inspect", &model]] {
+        let args = [command, &["--logits", "probable"]].concat();
+        scene.run(&args).exits(2).says(&["--logits", "probable", "the outputs are probability"]);
+    }
 }
 
 #[test]
@@ -87,6 +132,12 @@ fn arrays_keep_their_leading_axis() {
     assert_eq!(scene.array_at("heatmaps/batch.top.grad-cam.npy").shape, [3, 1, h, w]);
     let pictures: Vec<String> = scene.listing("heatmaps").into_iter().filter(|name| name.ends_with(".png")).collect();
     assert_eq!(pictures.len(), 3 * 2 + 2, "{pictures:?}");
+    assert_eq!(text_of(&scene, "heatmaps/batch-2.top.gradient.png", "Image"), "2");
+    assert_eq!(text_of(&scene, "heatmaps/batch-2.top.gradient.png", "Input"), "batch.npy");
+    let table = scene.run(&args).exits(0).stdout;
+    for row in ["batch.npy[0] ", "batch.npy[2] ", "one.npy "] {
+        assert!(table.lines().any(|line| line.starts_with(row)), "no {row:?} in {table}");
+    }
     let one = objects.iter().find(|o| o["input"] == "one.npy" && o["method"] == "gradient").expect("one.npy");
     let target = one["target"].as_u64().expect("an index");
     let single = scene.array_at(&format!("heatmaps/one.{target}.gradient.npy"));

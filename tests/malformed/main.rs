@@ -104,6 +104,8 @@ fn versions_and_names() {
         ("no nodes", edited(|g| g.node.clear()), "Graph", "no nodes"),
         ("no outputs", edited(|g| g.output.clear()), "Graph", "outputs"),
         ("an output that nothing makes", edited(|g| g.output[0].name = Some("z".to_owned())), "Graph", "\"z\""),
+        ("a height of 0", edited(|g| g.input = vec![value("x", &[1, 2, 0, 6])]), "Input", "dimension 2 of size 0"),
+        ("channels of 0", edited(|g| g.input = vec![value("x", &[0, 0, 6, 6])]), "Input", "dimension 1 of size 0"),
         ("an input that nothing makes", edited(|g| g.node[1].input[0] = "q".to_owned()), "Graph", "\"q\""),
         ("a value made twice", edited(|g| g.node[2].output[0] = "r".to_owned()), "Graph", "defined twice"),
         ("a value made by a weight too", edited(|g| g.node[1].output[0] = "w".to_owned()), "Graph", "defined twice"),
@@ -124,7 +126,7 @@ fn versions_and_names() {
         ("an image of rank 2", edited(|g| g.input[0] = value("x", &[1, 6])), "Input", "4 (N, C, H, W)"),
         ("an image of no type", edited(|g| g.input[0].r#type = None), "Input", "tensor"),
         ("an image too large", edited(|g| g.input[0] = value("x", &[1, 2, 1 << 40, 1 << 40])), "Input", "too large"),
-        ("open channels", edited(|g| g.input[0] = value("x", &[1, 0, 6, 6])), "Input", "channels"),
+        ("open channels", edited(|g| g.input[0] = value("x", &[1, -1, 6, 6])), "Input", "how many channels"),
     ]);
 }
 
