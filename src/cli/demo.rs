@@ -68,7 +68,8 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
         PHOTOS.iter().map(|name| (data.join("photos").join(name), Vec::new())).collect();
     console.start(films.len() + photos.len());
     let parts = [("chest/chest-densenet.onnx", films), ("models/efficientnet-lite0.onnx", photos)];
-    let mut done = 0;
+    let bar = console.bar();
+    let mut done = 0.0;
     for (file, pictures) in parts {
         let model = engine::model(&data.join(file), ImportOptions::default())?;
         let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads: args.threads };
@@ -83,11 +84,12 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
         console.row(&table.header());
         for (path, findings) in pictures {
             let subject = subject(&model, path, findings)?;
+            bar.say(&subject.name());
             let shown = explained(&mut explainer, &subject, &chosen).map_err(explain)?;
             shown.iter().for_each(|shown| console.row(&table.row(&cells(&subject, shown))));
             draw(&args.output, &model, &subject, &shown).map_err(Failure::input)?;
-            done += 1;
-            console.progress(done, &subject.name());
+            done += 1.0;
+            bar.set(done);
         }
     }
     console.finish();

@@ -125,7 +125,8 @@ struct Run<'a> {
     pending: HashMap<usize, Pending>,
     /// Images before the current batch.
     before: usize,
-    finished: usize,
+    /// Sources that are dealt with, with parts of those that are not.
+    progress: f64,
     maps: usize,
     failed: bool,
 }
@@ -159,7 +160,7 @@ impl<'a> Run<'a> {
         let stems = names::stems(&files);
         let writer = Writer::new(settings, model)?;
         console.start(files.len());
-        let (pending, before, finished, maps, failed) = (HashMap::new(), 0, 0, 0, false);
+        let (pending, before, progress, maps, failed) = (HashMap::new(), 0, 0.0, 0, false);
         Ok(Self {
             settings,
             model,
@@ -172,7 +173,7 @@ impl<'a> Run<'a> {
             stems,
             pending,
             before,
-            finished,
+            progress,
             maps,
             failed,
         })
@@ -187,10 +188,12 @@ impl<'a> Run<'a> {
         let start = Instant::now();
         let data = images.iter().flat_map(|image| image.values.iter().copied()).collect();
         let tensor = Tensor::new(&[images.len(), shape.channels, shape.height, shape.width], data);
+        let weight = self.announce(&images);
         let found = self.explainer.explain_from(self.before, &tensor, &self.settings.methods, &self.settings.target);
         match found {
             Ok(lists) => {
                 self.before += images.len();
+                self.progress += weight;
                 let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
                 for (image, maps) in images.into_iter().zip(lists) {
                     self.take(image, maps, seconds);
@@ -206,6 +209,17 @@ impl<'a> Run<'a> {
             }
             Err(_) => images.into_iter().try_for_each(|image| self.explain(vec![image])),
         }
+    }
+
+    /// Says on the bar what is explained now, and moves it while that goes on; returns the batch's part of all sources.
+    fn announce(&mut self, images: &[Image]) -> f64 {
+        let weight: f64 = images.iter().map(|image| 1.0 / image.of as f64).sum();
+        let (bar, before) = (self.console.bar(), self.progress);
+        let names = images.first().map_or_else(String::new, |image| self.name(image));
+        bar.say(&if images.len() > 1 { format!("{names} and {} more", images.len() - 1) } else { names });
+        let hook = move |done: usize, total: usize| bar.set(before + weight * done as f64 / total as f64);
+        self.explainer.on_progress(Box::new(hook));
+        weight
     }
 
     /// The file of an image, and its place in it.
@@ -229,7 +243,6 @@ impl<'a> Run<'a> {
     fn give_up(&mut self, source: usize, failure: &Failure) {
         self.fail(failure);
         let pending = self.pending.entry(source).or_insert(Pending { done: Vec::new(), left: 1, failed: false });
-        self.finished += usize::from(!pending.failed);
         pending.failed = true;
         pending.done.clear();
     }
@@ -241,7 +254,6 @@ impl<'a> Run<'a> {
 
     fn write(&mut self, source: usize, images: &[Explained]) {
         let _whole = interrupt::writing();
-        self.finished += 1;
         let written = match self.writer.write(&self.files[source], &self.stems[source], images) {
             Ok(written) => written,
             Err(failure) => return self.fail(&failure),
@@ -253,7 +265,6 @@ impl<'a> Run<'a> {
         }
         let files: std::collections::HashSet<&PathBuf> = written.iter().flatten().flat_map(|w| &w.files).collect();
         interrupt::count(files.len());
-        self.console.progress(self.finished, &self.stems[source].display().to_string());
     }
 
     fn report(&mut self, source: usize, image: &Explained, heatmap: &Heatmap, written: &Written) {

@@ -15,6 +15,7 @@ mod interrupt;
 mod names;
 mod options;
 mod outputs;
+mod progress;
 mod roof;
 mod shell;
 mod step_check;
@@ -49,7 +50,7 @@ fn dispatch(command: Command, mut console: Console) -> u8 {
         Command::Inspect(args) => inspect::run(args, &console),
         Command::Devices(args) => devices::run(&args, &console),
         Command::Compare(args) => compare::run(&args, &console),
-        Command::Bench(args) => bench::run(&args, &console),
+        Command::Bench(args) => bench::run(&args, &mut console),
         Command::Demo(args) => demo::run(&args, &mut console),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

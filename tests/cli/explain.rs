@@ -228,6 +228,23 @@ fn preprocessing_comes_from_flag_card_or_default() {
     explain(&["--preprocess", "none.json"]).exits(2).says(&["none.json"]);
 }
 
+#[test]
+fn no_bar_is_drawn_into_a_pipe() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let start = std::time::Instant::now();
+    let args = ["explain", &rnet(), "a.png", "-m", "integrated-gradients", "-t", "0", "--threads", "1"];
+    // Work of over a second, which a terminal would show.
+    let mut steps = 500;
+    while start.elapsed().as_secs_f64() < 1.5 {
+        let ran = scene.run(&[&args[..], &["--steps", &steps.to_string()]].concat()).exits(0);
+        for output in [&ran.stdout, &ran.stderr] {
+            assert!(!output.contains(['\r', '\x1b', '█', '░']), "{output:?}");
+        }
+        steps *= 4;
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_whole_files_and_exits_130() {
