@@ -2,6 +2,7 @@
 
 mod commands;
 mod explain;
+mod formats;
 mod refusals;
 
 use std::path::{Path, PathBuf};
