@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::picture::Colormap;
+
 const EXIT_CODES: &str = "Exit codes:
   0    done
   1    an input failed (the others are written), or a limit was exceeded
@@ -15,6 +17,10 @@ const EXIT_CODES: &str = "Exit codes:
 /// Reads a number of things of which there must be one.
 fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|count| *count > 0).ok_or("give a whole number, 1 or more")
+}
+
+fn colormaps() -> String {
+    format!("Colour map: {} [default: rdbu for signed maps, viridis for others]", Colormap::names().join(", "))
 }
 
 fn whole(text: &str) -> Result<u64, &'static str> {
@@ -126,8 +132,7 @@ pub struct ExplainArgs {
     /// How to feed pictures: imagenet, xrv, unit, signed-unit, or a JSON file [default: the model card, else imagenet]
     #[arg(long, value_name = "PRESET|FILE")]
     pub preprocess: Option<String>,
-    /// Colour map [default: rdbu for signed maps, viridis for others]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = colormaps())]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1
     #[arg(long, value_name = "A", default_value_t = 0.8, allow_negative_numbers = true)]
@@ -207,12 +212,15 @@ pub struct InspectArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Name every node without a rule, not three of a kind
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// Options of `devices`.
 #[derive(Args, Debug)]
 pub struct DevicesArgs {
-    /// Print one JSON object
+    /// Print a JSON array with an object per backend
     #[arg(long)]
     pub json: bool,
 }
@@ -242,7 +250,8 @@ const BENCH_EXAMPLES: &str = "Examples:
   fluoroscope bench model.onnx --method lrp-epsilon --batch 4 --repeats 20
   fluoroscope bench model.onnx --json > bench.json
 
-Every step is computed from the same inputs in f32 and in f64, and compared, before it is timed.";
+Every step is computed from the same inputs in f32 and in f64, and compared, before it is timed.
+The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %.";
 
 /// Options of `bench`.
 #[derive(Args, Debug)]

@@ -55,7 +55,7 @@ struct Total {
 pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let choice = method(&args.method)?;
     let BenchArgs { batch, repeats, threads, .. } = *args;
-    let model = engine::model(&args.model, ImportOptions::default())?;
+    let model = engine::model(&args.model, ImportOptions::default(), console)?;
     let (layer, rules) = (engine::layer(&model, None)?, RuleOptions::default());
     let program = engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;
 

@@ -19,6 +19,11 @@ impl Console {
         Self { quiet, verbose, bar: Bar::default() }
     }
 
+    /// Whether all details are wanted.
+    pub fn is_verbose(&self) -> bool {
+        self.verbose
+    }
+
     /// Begins work on `total` things: a bar on a terminal.
     pub fn start(&mut self, total: usize) {
         if !self.quiet && std::io::stderr().is_terminal() {

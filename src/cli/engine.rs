@@ -18,13 +18,13 @@ use crate::plan::{Batch, Pass};
 use crate::program::Program;
 use crate::rule::RuleOptions;
 
-/// Reads the model.
-pub fn model(path: &Path, options: ImportOptions) -> Result<Model, Failure> {
+/// Reads the model; with -v, an error names every node at fault.
+pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<Model, Failure> {
     Model::import(path, options).map_err(|error| {
         if let ModelError::Import(ImportError::Output { .. }) = error {
             return Failure::usage(error).about("--logits");
         }
-        let failure = Failure::model(error);
+        let failure = if console.is_verbose() { Failure::model(format!("{error:#}")) } else { Failure::model(error) };
         let name = path.display().to_string();
         if failure.message.contains(&name) { failure } else { failure.about(name) }
     })

@@ -25,7 +25,7 @@ use crate::tensor::Tensor;
 pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let settings = ExplainSettings::new(args)?;
     let (files, failures) = inputs::list(&settings.inputs);
-    let model = engine::model(&settings.model, import(&settings, &files))?;
+    let model = engine::model(&settings.model, import(&settings, &files), console)?;
     engine::check_target(&model, &settings.target)?;
     check_baseline(&settings, &model)?;
     let layer = engine::layer(&model, settings.explain.layer.as_deref())?;

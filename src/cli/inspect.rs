@@ -37,7 +37,7 @@ pub fn run(args: InspectArgs, console: &Console) -> Result<u8, Failure> {
     let choice = args.method.as_deref().map(method).transpose()?;
     let options = rules(&args.rules)?;
     let import = ImportOptions { precision: precision(args.precision), output: args.logits, input_size: None };
-    let model = engine::model(&args.model, import)?;
+    let model = engine::model(&args.model, import, console)?;
     let found = Inspection::new(model, choice, args.layer.as_deref(), &options)?;
     if args.json {
         console.line(&format!("{:#}", found.json(args.program)));

@@ -27,7 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use args::{Cli, Command};
+use args::{Cli, Command, TalkArgs};
 use console::Console;
 use failure::{DONE, Failure, USAGE};
 
@@ -39,6 +39,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let console = Console::new(match &cli.command {
         Command::Explain(args) => Some(args.talk),
+        Command::Inspect(args) => Some(TalkArgs { quiet: false, verbose: args.verbose }),
         _ => None,
     });
     ExitCode::from(dispatch(cli.command, console))

@@ -3,7 +3,7 @@
 use super::ImportError;
 use super::build::{Built, Known};
 use super::draft::{Draft, Step};
-use super::error::UnsupportedOp;
+use super::error::{UnsupportedOp, collect};
 use crate::graph::{Activation, Op, ValueId};
 
 pub(super) fn choose(built: &mut Built, wanted: Option<&str>) -> Result<ValueId, ImportError> {
@@ -140,7 +140,9 @@ pub(super) fn report(draft: &mut Draft, output: ValueId) -> Result<(), ImportErr
     let mut blind = None;
     for (node, _) in draft.nodes.iter_mut().zip(needed).filter(|(_, needed)| *needed) {
         match std::mem::replace(&mut node.step, Step::Blind) {
-            Step::Failed(ImportError::Unsupported { ops: more }) => more.into_iter().for_each(|op| count(&mut ops, op)),
+            Step::Failed(ImportError::Unsupported { ops: more }) => {
+                more.into_iter().for_each(|op| collect(&mut ops, op))
+            }
             Step::Failed(error) => first = first.or(Some(error)),
             Step::Blind => blind = blind.or_else(|| Some(node.name.clone())),
             step => node.step = step,
@@ -155,12 +157,5 @@ pub(super) fn report(draft: &mut Draft, output: ValueId) -> Result<(), ImportErr
     match blind {
         None => Ok(()),
         Some(node) => Err(ImportError::Graph { node, reason: "an input of it could not be computed".to_owned() }),
-    }
-}
-
-fn count(ops: &mut Vec<UnsupportedOp>, op: UnsupportedOp) {
-    match ops.iter_mut().find(|known| known.op == op.op && known.domain == op.domain) {
-        Some(known) => known.count += op.count,
-        None => ops.push(op),
     }
 }

@@ -30,7 +30,7 @@ mod tensor;
 
 use std::path::Path;
 
-pub use error::{ImportError, UnsupportedOp};
+pub use error::{ImportError, Place, UnsupportedOp};
 
 use crate::graph::{Graph, Precision};
 
@@ -66,6 +66,6 @@ fn unsupported(node: &source::SourceNode) -> ImportError {
 
 /// An operator of which only this use has no rule.
 fn unsupported_as(node: &source::SourceNode, op: String) -> ImportError {
-    let (node, path, domain) = (node.name.clone(), node.path.clone(), node.domain.clone());
-    ImportError::Unsupported { ops: vec![UnsupportedOp { op, domain, count: 1, node, path }] }
+    let place = Place { node: node.name.clone(), path: node.path.clone() };
+    ImportError::Unsupported { ops: vec![UnsupportedOp { op, domain: node.domain.clone(), nodes: vec![place] }] }
 }

@@ -78,4 +78,9 @@ fn shells_and_manual_pages() {
     assert!(scene.run(&["devices"]).exits(0).stdout.contains("cpu"));
     let list: Value = serde_json::from_str(&scene.run(&["devices", "--json"]).exits(0).stdout).expect("JSON");
     assert_eq!(list[0]["available"], true);
+    assert!(scene.run(&["devices", "--help"]).exits(0).stdout.contains("JSON array"));
+    let help = scene.run(&["explain", "--help"]).exits(0).stdout;
+    for name in fluoroscope::picture::Colormap::names() {
+        assert!(help.contains(name), "--help does not name {name}");
+    }
 }

@@ -344,20 +344,24 @@ fn all_unsupported_operators_are_listed_at_once() {
     let nodes = vec![
         node("LRN", &["x"], "a", vec![]),
         node("LRN", &["a"], "a2", vec![]),
-        node("Relu", &["a2"], "r", vec![]),
+        NodeProto { name: Some("/norm/LRN".to_owned()), ..node("LRN", &["a2"], "a3", vec![]) },
+        NodeProto { name: Some("/late/LRN".to_owned()), ..node("LRN", &["a3"], "a4", vec![]) },
+        node("Relu", &["a4"], "r", vec![]),
         node("Cosh", &["r"], "b", vec![]),
         custom,
         node("Sinh", &["x"], "unused", vec![]),
     ];
     let folder = tempfile::tempdir().unwrap();
     let error = load_bytes(&chain(nodes, vec![]).encode_to_vec(), folder.path()).unwrap_err();
-    let text = error.to_string();
+    let (text, whole) = (error.to_string(), format!("{error:#}"));
     let ImportError::Unsupported { ops } = error else { panic!("{text}") };
     assert_eq!(
-        ops.iter().map(|op| (op.op.as_str(), op.count)).collect::<Vec<_>>(),
-        [("LRN", 2), ("Cosh", 1), ("Blend", 1)]
+        ops.iter().map(|op| (op.op.as_str(), op.nodes.len())).collect::<Vec<_>>(),
+        [("LRN", 4), ("Cosh", 1), ("Blend", 1)]
     );
-    assert!(text.contains("LRN x2") && text.contains("com.example.Blend x1") && !text.contains("Sinh"), "{text}");
+    assert!(text.contains("LRN x4: ") && text.contains("com.example.Blend x1") && !text.contains("Sinh"), "{text}");
+    assert!(text.contains("/norm/LRN in norm, .., Cosh x1") && !text.contains("/late/LRN"), "three are named: {text}");
+    assert!(whole.contains("/late/LRN in late, Cosh x1"), "all are named: {whole}");
 }
 
 #[test]
