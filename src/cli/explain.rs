@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::args::ExplainArgs;
+use super::args::{ExplainArgs, Format};
 use super::console::Console;
 use super::failure::{DONE, Failure, INPUT};
 use super::inputs::{self, Image, Loaded};
@@ -227,11 +227,12 @@ impl<'a> Run<'a> {
         image.called(self.files[image.source].display())
     }
 
-    fn take(&mut self, image: Image, maps: Vec<Heatmap>, seconds: f64) {
+    fn take(&mut self, mut image: Image, maps: Vec<Heatmap>, seconds: f64) {
         let (source, of) = (image.source, image.of);
         let new = || Pending { done: Vec::new(), left: of, failed: false };
         let pending = self.pending.entry(source).or_insert_with(new);
         pending.left = pending.left.saturating_sub(1);
+        image.release(self.settings.formats.contains(&Format::Png));
         pending.done.push(Explained { image, maps, seconds });
         if pending.left == 0 && !pending.failed {
             let pending = self.pending.remove(&source).unwrap_or_else(new);
