@@ -61,13 +61,25 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn open_with(path: impl AsRef<Path>, precision: Precision) -> Result<Self, ModelError> {
+        Self::import(path, ImportOptions { precision, ..ImportOptions::default() })
+    }
+
+    /// The same with every option of the import; without an `input_size` the card's is taken.
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn import(path: impl AsRef<Path>, options: ImportOptions) -> Result<Self, ModelError> {
         let path = path.as_ref();
         let card = Card::beside(path)?;
-        let input_size = card.as_ref().and_then(|card| card.preprocess.as_ref()).map(|p| p.size);
-        let options = ImportOptions { precision, input_size, ..ImportOptions::default() };
+        let of_card = card.as_ref().and_then(|card| card.preprocess.as_ref()).map(|p| p.size);
+        let options = ImportOptions { input_size: options.input_size.or(of_card), ..options };
         let graph = onnx::load(path, &options)?;
         let outputs = graph.shape(graph.output).len();
-        let classes = card.as_ref().map_or_else(Vec::new, |card| card.classes.clone());
+        let mut classes = card.as_ref().map_or_else(Vec::new, |card| card.classes.clone());
+        if options.output.is_some() && classes.len() != outputs {
+            // The card speaks of another output.
+            classes.clear();
+        }
         if !classes.is_empty() && classes.len() != outputs {
             let card = path.with_extension("card.json").display().to_string();
             return Err(ModelError::Classes { card, names: classes.len(), outputs });

@@ -258,6 +258,15 @@ fn any_value_can_be_the_output() {
     assert!(graph.shape(graph.output).is_spatial());
     let error = load(&root().join("data/golden/vgg.onnx"), &options("/relu_55/Relu_output_0")).unwrap_err();
     assert!(error.to_string().contains("/relu_5/Relu"), "{error}");
+
+    // A declared output ends in the logits, whether it is named or not.
+    let [by_default, by_name] = [None, Some("probability".to_owned())].map(|output| {
+        let graph = read_with("data/models/rnet.onnx", &ImportOptions { output, ..Default::default() });
+        graph.value(graph.output).name.clone()
+    });
+    assert_eq!(by_default, by_name);
+    let error = load(&root().join("data/models/rnet.onnx"), &options("probable")).unwrap_err();
+    assert!(error.to_string().contains("the outputs are probability"), "{error}");
 }
 
 #[test]

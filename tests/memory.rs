@@ -10,7 +10,8 @@ use fluoroscope::backend::{Backend, Phase};
 use fluoroscope::graph::{
     Activation, Constant, Conv2d, ConvKind, Graph, Node, Op, Pool, PoolKind, Precision, Shape, Value, ValueId,
 };
-use fluoroscope::method::METHODS;
+use fluoroscope::method::{METHODS, Method};
+use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
 use fluoroscope::program::Program;
 use fluoroscope::rule::RuleOptions;
@@ -148,10 +149,48 @@ fn check_bits() {
     assert!(program.slot_bytes(4) < values / 2, "{} of {values} bytes", program.slot_bytes(4));
 }
 
+/// Growth of the resident set while a session of `images` images lives.
+fn session_takes(model: &Model, method: &'static Method, images: usize) -> usize {
+    let pass = Pass::of(method, model.default_layer());
+    let program = Arc::new(plan(&model.graph, &[pass], &RuleOptions::default(), Batch::of(images)).expect("a program"));
+    let backend = CpuBackend::new(Precision::F32, Some(2)).expect("a backend");
+    let classes = program.logits.len();
+    let image: Vec<f64> = (0..images * model.input().len()).map(|i| (i * 29 % 83) as f64 / 41.0 - 1.0).collect();
+    let seeds: Vec<f64> = (0..images * classes).map(|i| f64::from(u8::from(i % classes == 3))).collect();
+    peak_growth(|| {
+        let mut session = backend.load(Arc::clone(&program)).expect("a session");
+        session.write(&program.input, &image).expect("images");
+        session.write(program.seeds.as_ref().expect("seeds"), &seeds).expect("seeds");
+        session.run(Phase::Forward, None).expect("a forward pass");
+        session.run(Phase::Backward, None).expect("a backward pass");
+    })
+}
+
+/// `inspect` says what an image more takes, and what is taken once.
+fn check_inspect() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("data/models/efficientnet-lite0.onnx");
+    let name = "lrp-epsilon";
+    let said = std::process::Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
+        .args(["inspect", "--method", name, "--json"])
+        .arg(&path)
+        .output()
+        .expect("the binary runs");
+    let object: serde_json::Value = serde_json::from_slice(&said.stdout).expect("JSON");
+    let bytes = |key: &str| object["memory"][key].as_u64().expect("bytes") as f64;
+    let model = Model::open(&path).expect("a model");
+    let method = METHODS.iter().find(|method| method.name == name).expect("a method");
+    let [one, five] = [1, 5].map(|images| session_takes(&model, method, images) as f64);
+    let (more, per_image) = ((five - one) / 4.0, bytes("per_image"));
+    assert!((more / per_image - 1.0).abs() < 0.15, "an image takes {more}, said {per_image}");
+    let (all, said) = (five, bytes("fixed") + 5.0 * per_image + bytes("weights"));
+    assert!((all / said - 1.0).abs() < 0.15, "five images take {all}, said {said}");
+}
+
 /// One test, so that nothing else allocates beside it.
 #[test]
 fn a_session_takes_what_its_program_says() {
     check_bits();
+    check_inspect();
     check(Precision::F32, 4);
     check(Precision::F64, 8);
 }

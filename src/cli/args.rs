@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::picture::Colormap;
+
 const EXIT_CODES: &str = "Exit codes:
   0    done
   1    an input failed (the others are written), or a limit was exceeded
@@ -11,6 +13,19 @@ const EXIT_CODES: &str = "Exit codes:
   3    the model cannot be read, or has a node without a rule
   4    the backend is not available
   130  interrupted";
+
+/// Reads a number of things of which there must be one.
+fn count(text: &str) -> Result<usize, &'static str> {
+    text.parse().ok().filter(|count| *count > 0).ok_or("give a whole number, 1 or more")
+}
+
+fn colormaps() -> String {
+    format!("Colour map: {} [default: rdbu for signed maps, viridis for others]", Colormap::names().join(", "))
+}
+
+fn whole(text: &str) -> Result<u64, &'static str> {
+    text.parse().map_err(|_| "give a whole number, 0 or more")
+}
 
 /// Attribution heatmaps for trained CNNs: an ONNX classifier and images go in, heatmaps come out.
 #[derive(Debug, Parser)]
@@ -66,7 +81,7 @@ pub struct ExplainArgs {
     #[arg(short, long, value_name = "A,B,C", value_delimiter = ',', default_value = "grad-cam")]
     pub method: Vec<String>,
     /// Logits to explain: top, top:K, all, an index or a class name
-    #[arg(short, long, value_name = "T", default_value = "top")]
+    #[arg(short, long, value_name = "T", default_value = "top", allow_negative_numbers = true)]
     pub target: String,
     /// Folder for the results
     #[arg(short, long, value_name = "DIR", default_value = "heatmaps")]
@@ -74,6 +89,9 @@ pub struct ExplainArgs {
     /// What to write of each map, separated by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "png,npy")]
     pub format: Vec<Format>,
+    /// Output or value whose elements are the classes [default: the first output that depends on the image]
+    #[arg(long, value_name = "NAME")]
+    pub logits: Option<String>,
     #[command(flatten)]
     pub engine: EngineArgs,
     /// Layer of CAM methods: a layer path, node or value name [default: the last spatial activation]
@@ -85,28 +103,28 @@ pub struct ExplainArgs {
     #[command(flatten)]
     pub rules: RuleArgs,
     /// Points on the path of integrated-gradients
-    #[arg(long, value_name = "N", default_value_t = 50)]
+    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count, allow_negative_numbers = true)]
     pub steps: usize,
     /// Noisy copies of smoothgrad
-    #[arg(long, value_name = "N", default_value_t = 25)]
+    #[arg(long, value_name = "N", default_value_t = 25, value_parser = count, allow_negative_numbers = true)]
     pub samples: usize,
     /// Noise of smoothgrad, relative to the range of the image's values
-    #[arg(long, value_name = "S", default_value_t = 0.15)]
+    #[arg(long, value_name = "S", default_value_t = 0.15, allow_negative_numbers = true)]
     pub sigma: f64,
     /// Seed of smoothgrad's noise
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole, allow_negative_numbers = true)]
     pub seed: u64,
     /// Images that run together: a number, or auto
-    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    #[arg(long, value_name = "N|auto", default_value = "auto", allow_negative_numbers = true)]
     pub batch: String,
     /// Smooth the drawn map with a Gaussian of S pixels of the model input
-    #[arg(long, value_name = "S", default_value_t = 0.0)]
+    #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true)]
     pub smooth: f32,
     /// Channels into one value [default: none for arrays; for pictures sum if signed, else max-abs]
     #[arg(long, value_name = "R")]
     pub reduce: Option<ReduceArg>,
     /// Exit 1 if a completeness error exceeds E
-    #[arg(long, value_name = "E")]
+    #[arg(long, value_name = "E", allow_negative_numbers = true)]
     pub max_error: Option<f64>,
     /// Grid of written maps: the model input's, a CAM layer's own, or the original picture's
     #[arg(long, value_name = "WHERE", default_value = "input")]
@@ -114,11 +132,10 @@ pub struct ExplainArgs {
     /// How to feed pictures: imagenet, xrv, unit, signed-unit, or a JSON file [default: the model card, else imagenet]
     #[arg(long, value_name = "PRESET|FILE")]
     pub preprocess: Option<String>,
-    /// Colour map [default: rdbu for signed maps, viridis for others]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help = colormaps())]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1
-    #[arg(long, value_name = "A", default_value_t = 0.8)]
+    #[arg(long, value_name = "A", default_value_t = 0.8, allow_negative_numbers = true)]
     pub alpha: f32,
     /// Print one JSON object per input, target and method on standard output
     #[arg(long)]
@@ -137,7 +154,7 @@ pub struct EngineArgs {
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: PrecisionArg,
     /// Threads of the cpu backend [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }
 
@@ -145,7 +162,7 @@ pub struct EngineArgs {
 #[derive(Args, Clone, Debug)]
 pub struct RuleArgs {
     /// Absolute stabiliser of LRP
-    #[arg(long, value_name = "E", default_value = "1e-6")]
+    #[arg(long, value_name = "E", default_value = "1e-6", allow_negative_numbers = true)]
     pub epsilon: f64,
     /// LRP at batch normalisation that no convolution absorbs
     #[arg(long, value_name = "R", default_value = "epsilon")]
@@ -178,6 +195,9 @@ pub struct InspectArgs {
     /// Show the rule that each node gets, and plan memory for this method
     #[arg(short, long, value_name = "M")]
     pub method: Option<String>,
+    /// Output or value whose elements are the classes [default: the first output that depends on the image]
+    #[arg(long, value_name = "NAME")]
+    pub logits: Option<String>,
     /// Layer of CAM methods
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
@@ -192,12 +212,15 @@ pub struct InspectArgs {
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
+    /// Name every node without a rule, not three of a kind
+    #[arg(short, long)]
+    pub verbose: bool,
 }
 
 /// Options of `devices`.
 #[derive(Args, Debug)]
 pub struct DevicesArgs {
-    /// Print one JSON object
+    /// Print a JSON array with an object per backend
     #[arg(long)]
     pub json: bool,
 }
@@ -215,7 +238,7 @@ pub struct CompareArgs {
     /// The reference: its peak is the unit of the difference
     pub b: PathBuf,
     /// Exit 1 where the largest difference exceeds L times the reference's peak
-    #[arg(long, value_name = "L")]
+    #[arg(long, value_name = "L", allow_negative_numbers = true)]
     pub limit: Option<f64>,
     /// Print one JSON object per pair
     #[arg(long)]
@@ -227,7 +250,8 @@ const BENCH_EXAMPLES: &str = "Examples:
   fluoroscope bench model.onnx --method lrp-epsilon --batch 4 --repeats 20
   fluoroscope bench model.onnx --json > bench.json
 
-Every step is computed from the same inputs in f32 and in f64, and compared, before it is timed.";
+Every step is computed from the same inputs in f32 and in f64, and compared, before it is timed.
+The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %.";
 
 /// Options of `bench`.
 #[derive(Args, Debug)]
@@ -236,16 +260,16 @@ pub struct BenchArgs {
     /// An ONNX classifier
     pub model: PathBuf,
     /// Images that run together
-    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
     pub batch: usize,
     /// The method whose program is timed
     #[arg(short, long, value_name = "M", default_value = "gradient")]
     pub method: String,
     /// Runs, of which the median counts
-    #[arg(long, value_name = "R", default_value_t = 10)]
+    #[arg(long, value_name = "R", default_value_t = 10, value_parser = count, allow_negative_numbers = true)]
     pub repeats: usize,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
     /// Print one JSON object
     #[arg(long)]
@@ -260,7 +284,7 @@ pub struct DemoArgs {
     #[arg(short, long, value_name = "DIR", default_value = "demo-output")]
     pub output: PathBuf,
     /// Threads [default: one per core]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }
 

@@ -11,13 +11,14 @@ use super::args::BenchArgs;
 use super::console::Console;
 use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
-use super::options::{at_least_one, method};
+use super::options::method;
 use super::roof::Roof;
 use super::step_check::{self, SHARE, StepError};
 use super::table::{Align, Table};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, Phase, Session};
 use crate::graph::Precision;
+use crate::onnx::ImportOptions;
 use crate::plan::Batch;
 use crate::program::{Arrangement, Kernel, Program, Step, View, Weight, slots};
 use crate::rule::RuleOptions;
@@ -51,20 +52,26 @@ struct Total {
 }
 
 /// Plans, checks and times.
-pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
+pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let choice = method(&args.method)?;
-    let batch = at_least_one("--batch", args.batch)?;
-    let repeats = at_least_one("--repeats", args.repeats)?;
-    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
-    let model = engine::model(&args.model, Precision::F32)?;
+    let BenchArgs { batch, repeats, threads, .. } = *args;
+    let model = engine::model(&args.model, ImportOptions::default(), console)?;
     let (layer, rules) = (engine::layer(&model, None)?, RuleOptions::default());
     let program = engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;
 
     let backend = |error| Failure::new(BACKEND, error);
-    let errors = step_check::check(&program, threads, |session| fill(session)).map_err(backend)?;
-    let times = times(&program, threads, repeats).map_err(backend)?;
+    let steps = program.steps.len();
+    console.start(steps + repeats + 1);
+    let bar = console.bar();
+    bar.say("check");
+    let errors = step_check::check(&program, threads, |session| fill(session), |done| bar.set(done as f64));
+    let errors = errors.map_err(backend)?;
+    bar.say("time");
+    let times = times(&program, threads, repeats, |done| bar.set((steps + done) as f64)).map_err(backend)?;
+    bar.say("roof");
     let used = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
     let roof = Roof::measure(used);
+    console.finish();
     let rows: Vec<Row> = (0..program.steps.len()).map(|i| row(&program, i, errors[i], times[i], roof)).collect();
 
     let work = |row: &Row| (row.gflops * row.microseconds / 1e6, row.gbytes * row.microseconds / 1e6);
@@ -121,7 +128,12 @@ fn fill(session: &mut dyn Session) -> Result<(), BackendError> {
 }
 
 /// Median seconds of every step, after one run that counts for nothing.
-fn times(program: &Program, threads: Option<usize>, repeats: usize) -> Result<Vec<f64>, BackendError> {
+fn times(
+    program: &Program,
+    threads: Option<usize>,
+    repeats: usize,
+    done: impl Fn(usize),
+) -> Result<Vec<f64>, BackendError> {
     let backend = CpuBackend::new(Precision::F32, threads)?;
     let mut session = backend.load(Arc::new(program.clone()))?;
     let mut runs: Vec<Vec<Duration>> = Vec::new();
@@ -132,6 +144,7 @@ fn times(program: &Program, threads: Option<usize>, repeats: usize) -> Result<Ve
         session.run(Phase::Forward, Some(&mut times))?;
         session.run(Phase::Backward, Some(&mut times))?;
         runs.push(times);
+        done(runs.len());
     }
     let median = |step: usize| {
         let mut times: Vec<f64> = runs[1..].iter().map(|times| times[step].as_secs_f64()).collect();

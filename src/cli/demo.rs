@@ -7,7 +7,7 @@ use super::args::{BackendArg, DemoArgs};
 use super::console::Console;
 use super::engine;
 use super::failure::{DONE, Failure, INPUT};
-use super::options::{Drawing, Engine, at_least_one, methods};
+use super::options::{Drawing, Engine, methods};
 use super::outputs::{caption, make_folder, plane};
 use super::table::{Align, Table, error, number, optional};
 use crate::explain::{ExplainOptions, Explainer, Heatmap, Target};
@@ -15,6 +15,7 @@ use crate::graph::Precision;
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
+use crate::onnx::ImportOptions;
 use crate::picture::{
     Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, overlay, reduce, sheet, stacked, write_png,
 };
@@ -34,6 +35,8 @@ const METHODS: [&str; 11] = [
     "integrated-gradients",
 ];
 const FILMS: [&str; 5] = ["test-1.png", "test-2.png", "test-3.png", "test-4.png", "test-5.png"];
+const CHEST: &str = "chest/chest-densenet.onnx";
+const PHOTO_MODEL: &str = "models/efficientnet-lite0.onnx";
 const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 /// Points of the path integral: enough for a picture.
 const STEPS: usize = 32;
@@ -59,7 +62,6 @@ struct Shown {
 
 /// Explains films and photos, and says where the pictures are.
 pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
-    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
     let data = data_folder()?;
     make_folder(&args.output)?;
     let chosen = methods(&METHODS.map(str::to_owned))?;
@@ -67,11 +69,12 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
     let photos: Vec<(PathBuf, Vec<(String, Picture)>)> =
         PHOTOS.iter().map(|name| (data.join("photos").join(name), Vec::new())).collect();
     console.start(films.len() + photos.len());
-    let parts = [("chest/chest-densenet.onnx", films), ("models/efficientnet-lite0.onnx", photos)];
-    let mut done = 0;
+    let parts = [(CHEST, films), (PHOTO_MODEL, photos)];
+    let bar = console.bar();
+    let mut done = 0.0;
     for (file, pictures) in parts {
-        let model = engine::model(&data.join(file), Precision::F32)?;
-        let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads };
+        let model = engine::model(&data.join(file), ImportOptions::default(), console)?;
+        let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads: args.threads };
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);
         let mut explainer = Explainer::new(&model, engine::backend(&engine)?, options).map_err(explain)?;
@@ -83,11 +86,12 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
         console.row(&table.header());
         for (path, findings) in pictures {
             let subject = subject(&model, path, findings)?;
+            bar.say(&subject.name());
             let shown = explained(&mut explainer, &subject, &chosen).map_err(explain)?;
             shown.iter().for_each(|shown| console.row(&table.row(&cells(&subject, shown))));
             draw(&args.output, &model, &subject, &shown).map_err(Failure::input)?;
-            done += 1;
-            console.progress(done, &subject.name());
+            done += 1.0;
+            bar.set(done);
         }
     }
     console.finish();
@@ -102,12 +106,30 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
 /// `data/` of the source, or of the current folder.
 fn data_folder() -> Result<PathBuf, Failure> {
     let folders = [Path::new(env!("CARGO_MANIFEST_DIR")).join("data"), PathBuf::from("data")];
-    let has_all = |folder: &&PathBuf| folder.join("films/manifest.csv").is_file() && folder.join("photos").is_dir();
-    folders.iter().find(has_all).cloned().ok_or_else(|| {
-        let message = "the demo's films, photos and models are not here: the published package leaves them out; \
-                       clone the repository and run `cargo run --release -- demo` in it";
-        Failure::new(INPUT, message)
-    })
+    match folders.iter().find(|folder| missing(folder).is_empty()) {
+        Some(folder) => Ok(folder.clone()),
+        None => Err(not_here(&missing(&folders[1]))),
+    }
+}
+
+/// The files of the demo that `folder` lacks.
+fn missing(folder: &Path) -> Vec<String> {
+    let films = FILMS.map(|name| format!("films/{name}"));
+    let photos = PHOTOS.map(|name| format!("photos/{name}"));
+    let wanted = [CHEST, PHOTO_MODEL, "films/manifest.csv"].map(str::to_owned).into_iter().chain(films).chain(photos);
+    wanted.filter(|name| !folder.join(name).is_file()).collect()
+}
+
+fn not_here(missing: &[String]) -> Failure {
+    let files = missing.iter().map(|name| format!("data/{name}")).collect::<Vec<_>>().join(", ");
+    let repository = match env!("CARGO_PKG_REPOSITORY") {
+        "" => "the repository".to_owned(),
+        address => format!("the repository, {address}"),
+    };
+    let message = format!(
+        "the demo lacks {files}; the published package leaves these files of {repository} out: run the demo in a checkout"
+    );
+    Failure::new(INPUT, message)
 }
 
 type Pictured = (PathBuf, Vec<(String, Picture)>);
@@ -265,4 +287,22 @@ fn panel(shown: &Shown) -> Caption {
 fn prefix(subject: &Subject, shown: &Shown) -> String {
     let plain = |c: char| if c.is_alphanumeric() { c } else { '-' };
     format!("{}.{}", subject.stem(), shown.heatmap.class.chars().map(plain).collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn missing_files_are_named_with_their_folder() {
+        assert!(missing(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data")).is_empty());
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("films")).unwrap();
+        std::fs::write(folder.path().join("films/manifest.csv"), "").unwrap();
+        let failure = not_here(&missing(folder.path()));
+        for name in ["data/chest/chest-densenet.onnx", "data/films/test-1.png", "data/photos/coffee.jpg"] {
+            assert!(failure.message.contains(name), "{}", failure.message);
+        }
+        assert!(!failure.message.contains("manifest") && failure.hint.unwrap().contains("checkout"));
+    }
 }

@@ -9,18 +9,22 @@ use super::options::Engine;
 use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
 use crate::explain::{ExplainError, Target};
-use crate::graph::{Precision, ValueId};
+use crate::graph::ValueId;
 use crate::method::MethodChoice;
-use crate::model::Model;
+use crate::model::{Model, ModelError};
+use crate::onnx::{ImportError, ImportOptions};
 use crate::picture::Preprocess;
 use crate::plan::{Batch, Pass};
 use crate::program::Program;
 use crate::rule::RuleOptions;
 
-/// Reads the model.
-pub fn model(path: &Path, precision: Precision) -> Result<Model, Failure> {
-    Model::open_with(path, precision).map_err(|error| {
-        let failure = Failure::model(error);
+/// Reads the model; with -v, an error names every node at fault.
+pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<Model, Failure> {
+    Model::import(path, options).map_err(|error| {
+        if let ModelError::Import(ImportError::Output { .. }) = error {
+            return Failure::usage(error).about("--logits");
+        }
+        let failure = if console.is_verbose() { Failure::model(format!("{error:#}")) } else { Failure::model(error) };
         let name = path.display().to_string();
         if failure.message.contains(&name) { failure } else { failure.about(name) }
     })
@@ -48,13 +52,18 @@ pub fn absence() -> &'static str {
 }
 
 /// How to feed pictures to `model`: the flag's, else the card's, else `imagenet`, which is said.
-pub fn preprocess(model: &Model, flag: Option<&Preprocess>, console: &Console) -> Result<Preprocess, Failure> {
+pub fn preprocess(
+    model: &Model,
+    flag: Option<&(String, Preprocess)>,
+    console: &Console,
+) -> Result<Preprocess, Failure> {
     let shape = model.input();
     let fit = |preprocess: Preprocess| preprocess.for_input(shape.channels, shape.height, shape.width);
-    if let Some(flag) = flag {
-        return fit(flag.clone()).map_err(Failure::usage);
+    if let Some((name, flag)) = flag {
+        return fit(flag.clone()).map_err(|e| Failure::usage(e).about(name).about("--preprocess"));
     }
-    if let Some(of_card) = model.preprocess().map_err(Failure::model)? {
+    let card = model.path.with_extension("card.json");
+    if let Some(of_card) = model.preprocess().map_err(|e| Failure::model(e).about(card.display()))? {
         return Ok(of_card);
     }
     console.note("no model card says how to feed pictures: imagenet preprocessing is used; set --preprocess");

@@ -5,29 +5,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::args::ExplainArgs;
+use super::args::{ExplainArgs, Format};
 use super::console::Console;
 use super::failure::{DONE, Failure, INPUT};
 use super::inputs::{self, Image, Loaded};
 use super::options::ExplainSettings;
 use super::outputs::{Explained, Writer, Written};
-use super::table::{Align, Table, error, number};
+use super::table::{Align, Table, error, number, shortened};
 use super::{engine, interrupt, names};
 use crate::backend::Backend;
 use crate::explain::{ExplainError, Explainer, Heatmap};
 use crate::model::Model;
+use crate::onnx::ImportOptions;
+use crate::picture::{Card, npy_size};
 use crate::plan::Batch;
 use crate::tensor::Tensor;
 
 /// Carries out `explain`: usage, model, backend and inputs are checked in this order.
 pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let settings = ExplainSettings::new(args)?;
-    let model = engine::model(&settings.model, settings.engine.precision)?;
+    let (files, failures) = inputs::list(&settings.inputs);
+    let model = engine::model(&settings.model, import(&settings, &files), console)?;
     engine::check_target(&model, &settings.target)?;
     check_baseline(&settings, &model)?;
     let layer = engine::layer(&model, settings.explain.layer.as_deref())?;
     engine::plan(&model, &settings.methods, layer, &settings.explain.rules, Batch::of(1))?;
-    let (files, failures) = inputs::list(&settings.inputs);
     let preprocess = match inputs::any_picture(&files) {
         true => Some(engine::preprocess(&model, settings.preprocess.as_ref(), console)?),
         false => None,
@@ -61,6 +63,16 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     run.end()
 }
 
+/// A model that takes any size gets that of a file given with `--preprocess`, else its card's, else the first array's.
+fn import(settings: &ExplainSettings, files: &[PathBuf]) -> ImportOptions {
+    let of_flag = settings.preprocess.as_ref().and_then(|(_, preprocess)| preprocess.fixed_size());
+    let card = Card::beside(&settings.model).ok().flatten();
+    let of_card = card.and_then(|card| card.preprocess).map(|preprocess| preprocess.size);
+    let of_array = || files.iter().filter(|file| inputs::is_array(file)).find_map(|file| npy_size(file));
+    let input_size = of_flag.or(of_card).or_else(of_array);
+    ImportOptions { precision: settings.engine.precision, input_size, output: settings.logits.clone() }
+}
+
 /// A baseline from a file has the shape of the model's input.
 fn check_baseline(settings: &ExplainSettings, model: &Model) -> Result<(), Failure> {
     let shape = model.input();
@@ -81,12 +93,16 @@ fn introduce(settings: &ExplainSettings, model: &Model, console: &Console) {
     if settings.max_error.is_some() && settings.methods.iter().all(|choice| !promises(choice)) {
         console.note("--max-error has nothing to check: no method here promises a sum");
     }
-    model.graph.notes.iter().for_each(|note| console.detail(&format!("model: {note}")));
+    model.graph.notes.iter().for_each(|note| console.note(note));
 }
 
 fn promises(choice: &crate::method::MethodChoice) -> bool {
     !choice.smooth && choice.method.completeness != crate::method::Completeness::None
 }
+
+/// Characters of a file name in the table, and of the place in an array behind it: `[9999]`.
+const NAME: usize = 30;
+const INDEX: usize = 6;
 
 /// A source of which not all images are explained yet.
 struct Pending {
@@ -109,7 +125,8 @@ struct Run<'a> {
     pending: HashMap<usize, Pending>,
     /// Images before the current batch.
     before: usize,
-    finished: usize,
+    /// Sources that are dealt with, with parts of those that are not.
+    progress: f64,
     maps: usize,
     failed: bool,
 }
@@ -126,10 +143,12 @@ impl<'a> Run<'a> {
         let mut explainer = Explainer::new(model, backend, settings.explain.clone()).map_err(explain)?;
         let batch = explainer.batch(&settings.methods).map_err(explain)?;
         console.detail(&format!("{} inputs, {batch} images run together", files.len()));
-        let name = files.iter().filter_map(|file| file.file_name()).map(|name| name.len()).max().unwrap_or(5);
+        let index = |file: &PathBuf| if inputs::is_array(file) { INDEX } else { 0 };
+        let name = |file: &PathBuf| file.file_name().map_or(0, |name| name.to_string_lossy().chars().count());
+        let input = files.iter().map(|file| name(file).min(NAME) + index(file)).max().unwrap_or(NAME);
         let class = model.classes.iter().map(|class| class.chars().count()).max().unwrap_or(10);
         let table = Table::new(&[
-            ("input", Align::Left, name.min(30)),
+            ("input", Align::Left, input),
             ("target", Align::Right, 6),
             ("class", Align::Left, class.min(24)),
             ("method", Align::Left, settings.methods.iter().map(|m| m.to_string().len()).max().unwrap_or(6)),
@@ -141,7 +160,7 @@ impl<'a> Run<'a> {
         let stems = names::stems(&files);
         let writer = Writer::new(settings, model)?;
         console.start(files.len());
-        let (pending, before, finished, maps, failed) = (HashMap::new(), 0, 0, 0, false);
+        let (pending, before, progress, maps, failed) = (HashMap::new(), 0, 0.0, 0, false);
         Ok(Self {
             settings,
             model,
@@ -154,7 +173,7 @@ impl<'a> Run<'a> {
             stems,
             pending,
             before,
-            finished,
+            progress,
             maps,
             failed,
         })
@@ -169,10 +188,12 @@ impl<'a> Run<'a> {
         let start = Instant::now();
         let data = images.iter().flat_map(|image| image.values.iter().copied()).collect();
         let tensor = Tensor::new(&[images.len(), shape.channels, shape.height, shape.width], data);
+        let weight = self.announce(&images);
         let found = self.explainer.explain_from(self.before, &tensor, &self.settings.methods, &self.settings.target);
         match found {
             Ok(lists) => {
                 self.before += images.len();
+                self.progress += weight;
                 let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
                 for (image, maps) in images.into_iter().zip(lists) {
                     self.take(image, maps, seconds);
@@ -190,17 +211,28 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The file of an image, and its place in it.
-    fn name(&self, image: &Image) -> String {
-        let file = self.files[image.source].display();
-        image.index.map_or_else(|| file.to_string(), |index| format!("{file}, image {index}"))
+    /// Says on the bar what is explained now, and moves it while that goes on; returns the batch's part of all sources.
+    fn announce(&mut self, images: &[Image]) -> f64 {
+        let weight: f64 = images.iter().map(|image| 1.0 / image.of as f64).sum();
+        let (bar, before) = (self.console.bar(), self.progress);
+        let names = images.first().map_or_else(String::new, |image| self.name(image));
+        bar.say(&if images.len() > 1 { format!("{names} and {} more", images.len() - 1) } else { names });
+        let hook = move |done: usize, total: usize| bar.set(before + weight * done as f64 / total as f64);
+        self.explainer.on_progress(Box::new(hook));
+        weight
     }
 
-    fn take(&mut self, image: Image, maps: Vec<Heatmap>, seconds: f64) {
+    /// The file of an image, and its place in it.
+    fn name(&self, image: &Image) -> String {
+        image.called(self.files[image.source].display())
+    }
+
+    fn take(&mut self, mut image: Image, maps: Vec<Heatmap>, seconds: f64) {
         let (source, of) = (image.source, image.of);
         let new = || Pending { done: Vec::new(), left: of, failed: false };
         let pending = self.pending.entry(source).or_insert_with(new);
         pending.left = pending.left.saturating_sub(1);
+        image.release(self.settings.formats.contains(&Format::Png));
         pending.done.push(Explained { image, maps, seconds });
         if pending.left == 0 && !pending.failed {
             let pending = self.pending.remove(&source).unwrap_or_else(new);
@@ -212,7 +244,6 @@ impl<'a> Run<'a> {
     fn give_up(&mut self, source: usize, failure: &Failure) {
         self.fail(failure);
         let pending = self.pending.entry(source).or_insert(Pending { done: Vec::new(), left: 1, failed: false });
-        self.finished += usize::from(!pending.failed);
         pending.failed = true;
         pending.done.clear();
     }
@@ -224,7 +255,6 @@ impl<'a> Run<'a> {
 
     fn write(&mut self, source: usize, images: &[Explained]) {
         let _whole = interrupt::writing();
-        self.finished += 1;
         let written = match self.writer.write(&self.files[source], &self.stems[source], images) {
             Ok(written) => written,
             Err(failure) => return self.fail(&failure),
@@ -236,7 +266,6 @@ impl<'a> Run<'a> {
         }
         let files: std::collections::HashSet<&PathBuf> = written.iter().flatten().flat_map(|w| &w.files).collect();
         interrupt::count(files.len());
-        self.console.progress(self.finished, &self.stems[source].display().to_string());
     }
 
     fn report(&mut self, source: usize, image: &Explained, heatmap: &Heatmap, written: &Written) {
@@ -258,7 +287,7 @@ impl<'a> Run<'a> {
         let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy();
         let report = &heatmap.report;
         vec![
-            image.image.index.map_or_else(|| name.to_string(), |index| format!("{name}[{index}]")),
+            shortened(&name, NAME) + &image.image.index.map_or_else(String::new, |index| format!("[{index}]")),
             heatmap.target.to_string(),
             heatmap.class.clone(),
             heatmap.method.to_string(),

@@ -48,7 +48,8 @@ impl Failure {
     /// An error of the explainer: what was asked for, what the model allows, or what the input holds.
     pub fn explain(error: &ExplainError) -> Self {
         let code = match error {
-            ExplainError::Layer(_) | ExplainError::Target { .. } | ExplainError::BaselineShape { .. } => USAGE,
+            ExplainError::Layer(_) | ExplainError::Target { .. } | ExplainError::AmbiguousTarget { .. } => USAGE,
+            ExplainError::BaselineShape { .. } => USAGE,
             ExplainError::Plan(PlanError::NoLayer { .. } | PlanError::FlatLayer { .. }) => USAGE,
             ExplainError::Plan(_) => MODEL,
             ExplainError::Backend(_) => BACKEND,

@@ -1,13 +1,16 @@
 //! From paths to images: folders and globs are listed, pictures decoded and preprocessed ahead of the computation.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
+use std::fmt::Display;
+use std::iter::once;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::failure::Failure;
 use crate::graph::Shape;
-use crate::picture::{Picture, Placement, Preprocess, read_npy};
+use crate::picture::{NpyImages, Picture, PictureError, Placement, Preprocess};
 
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "webp"];
 
@@ -19,11 +22,35 @@ pub struct Image {
     pub index: Option<usize>,
     /// Images of the source.
     pub of: usize,
-    /// What the map is drawn over.
-    pub picture: Picture,
+    /// What the map is drawn over; the values themselves where there is none.
+    picture: Option<Picture>,
     pub placement: Placement,
     /// `[C, H, W]`, in the network's input space.
     pub values: Vec<f32>,
+}
+
+impl Image {
+    /// What the map is drawn over.
+    pub fn shown(&self, shape: Shape) -> Cow<'_, Picture> {
+        self.picture.as_ref().map_or_else(|| Cow::Owned(as_picture(&self.values, shape)), Cow::Borrowed)
+    }
+
+    /// Height and width of what the map is drawn over.
+    pub fn size(&self, shape: Shape) -> [usize; 2] {
+        self.picture.as_ref().map_or([shape.height, shape.width], |picture| [picture.height, picture.width])
+    }
+
+    /// Lets go of what nobody asks for once the image is explained.
+    pub fn release(&mut self, is_drawn: bool) {
+        if !is_drawn || self.picture.is_some() {
+            self.values = Vec::new();
+        }
+    }
+
+    /// The file that it came from, and its place there if it is one of several.
+    pub fn called(&self, file: impl Display) -> String {
+        self.index.map_or_else(|| file.to_string(), |index| format!("{file}, image {index}"))
+    }
 }
 
 /// What the loader hands over, in the order of the sources.
@@ -31,6 +58,9 @@ pub enum Loaded {
     Image(Box<Image>),
     Failed { source: usize, failure: Failure },
 }
+
+/// Images of one source; what follows an error is lost.
+type Images = Box<dyn Iterator<Item = Result<Image, Failure>>>;
 
 /// Every file named, each once, and what could not be listed.
 pub fn list(named: &[PathBuf]) -> (Vec<PathBuf>, Vec<Failure>) {
@@ -82,7 +112,7 @@ fn is_input(path: &Path) -> bool {
     path.is_file() && (is_array(path) || has_extension(path, &PICTURES))
 }
 
-fn is_array(path: &Path) -> bool {
+pub fn is_array(path: &Path) -> bool {
     has_extension(path, &["npy"])
 }
 
@@ -100,17 +130,23 @@ pub fn load(files: Vec<PathBuf>, shape: Shape, preprocess: Option<Arc<Preprocess
     let (sender, receiver) = sync_channel(ahead);
     std::thread::spawn(move || {
         for (source, path) in files.iter().enumerate() {
-            let opened = match &preprocess {
-                Some(preprocess) if !is_array(path) => open_picture(source, path, preprocess).map(|image| vec![image]),
-                _ => open_array(source, path, shape),
+            let images: Images = match &preprocess {
+                Some(preprocess) if !is_array(path) => Box::new(once(open_picture(source, path, preprocess))),
+                _ => open_array(source, path, shape).unwrap_or_else(|failure| Box::new(once(Err(failure)))),
             };
-            let items = match opened {
-                Ok(images) => images.into_iter().map(|image| Loaded::Image(Box::new(image))).collect(),
-                Err(failure) => vec![Loaded::Failed { source, failure }],
-            };
-            // The receiver is gone after an interrupt.
-            if items.into_iter().any(|item| sender.send(item).is_err()) {
-                return;
+            for image in images {
+                let failed = image.is_err();
+                let loaded = match image {
+                    Ok(image) => Loaded::Image(Box::new(image)),
+                    Err(failure) => Loaded::Failed { source, failure },
+                };
+                // The receiver is gone after an interrupt.
+                if sender.send(loaded).is_err() {
+                    return;
+                }
+                if failed {
+                    break;
+                }
             }
         }
     });
@@ -120,24 +156,24 @@ pub fn load(files: Vec<PathBuf>, shape: Shape, preprocess: Option<Arc<Preprocess
 fn open_picture(source: usize, path: &Path, preprocess: &Preprocess) -> Result<Image, Failure> {
     let picture = Picture::open(path).map_err(Failure::input)?;
     let (values, placement) = preprocess.apply(&picture).map_err(|e| Failure::input(e).about(path.display()))?;
-    Ok(Image { source, index: None, of: 1, picture, placement, values })
+    Ok(Image { source, index: None, of: 1, picture: Some(picture), placement, values })
 }
 
-fn open_array(source: usize, path: &Path, want: Shape) -> Result<Vec<Image>, Failure> {
-    let array = read_npy(path).map_err(Failure::input)?;
+fn open_array(source: usize, path: &Path, want: Shape) -> Result<Images, Failure> {
+    let images = NpyImages::open(path).map_err(Failure::input)?;
     let tail = [want.channels, want.height, want.width];
-    if array.shape[array.shape.len() - 3..] != tail {
-        let message = format!("{}: the model takes images {want}, this array has {:?}", path.display(), array.shape);
+    if images.shape[images.shape.len() - 3..] != tail {
+        let message = format!("{}: the model takes images {want}, this array has {:?}", path.display(), images.shape);
         return Err(Failure::input(message));
     }
-    let several = array.shape.len() == 4;
-    let of = if several { array.shape[0] } else { 1 };
-    let images = array.data.chunks_exact(want.len()).enumerate().map(|(i, values)| {
-        let picture = as_picture(values, want);
-        let placement = Placement::whole(&picture);
-        Image { source, index: several.then_some(i), of, picture, placement, values: values.to_vec() }
-    });
-    Ok(images.collect())
+    let several = images.shape.len() == 4;
+    let of = if several { images.shape[0] } else { 1 };
+    let placement = Placement { x: 0.0, y: 0.0, width: want.width as f32, height: want.height as f32 };
+    let image = move |(i, values): (usize, Result<Vec<f32>, PictureError>)| {
+        let values = values.map_err(Failure::input)?;
+        Ok(Image { source, index: several.then_some(i), of, picture: None, placement, values })
+    };
+    Ok(Box::new(images.enumerate().map(image)))
 }
 
 /// A network input to look at: RGB of three channels, else the mean in grey, from the smallest value to the largest.

@@ -11,6 +11,7 @@ use super::table::{Align, Table, bytes, prefixed};
 use crate::graph::{ConvKind, Graph, Node, Op, Precision};
 use crate::method::MethodChoice;
 use crate::model::{Model, Probability};
+use crate::onnx::ImportOptions;
 use crate::plan::Batch;
 use crate::program::Program;
 use crate::rule::{Rule, RuleOptions};
@@ -35,7 +36,8 @@ struct Inspection {
 pub fn run(args: InspectArgs, console: &Console) -> Result<u8, Failure> {
     let choice = args.method.as_deref().map(method).transpose()?;
     let options = rules(&args.rules)?;
-    let model = engine::model(&args.model, precision(args.precision))?;
+    let import = ImportOptions { precision: precision(args.precision), output: args.logits, input_size: None };
+    let model = engine::model(&args.model, import, console)?;
     let found = Inspection::new(model, choice, args.layer.as_deref(), &options)?;
     if args.json {
         console.line(&format!("{:#}", found.json(args.program)));

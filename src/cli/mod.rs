@@ -15,6 +15,7 @@ mod interrupt;
 mod names;
 mod options;
 mod outputs;
+mod progress;
 mod roof;
 mod shell;
 mod step_check;
@@ -26,7 +27,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use clap::error::ErrorKind;
 
-use args::{Cli, Command};
+use args::{Cli, Command, TalkArgs};
 use console::Console;
 use failure::{DONE, Failure, USAGE};
 
@@ -38,6 +39,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let console = Console::new(match &cli.command {
         Command::Explain(args) => Some(args.talk),
+        Command::Inspect(args) => Some(TalkArgs { quiet: false, verbose: args.verbose }),
         _ => None,
     });
     ExitCode::from(dispatch(cli.command, console))
@@ -49,7 +51,7 @@ fn dispatch(command: Command, mut console: Console) -> u8 {
         Command::Inspect(args) => inspect::run(args, &console),
         Command::Devices(args) => devices::run(&args, &console),
         Command::Compare(args) => compare::run(&args, &console),
-        Command::Bench(args) => bench::run(&args, &console),
+        Command::Bench(args) => bench::run(&args, &mut console),
         Command::Demo(args) => demo::run(&args, &mut console),
         Command::Completions(args) => shell::completions(&args),
         Command::Man(args) => shell::man(&args),

@@ -42,12 +42,15 @@ pub struct ExplainSettings {
     pub target: Target,
     pub output: PathBuf,
     pub formats: BTreeSet<Format>,
+    /// The value to explain, where it is not the first output.
+    pub logits: Option<String>,
     pub engine: Engine,
     pub explain: ExplainOptions,
     pub drawing: Drawing,
     pub max_error: Option<f64>,
     pub resolution: Resolution,
-    pub preprocess: Option<Preprocess>,
+    /// As typed, and what it means.
+    pub preprocess: Option<(String, Preprocess)>,
     /// The options as typed, for the metadata of results.
     pub said: Vec<(&'static str, String)>,
     pub json: bool,
@@ -61,8 +64,8 @@ impl ExplainSettings {
         let explain = ExplainOptions {
             rules: rules(&args.rules)?,
             baseline: baseline(&args.baseline)?,
-            steps: at_least_one("--steps", args.steps)?,
-            samples: at_least_one("--samples", args.samples)?,
+            steps: args.steps,
+            samples: args.samples,
             sigma: not_negative("--sigma", args.sigma)?,
             seed: args.seed,
             layer: args.layer,
@@ -83,8 +86,9 @@ impl ExplainSettings {
         Ok(Self {
             methods: methods(&args.method)?,
             target: Target::parse(&args.target).map_err(Failure::usage)?,
-            engine: engine(&args.engine)?,
-            preprocess: args.preprocess.map(|name| preprocess(&name)).transpose()?,
+            logits: args.logits,
+            engine: engine(&args.engine),
+            preprocess: args.preprocess.map(preprocess).transpose()?,
             formats: args.format.into_iter().collect(),
             model: args.model,
             inputs: args.input,
@@ -116,10 +120,8 @@ pub fn method(name: &str) -> Result<MethodChoice, Failure> {
     name.trim().parse().map_err(Failure::usage)
 }
 
-/// The engine, with its numbers checked.
-pub fn engine(args: &EngineArgs) -> Result<Engine, Failure> {
-    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
-    Ok(Engine { backend: args.backend, precision: precision(args.precision), threads })
+pub fn engine(args: &EngineArgs) -> Engine {
+    Engine { backend: args.backend, precision: precision(args.precision), threads: args.threads }
 }
 
 pub fn precision(arg: PrecisionArg) -> Precision {
@@ -170,26 +172,28 @@ fn batch(text: &str) -> Result<Option<usize>, Failure> {
 }
 
 /// A preset, the section of that name in a JSON file or model card, or a file that is only that section.
-fn preprocess(text: &str) -> Result<Preprocess, Failure> {
-    let path = Path::new(text);
-    if PRESETS.contains(&text) || !(path.exists() || path.extension().is_some_and(|e| e == "json")) {
-        return Preprocess::preset(text).map_err(Failure::usage);
+fn preprocess(text: String) -> Result<(String, Preprocess), Failure> {
+    let path = Path::new(&text);
+    if PRESETS.contains(&text.as_str()) || !(path.exists() || path.extension().is_some_and(|e| e == "json")) {
+        return Preprocess::preset(&text).map(|preset| (text, preset)).map_err(Failure::usage);
     }
-    let about = |failure: Failure| failure.about("--preprocess");
-    let read = std::fs::read_to_string(path).map_err(|e| about(Failure::usage(format!("{text}: {e}"))))?;
+    let found = preprocess_file(path).and_then(|found| match found.check() {
+        Ok(()) => Ok(found),
+        Err(error) => Err(Failure::usage(error).about(&text)),
+    });
+    found.map(|found| (text, found)).map_err(|failure| failure.about("--preprocess"))
+}
+
+fn preprocess_file(path: &Path) -> Result<Preprocess, Failure> {
+    let read = std::fs::read_to_string(path).map_err(|e| Failure::usage(e).about(path.display()))?;
     if let Ok(preprocess) = serde_json::from_str::<Preprocess>(&read) {
         return Ok(preprocess);
     }
-    let card = Card::open(path).map_err(|e| about(Failure::usage(e)))?;
+    let card = Card::open(path).map_err(Failure::usage)?;
     card.preprocess.ok_or_else(|| {
         let what = "has no section preprocess; it needs channels, size and resize";
-        about(Failure::usage(format!("{text}: {what}")))
+        Failure::usage(what).about(path.display())
     })
-}
-
-/// `value`, unless it is zero.
-pub fn at_least_one(option: &str, value: usize) -> Result<usize, Failure> {
-    if value == 0 { Err(Failure::usage(format!("{option} 0 is too few; give 1 or more"))) } else { Ok(value) }
 }
 
 /// `value`, unless it is negative or not finite.
@@ -217,7 +221,12 @@ fn said(args: &ExplainArgs) -> Vec<(&'static str, String)> {
     if let Some(reduce) = args.reduce {
         said.push(("reduce", format!("{reduce:?}").to_lowercase()));
     }
-    let named = [("layer", &args.layer), ("preprocess", &args.preprocess), ("colormap", &args.colormap)];
+    let named = [
+        ("logits", &args.logits),
+        ("layer", &args.layer),
+        ("preprocess", &args.preprocess),
+        ("colormap", &args.colormap),
+    ];
     said.extend(named.into_iter().filter_map(|(name, value)| Some((name, value.clone()?))));
     said
 }
@@ -235,8 +244,8 @@ mod tests {
         }
         assert!(baseline("nothing").unwrap_err().hint.unwrap().contains("blur:SIGMA"));
         assert!(baseline("none.npy").unwrap_err().message.contains("none.npy"));
-        assert!(preprocess("imagenot").unwrap_err().hint.unwrap().contains("imagenet"));
-        assert!(preprocess("none.json").unwrap_err().message.contains("none.json"));
+        assert!(preprocess("imagenot".to_owned()).unwrap_err().hint.unwrap().contains("imagenet"));
+        assert!(preprocess("none.json".to_owned()).unwrap_err().message.contains("none.json"));
         assert_eq!(methods(&["grad-cam".into(), "grad-cam".into()]).unwrap().len(), 1);
     }
 }

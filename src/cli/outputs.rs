@@ -128,10 +128,15 @@ impl<'a> Writer<'a> {
 
     /// The maps as they are written: raw, with a leading axis where the input had one.
     fn stack(&self, images: &[Explained], slot: usize) -> Result<Tensor, PictureError> {
-        let maps = images.iter().map(|image| self.laid_out(&image.image, &image.maps[slot].map));
-        let maps = maps.collect::<Result<Vec<_>, _>>()?;
-        let shape = maps[0].shape.clone();
-        let data = maps.into_iter().flat_map(|map| map.data).collect();
+        let (mut shape, mut data) = (Vec::new(), Vec::new());
+        for image in images {
+            let map = self.laid_out(&image.image, &image.maps[slot].map)?;
+            if data.is_empty() {
+                data.reserve_exact(images.len() * map.data.len());
+            }
+            data.extend(map.data);
+            shape = map.shape;
+        }
         let leading = images[0].image.index.map(|_| images.len());
         Ok(Tensor::new(&leading.into_iter().chain(shape).collect::<Vec<_>>(), data))
     }
@@ -148,7 +153,7 @@ impl<'a> Writer<'a> {
         if self.settings.resolution != Resolution::Original {
             return Ok(map);
         }
-        let (height, width) = (image.picture.height, image.picture.width);
+        let [height, width] = image.size(self.model.input());
         let area = map.shape[1] * map.shape[2];
         let channels = map.data.chunks_exact(area).map(|plane| {
             let plane = Tensor::new(&map.shape[1..], plane.to_vec());
@@ -172,11 +177,13 @@ impl<'a> Writer<'a> {
             _ => stem.to_owned(),
         };
         let file = self.taken.claim(&self.settings.output, &stem, label, "png");
-        let name = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy();
+        let name = image.called(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let drawn = || {
+            let picture = image.shown(self.model.input());
             let (plane, paint) = plane(heatmap, &self.settings.drawing, self.model)?;
-            let drawn = overlay(&image.picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
-            let about = self.metadata(path, heatmap);
+            let drawn = overlay(&picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
+            let mut about = self.metadata(path, heatmap);
+            about.extend(image.index.map(|index| ("Image", index.to_string())));
             let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
             write_png(&file, &drawn, &about)
         };

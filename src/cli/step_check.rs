@@ -66,7 +66,7 @@ fn port(program: &Program, id: BufferId) -> Port {
     Port { view, layout, height: buffer.height, width: buffer.width }
 }
 
-/// Runs `program` in f32 with `fill` writing its inputs, then every step again in f64.
+/// Runs `program` in f32 with `fill` writing its inputs, then every step again in f64; `done` is told how many are.
 ///
 /// # Errors
 /// Whatever the backend reports.
@@ -74,6 +74,7 @@ pub fn check(
     program: &Program,
     threads: Option<usize>,
     fill: impl FnOnce(&mut dyn Session) -> Result<(), BackendError>,
+    done: impl Fn(usize),
 ) -> Result<Vec<StepError>, BackendError> {
     let fast = CpuBackend::new(Precision::F32, threads)?;
     let exact = CpuBackend::new(Precision::F64, threads)?;
@@ -81,7 +82,11 @@ pub fn check(
     fill(session.as_mut())?;
     session.run(Phase::Forward, None)?;
     session.run(Phase::Backward, None)?;
-    program.steps.iter().map(|step| check_step(program, step, session.as_ref(), &exact)).collect()
+    let check = |(i, step): (usize, &Step)| {
+        done(i);
+        check_step(program, step, session.as_ref(), &exact)
+    };
+    program.steps.iter().enumerate().map(check).collect()
 }
 
 fn check_step(

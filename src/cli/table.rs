@@ -48,7 +48,7 @@ impl Table {
 }
 
 /// `text` in `width` characters, dots in place of its middle where it is longer.
-fn shortened(text: &str, width: usize) -> String {
+pub fn shortened(text: &str, width: usize) -> String {
     let characters: Vec<char> = text.chars().collect();
     if characters.len() <= width {
         return text.to_owned();

@@ -58,7 +58,10 @@ impl Baseline {
             }
             Self::Tensor(tensor) => {
                 let want = [shape.channels, shape.height, shape.width];
-                let got = tensor.shape.strip_prefix(&[1]).unwrap_or(&tensor.shape);
+                let got = match tensor.shape.as_slice() {
+                    [1, image @ ..] if image.len() == want.len() => image,
+                    shape => shape,
+                };
                 if got != want {
                     return Err(ExplainError::BaselineShape { want: want.to_vec(), got: tensor.shape.clone() });
                 }
@@ -102,6 +105,12 @@ mod tests {
         assert_eq!(Baseline::parse("-1.5").unwrap().of(&image, shape).unwrap(), vec![-1.5; 12]);
         let blurred = Baseline::parse("blur:2").unwrap().of(&[3.0; 12], shape).unwrap();
         assert!(blurred.iter().all(|v| (v - 3.0).abs() < 1e-12));
+        for shape in [&[1, 2, 3][..], &[1, 1, 2, 3]] {
+            let file = Baseline::Tensor(Arc::new(Tensor::new(shape, vec![0.5; 6])));
+            assert_eq!(file.of(&[0.0; 6], Shape::new(1, 2, 3)).unwrap(), [0.5; 6], "{shape:?}");
+        }
+        let two = Baseline::Tensor(Arc::new(Tensor::zeros(&[2, 1, 2, 3])));
+        assert!(two.of(&[0.0; 6], Shape::new(1, 2, 3)).is_err());
         assert!(Baseline::parse("file.npy").is_none());
         assert!(Baseline::parse("blur:-1").is_none());
     }

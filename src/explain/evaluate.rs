@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::progress::Progress;
 use super::{ExplainError, Target};
 use crate::backend::{Backend, Phase, Session};
 use crate::graph::{Graph, Precision};
@@ -79,6 +80,7 @@ pub struct Evaluator<'m> {
     /// Automatic batch sizes by passes.
     batches: HashMap<Vec<PassKey>, usize>,
     slot_bytes: usize,
+    pub progress: Progress<'m>,
 }
 
 /// Messages that travel back together through one image.
@@ -91,7 +93,8 @@ const AUTO_IMAGES: usize = 16;
 
 impl<'m> Evaluator<'m> {
     pub fn new(graph: &'m Graph, backend: Box<dyn Backend>, rules: RuleOptions, batch: Option<usize>) -> Self {
-        Self { graph, backend, rules, batch, sessions: HashMap::new(), batches: HashMap::new(), slot_bytes: 0 }
+        let (sessions, batches, progress) = (HashMap::new(), HashMap::new(), Progress::default());
+        Self { graph, backend, rules, batch, sessions, batches, slot_bytes: 0, progress }
     }
 
     pub fn backend_name(&self) -> &'static str {
@@ -175,6 +178,9 @@ impl<'m> Evaluator<'m> {
         found.maps.extend(backward(session.as_mut(), program, &chosen)?);
         found.logits.extend(logits);
         found.targets.extend(chosen);
+        if !passes.is_empty() {
+            self.progress.advance(images.len());
+        }
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod baseline;
 mod evaluate;
 mod heatmap;
+mod progress;
 mod report;
 mod sampling;
 mod target;
@@ -18,6 +19,7 @@ use crate::tensor::Tensor;
 pub use baseline::Baseline;
 pub use evaluate::{Evaluation, RawMap};
 pub use heatmap::Heatmap;
+pub use progress::ProgressHook;
 pub use report::Report;
 pub use target::Target;
 
@@ -35,6 +37,8 @@ pub enum ExplainError {
     Layer(#[from] UnknownLayer),
     #[error("there is no target {target}; {hint}")]
     Target { target: String, hint: String },
+    #[error("{name:?} names several classes: {found}; use an index")]
+    AmbiguousTarget { name: String, found: String },
     #[error("the model takes images {want}, got an array {got:?}")]
     Shape { want: Shape, got: Vec<usize> },
     #[error("the model takes baselines {want:?}, got an array {got:?}")]
@@ -128,6 +132,32 @@ impl<'m> Explainer<'m> {
         self.layer.map(|layer| self.model.graph.value(layer).name.as_str())
     }
 
+    /// Calls `hook` after every batch of [`Explainer::explain`], with the images that went forth and back through the
+    /// network and those that will in all; points of a path and noisy copies are images too.
+    ///
+    /// ```
+    /// use fluoroscope::backend::cpu::CpuBackend;
+    /// use fluoroscope::explain::{ExplainOptions, Explainer, Target};
+    /// use fluoroscope::graph::Precision;
+    /// use fluoroscope::model::Model;
+    /// use fluoroscope::tensor::Tensor;
+    ///
+    /// let model = Model::open("data/models/rnet.onnx")?;
+    /// let backend = Box::new(CpuBackend::new(Precision::F32, None)?);
+    /// let options = ExplainOptions { steps: 20, batch: Some(8), ..ExplainOptions::default() };
+    /// let mut explainer = Explainer::new(&model, backend, options)?;
+    /// let (sender, receiver) = std::sync::mpsc::channel();
+    /// explainer.on_progress(Box::new(move |done, total| _ = sender.send((done, total))));
+    /// explainer.explain(&Tensor::zeros(&[3, 24, 24]), &["integrated-gradients".parse()?], &Target::Index(1))?;
+    /// // The points of the path, eight at a time.
+    /// let told: Vec<(usize, usize)> = receiver.try_iter().collect();
+    /// assert_eq!(told, [(8, 20), (16, 20), (20, 20)]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn on_progress(&mut self, hook: ProgressHook<'m>) {
+        self.evaluator.progress.hook = Some(hook);
+    }
+
     /// Bytes that the last batch held for activations and messages; weights are not counted.
     pub fn slot_bytes(&self) -> usize {
         self.evaluator.slot_bytes()
@@ -177,6 +207,8 @@ impl<'m> Explainer<'m> {
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
         let images = self.images(images)?;
         let baselines = self.baselines(&images)?;
+        let sampled = methods.iter().filter(|c| !is_direct(c)).map(|choice| self.samples(choice)).sum::<usize>();
+        self.evaluator.progress.start(images.len() * (usize::from(methods.iter().any(is_direct)) + sampled));
         let once: Vec<Pass> = methods.iter().filter(|c| is_direct(c)).map(|choice| self.pass(choice.method)).collect();
         let choose = TargetsOf::Chosen(target, &self.model.classes);
         let mut evaluation = self.evaluator.run(&images, &baselines, &once, &choose)?;
@@ -226,6 +258,15 @@ impl<'m> Explainer<'m> {
     fn pass(&self, method: &'static Method) -> Pass {
         let pass = Pass::of(method, self.layer);
         Pass { upsample: self.options.upsample, audit: pass.audit && self.options.audit, ..pass }
+    }
+
+    /// Images that a sampled method makes of one.
+    fn samples(&self, choice: &MethodChoice) -> usize {
+        let noisy = if choice.smooth { self.options.samples } else { 1 };
+        match choice.method.sampling {
+            Sampling::Once => noisy,
+            Sampling::Path => noisy * self.options.steps,
+        }
     }
 
     fn images(&self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {

@@ -16,7 +16,7 @@ pub enum Target {
     /// The K largest logits of each image.
     Top(usize),
     Index(usize),
-    /// A class name of the model card.
+    /// A class name of the model card, in whatever case where that is no other class.
     Name(String),
     All,
 }
@@ -40,7 +40,8 @@ impl Target {
     /// Classes to explain for one image's logits, in the order of the maps.
     ///
     /// # Errors
-    /// [`ExplainError::Target`] for an index or name that the model does not have.
+    /// [`ExplainError::Target`] for an index or name that the model does not have, [`ExplainError::AmbiguousTarget`] for
+    /// a name that several classes have.
     pub fn resolve(&self, logits: &[f64], classes: &[String]) -> Result<Vec<usize>, ExplainError> {
         match self {
             Self::All => Ok((0..logits.len()).collect()),
@@ -51,23 +52,52 @@ impl Target {
                 Ok(order)
             }
             Self::Index(index) if *index < logits.len() => Ok(vec![*index]),
-            Self::Index(index) => Err(ExplainError::Target {
-                target: index.to_string(),
-                hint: format!("the model has classes 0 to {}", logits.len().saturating_sub(1)),
-            }),
+            Self::Index(index) => Err(ExplainError::Target { target: index.to_string(), hint: range(logits) }),
             Self::Name(name) => {
-                let found = classes.iter().position(|class| class.eq_ignore_ascii_case(name));
-                found.map(|index| vec![index]).ok_or_else(|| ExplainError::Target {
-                    target: format!("{name:?}"),
-                    hint: match (classes.is_empty(), suggest::nearest(name, classes.iter().map(String::as_str))) {
-                        (true, _) => "the model card names no classes; use an index, top, top:K or all".to_owned(),
-                        (false, Some(near)) => format!("did you mean {near:?}?"),
-                        (false, None) => "the model card lists the class names".to_owned(),
-                    },
-                })
+                let exact = |class: &String| class == name;
+                let in_any_case = |class: &String| class.to_lowercase() == name.to_lowercase();
+                let found = match places(classes, exact) {
+                    found if found.is_empty() => places(classes, in_any_case),
+                    found => found,
+                };
+                match found.len() {
+                    0 => Err(ExplainError::Target { target: format!("{name:?}"), hint: hint(name, logits, classes) }),
+                    1 => Ok(found),
+                    _ => Err(ExplainError::AmbiguousTarget { name: name.clone(), found: listed(&found, classes) }),
+                }
             }
         }
     }
+}
+
+fn places(classes: &[String], is_meant: impl Fn(&String) -> bool) -> Vec<usize> {
+    (0..classes.len()).filter(|&index| is_meant(&classes[index])).collect()
+}
+
+/// `264 "Cardigan", 474 "cardigan"`
+fn listed(found: &[usize], classes: &[String]) -> String {
+    found.iter().map(|&index| format!("{index} {:?}", classes[index])).collect::<Vec<_>>().join(", ")
+}
+
+/// The way out where no class is called `name`.
+fn hint(name: &str, logits: &[f64], classes: &[String]) -> String {
+    if name.parse::<i128>().is_ok() {
+        return range(logits);
+    }
+    if classes.is_empty() {
+        return "the model card names no classes; use an index, top, top:K or all".to_owned();
+    }
+    match suggest::nearest(name, classes.iter().map(String::as_str)) {
+        Some(near) => format!("did you mean {near:?}?"),
+        None => {
+            let few = classes.iter().take(3).map(|class| format!("{class:?}")).collect::<Vec<_>>().join(", ");
+            format!("the model card names {} classes, such as {few}; `inspect MODEL --json` lists them", classes.len())
+        }
+    }
+}
+
+fn range(logits: &[f64]) -> String {
+    format!("the model has classes 0 to {}", logits.len().saturating_sub(1))
 }
 
 #[cfg(test)]
@@ -85,6 +115,26 @@ mod tests {
         assert_eq!(resolve("0").unwrap().unwrap(), [0]);
         assert!(resolve("3").unwrap().unwrap_err().to_string().contains("0 to 2"));
         assert!(resolve("foz").unwrap().unwrap_err().to_string().contains("\"fox\""));
+        assert!(resolve("-1").unwrap().unwrap_err().to_string().contains("0 to 2"));
+        assert!(resolve("zebra").unwrap().unwrap_err().to_string().contains("3 classes, such as \"cat\", \"dog\""));
         assert!(resolve("top:0").is_err());
+    }
+
+    #[test]
+    fn names_are_exact_before_they_are_alike() {
+        let classes = ["Cardigan", "crane", "cardigan", "crane", "Maillot", "MAILLOT", "Fox"].map(str::to_owned);
+        let resolve = |name: &str| Target::Name(name.to_owned()).resolve(&[0.0; 7], &classes);
+        for (name, index) in [("Cardigan", 0), ("cardigan", 2), ("MAILLOT", 5), ("fox", 6)] {
+            assert_eq!(resolve(name).unwrap(), [index], "{name}");
+        }
+        let cases = [
+            ("crane", "1 \"crane\", 3 \"crane\""),
+            ("CARDIGAN", "0 \"Cardigan\", 2 \"cardigan\""),
+            ("maillot", "4 \"Maillot\", 5 \"MAILLOT\""),
+        ];
+        for (name, want) in cases {
+            let message = resolve(name).unwrap_err().to_string();
+            assert!(message.contains(want) && message.ends_with("; use an index"), "{name}: {message}");
+        }
     }
 }

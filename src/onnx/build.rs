@@ -7,6 +7,7 @@ use super::array::{Array, BATCH, elements};
 use super::draft::{Draft, DraftNode, Step};
 use super::lower::Lower;
 use super::proto::tensor_proto::DataType;
+use super::proto::tensor_shape_proto::Dimension;
 use super::proto::tensor_shape_proto::dimension::Value as Dim;
 use super::proto::type_proto::Value as Type;
 use super::proto::{TypeProto, ValueInfoProto};
@@ -127,11 +128,11 @@ impl Builder {
         if let ("CastLike", Input::Constant(array)) = (node.op.as_str(), args.input(0)) {
             return Ok(vec![Ok(Known::Constant(fold::convert(array, false)))]);
         }
-        if let Some(id) = alias(&args)? {
-            return Ok(vec![Ok(Known::Data(id))]);
-        }
         if args.inputs.iter().any(|input| matches!(input, Input::Data(id) if !draft.is_known(*id))) {
             return Ok(self.blind(node));
+        }
+        if let Some(id) = alias(&args)? {
+            return Ok(vec![Ok(Known::Data(id))]);
         }
         if node.op == "Shape" {
             let mut dims = vec![BATCH];
@@ -201,6 +202,11 @@ fn image_dims(image: &ValueInfoProto) -> Result<(Option<i64>, Vec<Option<usize>>
         return Err(fail(format!("holds {}; images of floats are expected", kind.as_str_name())));
     }
     let dims = tensor.shape.as_ref().map_or(&[][..], |shape| &shape.dim);
+    // An open dimension has a name, nothing, or -1; only a batch is also written as 0.
+    let is_empty = |dim: &Dimension| matches!(dim.value, Some(Dim::DimValue(0)));
+    if let Some(axis) = dims.iter().skip(1).position(is_empty) {
+        return Err(fail(format!("has dimension {} of size 0; export it with a fixed or a named size", axis + 1)));
+    }
     let size = |value: &Option<Dim>| match value {
         Some(Dim::DimValue(size)) if *size > 0 => Some(*size),
         _ => None,
@@ -230,7 +236,10 @@ fn known_dims(
     let fail = |reason: &str| ImportError::Input { reason: reason.to_owned() };
     let channels = channels.ok_or_else(|| fail("the file does not say how many channels an image has"))?;
     if size.is_none() && (height.is_none() || width.is_none()) {
-        notes.push("the file leaves the image size open: 224 x 224 is assumed".to_owned());
+        notes.push(
+            "the file leaves the image size open: 224 x 224 is assumed; a model card or --preprocess FILE sets it"
+                .to_owned(),
+        );
     }
     let [open_height, open_width] = size.unwrap_or([224, 224]);
     let dims = vec![channels, height.unwrap_or(open_height), width.unwrap_or(open_width)];

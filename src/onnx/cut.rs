@@ -3,7 +3,7 @@
 use super::ImportError;
 use super::build::{Built, Known};
 use super::draft::{Draft, Step};
-use super::error::UnsupportedOp;
+use super::error::{UnsupportedOp, collect};
 use crate::graph::{Activation, Op, ValueId};
 
 pub(super) fn choose(built: &mut Built, wanted: Option<&str>) -> Result<ValueId, ImportError> {
@@ -11,7 +11,8 @@ pub(super) fn choose(built: &mut Built, wanted: Option<&str>) -> Result<ValueId,
         Some(name) => named(built, name)?,
         None => declared(built)?,
     };
-    let mut output = logits(&mut built.draft, output, wanted.is_some());
+    let is_inner = wanted.is_some_and(|name| !built.outputs.iter().any(|output| output == name));
+    let mut output = logits(&mut built.draft, output, is_inner);
     if wanted.is_none() && !is_clean(&built.draft, output) {
         output = last_layer(&mut built.draft, built.input, output).unwrap_or(output);
     }
@@ -36,7 +37,10 @@ fn declared(built: &mut Built) -> Result<ValueId, ImportError> {
     })?;
     if built.outputs.len() > 1 {
         let names = built.outputs.join(", ");
-        built.draft.notes.push(format!("of the outputs {names} the graph ends in {name}; export the model with another output alone to explain that"));
+        built
+            .draft
+            .notes
+            .push(format!("of the outputs {names} the graph ends in {name}; --logits NAME chooses another"));
     }
     Ok(id)
 }
@@ -56,11 +60,11 @@ fn named(built: &Built, name: &str) -> Result<ValueId, ImportError> {
     known.sort_by_key(|known| crate::suggest::distance(known, name));
     known.dedup();
     let nearest = known.into_iter().take(3).map(str::to_owned).collect();
-    Err(ImportError::Output { name: name.to_owned(), nearest })
+    Err(ImportError::Output { name: name.to_owned(), outputs: built.outputs.clone(), nearest })
 }
 
-/// Walks back over a final Softmax, LogSoftmax or Sigmoid, and over views behind it.
-fn logits(draft: &mut Draft, mut output: ValueId, is_named: bool) -> ValueId {
+/// Walks back over a final Softmax, LogSoftmax or Sigmoid, and over views behind it; a sigmoid inside the network stays.
+fn logits(draft: &mut Draft, mut output: ValueId, is_inner: bool) -> ValueId {
     let producers = draft.producers();
     let mut at = output;
     while let Some(node) = producers.get(&at).and_then(|&i| draft.nodes.get(i)) {
@@ -68,7 +72,7 @@ fn logits(draft: &mut Draft, mut output: ValueId, is_named: bool) -> ValueId {
         match &node.step {
             Step::View(_) => {}
             Step::Softmax => output = before,
-            Step::Op(Op::Activation(Activation::Sigmoid)) if !is_named => output = before,
+            Step::Op(Op::Activation(Activation::Sigmoid)) if !is_inner => output = before,
             _ => break,
         }
         if output == before {
@@ -136,7 +140,9 @@ pub(super) fn report(draft: &mut Draft, output: ValueId) -> Result<(), ImportErr
     let mut blind = None;
     for (node, _) in draft.nodes.iter_mut().zip(needed).filter(|(_, needed)| *needed) {
         match std::mem::replace(&mut node.step, Step::Blind) {
-            Step::Failed(ImportError::Unsupported { ops: more }) => more.into_iter().for_each(|op| count(&mut ops, op)),
+            Step::Failed(ImportError::Unsupported { ops: more }) => {
+                more.into_iter().for_each(|op| collect(&mut ops, op))
+            }
             Step::Failed(error) => first = first.or(Some(error)),
             Step::Blind => blind = blind.or_else(|| Some(node.name.clone())),
             step => node.step = step,
@@ -151,12 +157,5 @@ pub(super) fn report(draft: &mut Draft, output: ValueId) -> Result<(), ImportErr
     match blind {
         None => Ok(()),
         Some(node) => Err(ImportError::Graph { node, reason: "an input of it could not be computed".to_owned() }),
-    }
-}
-
-fn count(ops: &mut Vec<UnsupportedOp>, op: UnsupportedOp) {
-    match ops.iter_mut().find(|known| known.op == op.op && known.domain == op.domain) {
-        Some(known) => known.count += op.count,
-        None => ops.push(op),
     }
 }

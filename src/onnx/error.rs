@@ -1,3 +1,4 @@
+use std::fmt::{self, Display};
 use std::path::PathBuf;
 
 /// One kind of operator that has no rule here, and where it is.
@@ -6,23 +7,44 @@ pub struct UnsupportedOp {
     pub op: String,
     /// Empty for standard ONNX.
     pub domain: String,
-    pub count: usize,
-    /// Name of the first such node.
+    /// Every such node.
+    pub nodes: Vec<Place>,
+}
+
+/// A node of the file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Place {
     pub node: String,
     /// Its layer path, which may be empty.
     pub path: String,
 }
 
-impl std::fmt::Display for UnsupportedOp {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+/// Nodes of a kind that a short message names.
+const NAMED: usize = 3;
+
+/// Adds `op` to the operator of its kind.
+pub(super) fn collect(ops: &mut Vec<UnsupportedOp>, op: UnsupportedOp) {
+    match ops.iter_mut().find(|known| known.op == op.op && known.domain == op.domain) {
+        Some(known) => known.nodes.extend(op.nodes),
+        None => ops.push(op),
+    }
+}
+
+/// `LRN x4: lrn_1 in features.norm1, lrn_2 in features.norm2, lrn_3, ..`; all nodes with `{:#}`.
+impl fmt::Display for UnsupportedOp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if !self.domain.is_empty() {
             write!(f, "{}.", self.domain)?;
         }
-        write!(f, "{} x{} (first: {}", self.op, self.count, self.node)?;
-        if !self.path.is_empty() {
-            write!(f, " in {}", self.path)?;
+        write!(f, "{} x{}: ", self.op, self.nodes.len())?;
+        let shown = if f.alternate() { self.nodes.len() } else { NAMED };
+        for (i, place) in self.nodes.iter().take(shown).enumerate() {
+            write!(f, "{}{}", if i > 0 { ", " } else { "" }, place.node)?;
+            if !place.path.is_empty() {
+                write!(f, " in {}", place.path)?;
+            }
         }
-        f.write_str(")")
+        f.write_str(if self.nodes.len() > shown { ", .." } else { "" })
     }
 }
 
@@ -44,7 +66,8 @@ pub enum ImportError {
     #[error("tensor {name:?}: {reason}")]
     Tensor { name: String, reason: String },
 
-    #[error("no rule for these operators: {}; if they come after the logits, export the model without them", list(ops))]
+    /// With `{:#}`, the message names every node.
+    #[error(fmt = unsupported)]
     Unsupported { ops: Vec<UnsupportedOp> },
 
     #[error("{}; export again with opset_version=18", match version {
@@ -62,10 +85,17 @@ pub enum ImportError {
     #[error("input: {reason}")]
     Input { reason: String },
 
-    #[error("no value or node is called {name:?}; the nearest are {}", nearest.join(", "))]
-    Output { name: String, nearest: Vec<String> },
+    #[error(
+        "no value or node is called {name:?}; the outputs are {}, the nearest names {}", outputs.join(", "), nearest.join(", ")
+    )]
+    Output { name: String, outputs: Vec<String>, nearest: Vec<String> },
 }
 
-fn list(ops: &[UnsupportedOp]) -> String {
-    ops.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+fn unsupported(ops: &[UnsupportedOp], f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    f.write_str("no rule for these operators: ")?;
+    for (i, op) in ops.iter().enumerate() {
+        f.write_str(if i > 0 { ", " } else { "" })?;
+        op.fmt(f)?;
+    }
+    f.write_str("; if they come after the logits, export the model without them")
 }

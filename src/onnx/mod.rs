@@ -30,7 +30,7 @@ mod tensor;
 
 use std::path::Path;
 
-pub use error::{ImportError, UnsupportedOp};
+pub use error::{ImportError, Place, UnsupportedOp};
 
 use crate::graph::{Graph, Precision};
 
@@ -41,7 +41,7 @@ pub struct ImportOptions {
     pub precision: Precision,
     /// Height and width for models that take any size; 224 x 224 if nothing says.
     pub input_size: Option<[usize; 2]>,
-    /// The value to explain; by default the logits.
+    /// The value to explain: an output, value, node or layer; by default the first output that depends on the image.
     pub output: Option<String>,
 }
 
@@ -66,6 +66,6 @@ fn unsupported(node: &source::SourceNode) -> ImportError {
 
 /// An operator of which only this use has no rule.
 fn unsupported_as(node: &source::SourceNode, op: String) -> ImportError {
-    let (node, path, domain) = (node.name.clone(), node.path.clone(), node.domain.clone());
-    ImportError::Unsupported { ops: vec![UnsupportedOp { op, domain, count: 1, node, path }] }
+    let place = Place { node: node.name.clone(), path: node.path.clone() };
+    ImportError::Unsupported { ops: vec![UnsupportedOp { op, domain: node.domain.clone(), nodes: vec![place] }] }
 }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 pub use card::Card;
 pub use colour::{Colormap, Scale};
 pub use files::{write_npy, write_png, write_safetensors};
-pub use npy::{read_array, read_npy};
+pub use npy::{NpyImages, npy_size, read_array, read_npy};
 pub use overlay::{Caption, Paint, overlay, spread};
 pub use preprocess::{Placement, Preprocess};
 pub use reduce::{Reduce, gaussian_smooth, reduce};

@@ -2,9 +2,9 @@
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use npyz::{DType, NpyFile, Order};
+use npyz::{DType, DTypeError, NpyFile, NpyReader, Order};
 
 use super::PictureError;
 use crate::tensor::Tensor;
@@ -15,11 +15,17 @@ use crate::tensor::Tensor;
 /// As [`read_array`], and any other rank.
 pub fn read_npy(path: &Path) -> Result<Tensor, PictureError> {
     let tensor = read_array(path)?;
-    if !matches!(tensor.shape.len(), 3 | 4) || tensor.data.is_empty() {
-        let what = format!("an input has shape [C, H, W] or [N, C, H, W], this has {:?}", tensor.shape);
-        return Err(PictureError::Array { path: path.to_owned(), what });
-    }
+    check_rank(path, &tensor.shape)?;
     Ok(tensor)
+}
+
+/// The height and width of a model input; `None` where the file is not one.
+pub fn npy_size(path: &Path) -> Option<[usize; 2]> {
+    let npy = NpyFile::new(BufReader::new(File::open(path).ok()?)).ok()?;
+    match *npy.shape() {
+        [_, height, width] | [_, _, height, width] => Some([height as usize, width as usize]),
+        _ => None,
+    }
 }
 
 /// An array of any rank.
@@ -27,6 +33,58 @@ pub fn read_npy(path: &Path) -> Result<Tensor, PictureError> {
 /// # Errors
 /// A file that cannot be read, is cut short, has another type than float32 or Fortran order, or holds NaN or infinity.
 pub fn read_array(path: &Path) -> Result<Tensor, PictureError> {
+    let (npy, shape) = open(path)?;
+    let data: Vec<f32> = npy.into_vec().map_err(|e| cut_short(path, &e))?;
+    check_finite(path, &data, 0, &shape)?;
+    Ok(Tensor { shape, data })
+}
+
+/// The images of a model input, one after the other, so that no more than one is held.
+pub struct NpyImages {
+    path: PathBuf,
+    /// `[C, H, W]` or `[N, C, H, W]`.
+    pub shape: Vec<usize>,
+    values: NpyReader<f32, BufReader<File>>,
+    /// Values that are read already.
+    at: usize,
+}
+
+impl NpyImages {
+    /// # Errors
+    /// As [`read_npy`], but for what is wrong with the values, which is found as they are read.
+    pub fn open(path: &Path) -> Result<Self, PictureError> {
+        let (npy, shape) = open(path)?;
+        check_rank(path, &shape)?;
+        let wrong = |e: DTypeError| PictureError::Array { path: path.to_owned(), what: e.to_string() };
+        Ok(Self { path: path.to_owned(), shape, values: npy.data().map_err(wrong)?, at: 0 })
+    }
+
+    /// Values of one image.
+    fn len(&self) -> usize {
+        self.shape[self.shape.len() - 3..].iter().product()
+    }
+}
+
+impl Iterator for NpyImages {
+    type Item = Result<Vec<f32>, PictureError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let len = self.len();
+        if self.at >= self.shape.iter().product() {
+            return None;
+        }
+        let values: Result<Vec<f32>, std::io::Error> = self.values.by_ref().take(len).collect();
+        let values = values.map_err(|e| cut_short(&self.path, &e)).and_then(|values| {
+            check_finite(&self.path, &values, self.at, &self.shape)?;
+            Ok(values)
+        });
+        self.at += len;
+        Some(values)
+    }
+}
+
+/// The file behind its header, and the shape, both checked.
+fn open(path: &Path) -> Result<(NpyFile<BufReader<File>>, Vec<usize>), PictureError> {
     let read = |source| PictureError::Read { path: path.to_owned(), source };
     let array = |what: String| PictureError::Array { path: path.to_owned(), what };
 
@@ -57,11 +115,25 @@ pub fn read_array(path: &Path) -> Result<Tensor, PictureError> {
     if claimed.is_none_or(|n| n > bytes) {
         return Err(array(format!("the header says {shape:?}, the file has {bytes} bytes")));
     }
-    let data: Vec<f32> = npy.into_vec().map_err(|e| array(format!("cut short ({e})")))?;
-    if let Some(at) = data.iter().position(|v| !v.is_finite()) {
-        return Err(PictureError::NotFinite { path: path.to_owned(), index: unravel(at, &shape), value: data[at] });
+    Ok((npy, shape))
+}
+
+fn check_rank(path: &Path, shape: &[usize]) -> Result<(), PictureError> {
+    if matches!(shape.len(), 3 | 4) && !shape.contains(&0) {
+        return Ok(());
     }
-    Ok(Tensor { shape, data })
+    let what = format!("an input has shape [C, H, W] or [N, C, H, W], this has {shape:?}");
+    Err(PictureError::Array { path: path.to_owned(), what })
+}
+
+/// `data` is that of an array of `shape` from element `first` on.
+fn check_finite(path: &Path, data: &[f32], first: usize, shape: &[usize]) -> Result<(), PictureError> {
+    let Some(at) = data.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+    Err(PictureError::NotFinite { path: path.to_owned(), index: unravel(first + at, shape), value: data[at] })
+}
+
+fn cut_short(path: &Path, error: &std::io::Error) -> PictureError {
+    PictureError::Array { path: path.to_owned(), what: format!("cut short ({error})") }
 }
 
 /// The index along each axis of element `at` in C order.
@@ -89,6 +161,28 @@ mod tests {
             assert_eq!(read_array(&fixture(name)).unwrap(), want, "{name}");
         }
         assert_eq!(read_npy(&fixture("imagenet-28.npy")).unwrap().shape, [3, 28, 28]);
+    }
+
+    #[test]
+    fn images_come_one_by_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.npy");
+        let mut tensor = Tensor::new(&[3, 1, 2, 2], (0..12).map(|i| i as f32).collect());
+        super::super::write_npy(&path, &tensor).unwrap();
+        let images: Vec<Vec<f32>> = NpyImages::open(&path).unwrap().map(Result::unwrap).collect();
+        assert_eq!(images, tensor.data.chunks(4).map(<[f32]>::to_vec).collect::<Vec<_>>());
+
+        let bytes = std::fs::read(&path).unwrap();
+        std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
+        let mut images = NpyImages::open(&path).unwrap();
+        assert!(images.next().unwrap().is_ok() && images.next().unwrap().is_ok());
+        assert!(images.next().unwrap().unwrap_err().to_string().contains("cut short"));
+        assert!(images.next().is_none());
+
+        tensor.data[6] = f32::NAN;
+        super::super::write_npy(&path, &tensor).unwrap();
+        let message = NpyImages::open(&path).unwrap().nth(1).unwrap().unwrap_err().to_string();
+        assert!(message.contains("value NaN at index [1, 0, 1, 0]"), "{message}");
     }
 
     #[test]
@@ -125,6 +219,10 @@ mod tests {
         ];
         for (path, want) in cases {
             let message = read_npy(&path).unwrap_err().to_string();
+            // What is wrong with values is found as they are read.
+            if !["value inf", "cut short"].iter().any(|fault| message.contains(fault)) {
+                assert_eq!(NpyImages::open(&path).err().map(|e| e.to_string()), Some(message.clone()));
+            }
             let name = path.file_name().unwrap().to_string_lossy();
             assert!(message.contains(want) && message.contains(&*name), "{message}");
         }

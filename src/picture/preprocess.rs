@@ -176,13 +176,14 @@ impl Preprocess {
     /// its ImageNet mean and deviation per channel become their averages for grey). A card must agree already.
     ///
     /// # Errors
-    /// A channel count other than 1 or 3, or a card that says otherwise than the model.
+    /// A channel count other than 1 or 3, a card that says otherwise than the model, and what [`Preprocess::check`] finds.
     pub fn for_input(mut self, channels: usize, height: usize, width: usize) -> Result<Preprocess, PictureError> {
         if !self.preset {
+            self.check()?;
             if self.channels.count() != channels || self.size != [height, width] {
                 return Err(wrong(format!(
-                    "the card says {} x {} x {}, the model takes {channels} x {height} x {width} (channels x height x width); \
-                     correct the card, or choose one of {}",
+                    "made for {} x {} x {}, the model takes {channels} x {height} x {width} (channels x height x width); \
+                     correct it, or choose one of {}",
                     self.channels.count(),
                     self.size[0],
                     self.size[1],
@@ -217,6 +218,31 @@ impl Preprocess {
         self.crop = self.crop.map(|_| [height, width]);
         self.size = [height, width];
         Ok(self)
+    }
+
+    /// Height and width of the model input, where they are not those of whatever model it is.
+    pub fn fixed_size(&self) -> Option<[usize; 2]> {
+        (!self.preset).then_some(self.size)
+    }
+
+    /// Finds settings that no picture can be fed with.
+    ///
+    /// # Errors
+    /// The first of them, with the numbers.
+    pub fn check(&self) -> Result<(), PictureError> {
+        self.normalisation()?;
+        let [height, width] = self.size;
+        if let Some([h, w]) = self.crop.filter(|crop| *crop != self.size) {
+            return Err(wrong(format!("a crop of {h} x {w} is not the size {height} x {width} (height x width)")));
+        }
+        let least = height.min(width);
+        match (self.resize.mode, self.resize.to) {
+            (Mode::ShortSide, None | Some(0)) => Err(no_short_side()),
+            (Mode::ShortSide, Some(to)) if to < least => Err(wrong(format!(
+                "a short side of {to} pixels is less than the size {height} x {width}; resize to more"
+            ))),
+            _ => Ok(()),
+        }
     }
 
     /// The model input for `picture`, as `channels` x `size[0]` x `size[1]` values, and where it lies on the picture.
@@ -285,10 +311,7 @@ impl Preprocess {
             Mode::Stretch => Ok(self.crop.map_or([self.size[1], self.size[0]], |[h, w]| [w, h])),
             Mode::None => Ok([width, height]),
             Mode::ShortSide => {
-                let to =
-                    self.resize.to.filter(|to| *to > 0).ok_or_else(|| {
-                        wrong("resize mode short-side needs \"to\", the pixels of the short side".into())
-                    })?;
+                let to = self.resize.to.filter(|to| *to > 0).ok_or_else(no_short_side)?;
                 let short = width.min(height);
                 let exact = width.max(height) as f64 * to as f64 / short as f64;
                 let long = match self.resize.long_side {
@@ -321,6 +344,9 @@ impl Preprocess {
         if let Some(bad) = std.iter().find(|v| **v == 0.0) {
             return Err(wrong(format!("std {bad} would divide by zero")));
         }
+        if let Some(bad) = mean.iter().chain(&std).chain(&self.range).find(|v| !v.is_finite()) {
+            return Err(wrong(format!("{bad} among range, mean and std; give finite numbers")));
+        }
         if self.range[0] == self.range[1] {
             return Err(wrong(format!("range {:?} is empty: every picture would look the same", self.range)));
         }
@@ -331,6 +357,10 @@ impl Preprocess {
 /// Half of `n` as torchvision's centre crop takes it: Python rounds .5 to the even neighbour.
 fn half_to_even(n: usize) -> usize {
     (n as f64 / 2.0).round_ties_even() as usize
+}
+
+fn no_short_side() -> PictureError {
+    wrong("resize mode short-side needs \"to\", the pixels of the short side".to_owned())
 }
 
 fn wrong(what: String) -> PictureError {
@@ -455,6 +485,19 @@ mod tests {
         for (settings, want) in cases {
             let preprocess = card(&format!(r#"{{"channels": "RGB", "size": [3, 4], {settings}}}"#));
             let message = preprocess.apply(&ramp(7, 5, 3)).unwrap_err().to_string();
+            assert!(message.contains(want), "{settings}: {message}");
+        }
+        let of_no_picture = [
+            (r#""resize": {"mode": "short-side"}"#, "needs \"to\""),
+            (r#""resize": {"mode": "short-side", "to": 2}"#, "less than the size 3 x 4"),
+            (r#""resize": {"mode": "stretch"}, "crop": [4, 3]"#, "a crop of 4 x 3 is not the size 3 x 4"),
+            (r#""resize": {"mode": "stretch"}, "std": [1, 0, 1]"#, "divide by zero"),
+            (r#""resize": {"mode": "stretch"}, "mean": [1e39]"#, "finite"),
+            (r#""resize": {"mode": "stretch"}, "mean": [0, 1]"#, "mean has 2 values for 3 channels"),
+        ];
+        for (settings, want) in of_no_picture {
+            let preprocess = card(&format!(r#"{{"channels": "RGB", "size": [3, 4], {settings}}}"#));
+            let message = preprocess.for_input(3, 3, 4).unwrap_err().to_string();
             assert!(message.contains(want), "{settings}: {message}");
         }
         let thin = ramp(16_000, 1, 1);

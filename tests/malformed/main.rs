@@ -104,6 +104,8 @@ fn versions_and_names() {
         ("no nodes", edited(|g| g.node.clear()), "Graph", "no nodes"),
         ("no outputs", edited(|g| g.output.clear()), "Graph", "outputs"),
         ("an output that nothing makes", edited(|g| g.output[0].name = Some("z".to_owned())), "Graph", "\"z\""),
+        ("a height of 0", edited(|g| g.input = vec![value("x", &[1, 2, 0, 6])]), "Input", "dimension 2 of size 0"),
+        ("channels of 0", edited(|g| g.input = vec![value("x", &[0, 0, 6, 6])]), "Input", "dimension 1 of size 0"),
         ("an input that nothing makes", edited(|g| g.node[1].input[0] = "q".to_owned()), "Graph", "\"q\""),
         ("a value made twice", edited(|g| g.node[2].output[0] = "r".to_owned()), "Graph", "defined twice"),
         ("a value made by a weight too", edited(|g| g.node[1].output[0] = "w".to_owned()), "Graph", "defined twice"),
@@ -124,7 +126,7 @@ fn versions_and_names() {
         ("an image of rank 2", edited(|g| g.input[0] = value("x", &[1, 6])), "Input", "4 (N, C, H, W)"),
         ("an image of no type", edited(|g| g.input[0].r#type = None), "Input", "tensor"),
         ("an image too large", edited(|g| g.input[0] = value("x", &[1, 2, 1 << 40, 1 << 40])), "Input", "too large"),
-        ("open channels", edited(|g| g.input[0] = value("x", &[1, 0, 6, 6])), "Input", "channels"),
+        ("open channels", edited(|g| g.input[0] = value("x", &[1, -1, 6, 6])), "Input", "how many channels"),
     ]);
 }
 
@@ -342,20 +344,24 @@ fn all_unsupported_operators_are_listed_at_once() {
     let nodes = vec![
         node("LRN", &["x"], "a", vec![]),
         node("LRN", &["a"], "a2", vec![]),
-        node("Relu", &["a2"], "r", vec![]),
+        NodeProto { name: Some("/norm/LRN".to_owned()), ..node("LRN", &["a2"], "a3", vec![]) },
+        NodeProto { name: Some("/late/LRN".to_owned()), ..node("LRN", &["a3"], "a4", vec![]) },
+        node("Relu", &["a4"], "r", vec![]),
         node("Cosh", &["r"], "b", vec![]),
         custom,
         node("Sinh", &["x"], "unused", vec![]),
     ];
     let folder = tempfile::tempdir().unwrap();
     let error = load_bytes(&chain(nodes, vec![]).encode_to_vec(), folder.path()).unwrap_err();
-    let text = error.to_string();
+    let (text, whole) = (error.to_string(), format!("{error:#}"));
     let ImportError::Unsupported { ops } = error else { panic!("{text}") };
     assert_eq!(
-        ops.iter().map(|op| (op.op.as_str(), op.count)).collect::<Vec<_>>(),
-        [("LRN", 2), ("Cosh", 1), ("Blend", 1)]
+        ops.iter().map(|op| (op.op.as_str(), op.nodes.len())).collect::<Vec<_>>(),
+        [("LRN", 4), ("Cosh", 1), ("Blend", 1)]
     );
-    assert!(text.contains("LRN x2") && text.contains("com.example.Blend x1") && !text.contains("Sinh"), "{text}");
+    assert!(text.contains("LRN x4: ") && text.contains("com.example.Blend x1") && !text.contains("Sinh"), "{text}");
+    assert!(text.contains("/norm/LRN in norm, .., Cosh x1") && !text.contains("/late/LRN"), "three are named: {text}");
+    assert!(whole.contains("/late/LRN in late, Cosh x1"), "all are named: {whole}");
 }
 
 #[test]

@@ -9,7 +9,7 @@ mod views;
 
 use super::ImportError;
 use super::draft::{Draft, Step};
-use super::error::UnsupportedOp;
+use super::error::{Place, UnsupportedOp, collect};
 use crate::graph::{Op, PoolKind, ValueId};
 
 /// Rewrites the draft; returns where the output went.
@@ -55,16 +55,8 @@ fn drop_trivial_pools(draft: &mut Draft) {
 fn leftovers(draft: &Draft) -> Result<(), ImportError> {
     let mut ops: Vec<UnsupportedOp> = Vec::new();
     for node in draft.nodes.iter().filter(|node| !matches!(node.step, Step::Op(_))) {
-        match ops.iter_mut().find(|known| known.op == node.source) {
-            Some(known) => known.count += 1,
-            None => ops.push(UnsupportedOp {
-                op: node.source.clone(),
-                domain: String::new(),
-                count: 1,
-                node: node.name.clone(),
-                path: node.path.clone(),
-            }),
-        }
+        let place = Place { node: node.name.clone(), path: node.path.clone() };
+        collect(&mut ops, UnsupportedOp { op: node.source.clone(), domain: String::new(), nodes: vec![place] });
     }
     if ops.is_empty() { Ok(()) } else { Err(ImportError::Unsupported { ops }) }
 }

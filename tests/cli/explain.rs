@@ -1,0 +1,277 @@
+//! What `explain` writes and prints.
+
+use std::process::Command;
+
+use fluoroscope::picture::Picture;
+use serde_json::Value;
+
+use super::{Scene, data, plain, plain_shape, rnet};
+
+#[test]
+fn the_synopsis_of_explain_holds() {
+    let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
+    let options = "--method --target --output --format --logits --backend --precision --layer --baseline --epsilon --batch-norm \
+        --steps --samples --sigma --seed --batch --smooth --reduce --max-error --resolution --preprocess --colormap \
+        --alpha --threads --json --quiet --verbose";
+    for option in options.split_whitespace() {
+        assert!(help.contains(option), "{option}");
+    }
+}
+
+#[test]
+fn pictures_get_overlays_and_raw_maps() {
+    let scene = Scene::new();
+    scene.picture("cat.png", 60, 40);
+    let ran = scene.run(&["explain", &rnet(), "cat.png", "-m", "grad-cam,lrp-epsilon", "-t", "1"]).exits(0);
+    let want = ["cat.1.grad-cam.npy", "cat.1.grad-cam.png", "cat.1.lrp-epsilon.npy", "cat.1.lrp-epsilon.png"];
+    assert_eq!(scene.listing("heatmaps"), want);
+    assert_eq!(scene.array_at("heatmaps/cat.1.grad-cam.npy").shape, [1, 24, 24]);
+    assert_eq!(scene.array_at("heatmaps/cat.1.lrp-epsilon.npy").shape, [3, 24, 24]);
+    assert!(ran.stdout.contains("face") && ran.stdout.contains("4 files in heatmaps"), "{}", ran.stdout);
+    assert!(ran.stderr.contains("CAM methods read layer"), "{}", ran.stderr);
+    let overlay = Picture::open(&scene.path("heatmaps/cat.1.grad-cam.png")).expect("a picture");
+    assert!(overlay.width > 60 && overlay.height > 40);
+
+    let text = |key: &str| text_of(&scene, "heatmaps/cat.1.grad-cam.png", key);
+    assert_eq!((text("Model"), text("Method"), text("Target")), ("rnet.onnx".into(), "grad-cam".into(), "1".into()));
+    // The card of the model says the same.
+    assert_eq!(text("Model-SHA256"), "6ff2424c9c574e6a1b7f44a585bc9e75b17e64e0fce8f2e78952ad0bceee49b2");
+    assert!(text("Options").contains("\"epsilon\"") && !text("Layer").is_empty());
+}
+
+/// The text that a PNG has under `key`.
+fn text_of(scene: &Scene, name: &str, key: &str) -> String {
+    let bytes = std::fs::read(scene.path(name)).expect("a PNG");
+    let reader = png::Decoder::new(std::io::Cursor::new(bytes)).read_info().expect("a header");
+    let texts = &reader.info().uncompressed_latin1_text;
+    texts.iter().find(|text| text.keyword == key).unwrap_or_else(|| panic!("no {key} in {name}")).text.clone()
+}
+
+#[test]
+fn the_size_of_an_open_model_comes_from_flag_or_array() {
+    let scene = Scene::new();
+    std::fs::copy(data("models/text-direction.onnx"), scene.path("open.onnx")).expect("a copy");
+    scene.picture("a.png", 96, 32);
+    scene.array("b.npy", &[3, 64, 160]);
+    scene.file("feed.json", br#"{"channels": "BGR", "size": [64, 128], "resize": {"mode": "stretch"}}"#);
+    let note = "224 x 224 is assumed";
+    let explain = |options: &[&str]| {
+        let fixed = ["explain", "open.onnx", "-m", "saliency", "-t", "0", "--format", "npy"];
+        scene.run(&[&fixed, options].concat()).exits(0).stderr
+    };
+    let said = explain(&["a.png", "--preprocess", "feed.json"]);
+    assert!(!said.contains(note) && said.contains("note: the final Softmax is left out"), "{said}");
+    assert_eq!(scene.array_at("heatmaps/a.0.saliency.npy").shape, [3, 64, 128]);
+    assert!(!explain(&["b.npy"]).contains(note));
+    assert_eq!(scene.array_at("heatmaps/b.0.saliency.npy").shape, [3, 64, 160]);
+    assert!(explain(&["a.png", "--preprocess", "unit"]).contains(note));
+    assert_eq!(scene.array_at("heatmaps/a.0.saliency.npy").shape, [3, 224, 224]);
+}
+
+#[test]
+fn another_output_can_be_explained() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let model = rnet();
+    let explain = |options: &[&str]| {
+        let ran = scene.run(&[&["explain", &model, "a.png", "-m", "gradient", "--json"], options].concat()).exits(0);
+        ran.objects()[0]["report"].clone()
+    };
+    assert_eq!(explain(&[]), explain(&["--logits", "probability"]));
+    let inspected = scene.run(&["inspect", &model, "--logits", "stage.conv1", "--json"]).exits(0).stdout;
+    let object: Value = serde_json::from_str(&inspected).expect("JSON");
+    assert_eq!(object["outputs"], 28 * 22 * 22);
+    for command in [&["explain", &model, "a.png"][..], &["inspect", &model]] {
+        let args = [command, &["--logits", "probable"]].concat();
+        scene.run(&args).exits(2).says(&["--logits", "probable", "the outputs are probability"]);
+    }
+}
+
+#[test]
+fn reduction_and_resolution_shape_the_raw_map() {
+    let scene = Scene::new();
+    scene.picture("a.png", 50, 31);
+    let cases: [(&[&str], &str, [usize; 3]); 4] = [
+        (&["-m", "gradient", "--reduce", "l2"], "gradient", [1, 24, 24]),
+        (&["-m", "gradient", "--resolution", "original"], "gradient", [3, 31, 50]),
+        (&["-m", "grad-cam", "--resolution", "original"], "grad-cam", [1, 31, 50]),
+        (&["-m", "grad-cam", "--resolution", "layer"], "grad-cam", [1, 3, 3]),
+    ];
+    for (options, method, want) in cases {
+        let model = rnet();
+        let args = [&["explain", &model, "a.png", "-t", "0", "--smooth", "1.5"], options].concat();
+        scene.run(&args).exits(0);
+        assert_eq!(scene.array_at(&format!("heatmaps/a.0.{method}.npy")).shape, want, "{options:?}");
+    }
+}
+
+#[test]
+fn equal_stems_keep_their_folders() {
+    let scene = Scene::new();
+    for name in ["in/a/x.png", "in/b/x.png", "in/b/x.jpg", "in/b/y.png"] {
+        scene.picture(name, 24, 24);
+    }
+    let args = ["explain", &rnet(), "in/a", "in/b/*", "in/a/x.png", "-m", "saliency", "-t", "0", "--format", "npy"];
+    scene.run(&args).exits(0);
+    let want = ["a/x.0.saliency.npy", "b/x.jpg.0.saliency.npy", "b/x.png.0.saliency.npy", "y.0.saliency.npy"];
+    assert_eq!(scene.listing("heatmaps"), want);
+}
+
+#[test]
+fn arrays_keep_their_leading_axis() {
+    let scene = Scene::new();
+    let [c, h, w] = plain_shape();
+    scene.array("batch.npy", &[3, c, h, w]);
+    scene.array("one.npy", &[c, h, w]);
+    let model = plain();
+    let args = ["explain", &model, "batch.npy", "one.npy", "-m", "gradient,grad-cam", "-t", "top", "--batch", "2"];
+    let ran = scene.run(&[&args[..], &["--json"]].concat()).exits(0);
+    let objects = ran.objects();
+    assert_eq!(objects.len(), 3 * 2 + 2);
+    assert_eq!(scene.array_at("heatmaps/batch.top.gradient.npy").shape, [3, c, h, w]);
+    assert_eq!(scene.array_at("heatmaps/batch.top.grad-cam.npy").shape, [3, 1, h, w]);
+    let pictures: Vec<String> = scene.listing("heatmaps").into_iter().filter(|name| name.ends_with(".png")).collect();
+    assert_eq!(pictures.len(), 3 * 2 + 2, "{pictures:?}");
+    assert_eq!(text_of(&scene, "heatmaps/batch-2.top.gradient.png", "Image"), "2");
+    assert_eq!(text_of(&scene, "heatmaps/batch-2.top.gradient.png", "Input"), "batch.npy");
+    let table = scene.run(&args).exits(0).stdout;
+    for row in ["batch.npy[0] ", "batch.npy[2] ", "one.npy "] {
+        assert!(table.lines().any(|line| line.starts_with(row)), "no {row:?} in {table}");
+    }
+    let one = objects.iter().find(|o| o["input"] == "one.npy" && o["method"] == "gradient").expect("one.npy");
+    let target = one["target"].as_u64().expect("an index");
+    let single = scene.array_at(&format!("heatmaps/one.{target}.gradient.npy"));
+    assert_eq!(single.shape, [c, h, w]);
+    // The first image of the batch is the same, so its map is too.
+    let batch = scene.array_at("heatmaps/batch.top.gradient.npy");
+    assert_eq!(batch.data[..single.data.len()], single.data[..], "a map depends on its batch");
+}
+
+#[test]
+fn json_lines_tell_everything() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let model = rnet();
+    let args = ["explain", &model, "a.png", "-m", "deeplift,saliency", "-t", "all", "--json"];
+    let ran = scene.run(&[&args[..], &["--format", "npy,safetensors,json,png", "-o", "out"]].concat()).exits(0);
+    let objects = ran.objects();
+    assert_eq!(objects.len(), 4);
+    let first = &objects[0];
+    assert_eq!((&first["input"], &first["method"]), (&"a.png".into(), &"deeplift".into()));
+    assert_eq!((&first["target"], &first["class"]), (&0.into(), &"not a face".into()));
+    assert!(first["report"]["completeness_error"].as_f64().expect("an error") < 1e-3);
+    assert!(first["report"]["logit"].is_f64() && first["seconds"].as_f64().expect("seconds") > 0.0);
+    let outputs = first["outputs"].as_array().expect("paths");
+    assert_eq!(outputs.len(), 4);
+    for path in outputs {
+        assert!(scene.path(path.as_str().expect("a path")).is_file(), "{path}");
+    }
+    let report: Value =
+        serde_json::from_slice(&std::fs::read(scene.path("out/a.0.deeplift.json")).expect("a report")).expect("JSON");
+    assert_eq!(report["report"], first["report"]);
+    let bytes = std::fs::read(scene.path("out/a.0.deeplift.safetensors")).expect("a file");
+    let file = safetensors::SafeTensors::deserialize(&bytes).expect("safetensors");
+    assert_eq!(file.tensor("map").expect("a map").shape(), [3, 24, 24]);
+}
+
+#[test]
+fn a_limit_on_the_error_is_held() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let model = rnet();
+    let explain = |options: &[&str]| {
+        let fixed = ["explain", &model, "a.png", "-m", "integrated-gradients", "-q"];
+        scene.run(&[&fixed, options].concat())
+    };
+    let ran = explain(&["--steps", "1", "--max-error", "1e-12"]).exits(1);
+    let ran = ran.says(&["integrated-gradients of a.png", "completeness error", "--max-error"]);
+    assert!(ran.stdout.is_empty(), "-q: {}", ran.stdout);
+    assert_eq!(scene.listing("heatmaps").len(), 2, "maps are written all the same");
+    let args = ["explain", &model, "a.png", "-m", "deeplift", "--max-error", "1e-3"];
+    scene.run(&args).exits(0);
+}
+
+#[test]
+fn f64_and_options_of_the_rules_are_taken() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    scene.array("base.npy", &[3, 24, 24]);
+    let model = rnet();
+    for baseline in ["zero", "mean", "blur", "blur:3", "-0.5", "base.npy"] {
+        let fixed = ["explain", &model, "a.png", "-m", "deeplift", "--precision", "f64", "--json", "--threads", "1"];
+        let ran = scene.run(&[&fixed[..], &["--baseline", baseline, "--max-error", "1e-9"]].concat()).exits(0);
+        assert_eq!(ran.objects()[0]["report"]["precision"], "f64", "{baseline}");
+    }
+    let fixed = ["explain", &model, "a.png", "-m", "smoothgrad,lrp-epsilon", "--samples", "3", "--sigma", "0.1"];
+    let more = ["--seed", "7", "--epsilon", "1e-3", "--batch-norm", "pass", "--colormap", "coldnhot", "--alpha", "1"];
+    scene.run(&[&fixed[..], &more].concat()).exits(0);
+    assert!(scene.listing("heatmaps").iter().any(|name| name.ends_with(".smoothgrad.png")));
+}
+
+#[test]
+fn preprocessing_comes_from_flag_card_or_default() {
+    let scene = Scene::new();
+    scene.picture("a.png", 40, 40);
+    std::fs::copy(rnet(), scene.path("bare.onnx")).expect("a copy");
+    let note = "imagenet preprocessing is used";
+    let explain =
+        |options: &[&str]| scene.run(&[&["explain", "bare.onnx", "a.png", "-m", "saliency"], options].concat());
+    assert!(explain(&[]).exits(0).stderr.contains(note));
+    let ran = explain(&["--preprocess", "signed-unit"]).exits(0);
+    assert!(!ran.stderr.contains(note), "{}", ran.stderr);
+    explain(&["--preprocess", &data("models/rnet.card.json")]).exits(0);
+    let json = br#"{"channels": "RGB", "size": [24, 24], "resize": {"mode": "stretch"}}"#;
+    scene.file("feed.json", json);
+    explain(&["--preprocess", "feed.json"]).exits(0);
+    scene.file("other.json", &json.map(|b| if b == b'4' { b'5' } else { b }));
+    explain(&["--preprocess", "other.json"]).exits(2).says(&["3 x 25 x 25", "3 x 24 x 24"]);
+    explain(&["--preprocess", "none.json"]).exits(2).says(&["none.json"]);
+}
+
+#[test]
+fn no_bar_is_drawn_into_a_pipe() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let start = std::time::Instant::now();
+    let args = ["explain", &rnet(), "a.png", "-m", "integrated-gradients", "-t", "0", "--threads", "1"];
+    // Work of over a second, which a terminal would show.
+    let mut steps = 500;
+    while start.elapsed().as_secs_f64() < 1.5 {
+        let ran = scene.run(&[&args[..], &["--steps", &steps.to_string()]].concat()).exits(0);
+        for output in [&ran.stdout, &ran.stderr] {
+            assert!(!output.contains(['\r', '\x1b', '█', '░']), "{output:?}");
+        }
+        steps *= 4;
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn an_interrupt_leaves_whole_files_and_exits_130() {
+    let scene = Scene::new();
+    let [c, h, w] = plain_shape();
+    for i in 0..400 {
+        scene.array(&format!("in/{i:03}.npy"), &[c, h, w]);
+    }
+    let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
+        .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "--batch", "1", "-t", "0"])
+        .current_dir(scene.folder.path())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .expect("the binary starts");
+    while scene.listing("heatmaps").len() < 2 {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+    assert!(sent.success());
+    let output = child.wait_with_output().expect("an end");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(130), "{stderr}");
+    assert!(stderr.contains("interrupted") && stderr.contains("files are written to heatmaps"), "{stderr}");
+    let files = scene.listing("heatmaps");
+    assert!(files.len() < 800 && files.iter().all(|name| !name.ends_with(".part")), "{} files", files.len());
+    for name in files.iter().filter(|name| name.ends_with(".npy")) {
+        scene.array_at(&format!("heatmaps/{name}"));
+    }
+}
