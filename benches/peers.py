@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Fluoroscope against PyTorch by hand ("plain"), Captum and Zennit: one run, turn by turn, on one network and one batch.
 
-    benches/peers.py --harness PATH/bench_peers.py --archs resnet50,vgg16,densenet121 --batches 1,4 --threads 2
+    benches/peers.py --archs resnet50,vgg16,densenet121 --batches 1,4 --threads 2
 
-`--harness` is the peers' timing harness: it builds the torchvision networks (fixed seed, calibrated batch norms) and
-one call for each peer and method. This script exports the same network to ONNX, starts `cargo bench --bench methods
+`harness.py` beside this file builds the torchvision networks (fixed seed, calibrated batch norms) and one call for each
+peer and method; it needs torch, torchvision, onnx, captum and zennit. This script exports the same network to ONNX, starts `cargo bench --bench methods
 -- --serve`, and for every method lets all sides make a map in turn; the first maps are compared, then `--rounds` turns
 are timed. Figures are medians; ratios are medians over turns. Prints Markdown.
 """
@@ -116,7 +116,7 @@ def report(arch, batch, method, ours, times, errors, memory):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--harness", required=True)
+    parser.add_argument("--harness", default=os.path.join(os.path.dirname(os.path.abspath(__file__)), "harness.py"))
     parser.add_argument("--archs", default="resnet50,vgg16,densenet121")
     parser.add_argument("--batches", default="1,4")
     parser.add_argument("--methods", default=",".join(OURS))
