@@ -7,10 +7,15 @@ use crate::warp::Registers;
 #[inline(always)]
 fn set<T>(row: &mut [T; 32], mask: u32, value: impl Fn(usize) -> T) {
     if mask == !0 {
-        row.iter_mut().enumerate().for_each(|(lane, to)| *to = value(lane));
+        for (lane, to) in row.iter_mut().enumerate() {
+            *to = value(lane);
+        }
     } else {
-        let lanes = row.iter_mut().enumerate().filter(|(lane, _)| mask >> lane & 1 == 1);
-        lanes.for_each(|(lane, to)| *to = value(lane));
+        for (lane, to) in row.iter_mut().enumerate() {
+            if mask >> lane & 1 == 1 {
+                *to = value(lane);
+            }
+        }
     }
 }
 
@@ -305,7 +310,9 @@ lane_ops! {
 /// `fma.rn.f32`: one rounding.
 #[inline(always)]
 pub(crate) fn fma(registers: &mut Registers, rows: &[u16; 4], mask: u32) {
-    let [x, y, z] = [1, 2, 3].map(|at| registers.narrow[usize::from(rows[at])]);
+    let x = registers.narrow[usize::from(rows[1])];
+    let y = registers.narrow[usize::from(rows[2])];
+    let z = registers.narrow[usize::from(rows[3])];
     set(&mut registers.narrow[usize::from(rows[0])], mask, |lane| f(x[lane]).mul_add(f(y[lane]), f(z[lane])).to_bits());
 }
 
