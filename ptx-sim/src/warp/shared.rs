@@ -4,6 +4,7 @@ use super::global::same_instruction;
 use super::memory::Transfer;
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::program::{Element, Rows};
 use crate::shadow::bits;
 
 pub(super) fn load(
@@ -14,13 +15,38 @@ pub(super) fn load(
     transfer: Transfer,
 ) -> Result<(), Stop> {
     let bytes = transfer.bytes();
-    for lane in bits(mask) {
-        read_lane(machine, warp.index, lane, addresses[lane], bytes)
-            .map(|data| transfer.load(&mut warp.registers, lane, data))
-            .map_err(|kind| Stop::lane(kind, lane))?;
+    match (transfer.element, transfer.rows.count) {
+        (Element { bytes: 4, wide: false, .. }, 1) => load_words::<1>(warp, machine, mask, addresses, transfer.rows)?,
+        (Element { bytes: 4, wide: false, .. }, 4) => load_words::<4>(warp, machine, mask, addresses, transfer.rows)?,
+        _ => {
+            for lane in bits(mask) {
+                read_lane(machine, warp.index, lane, addresses[lane], bytes)
+                    .map(|data| transfer.load(&mut warp.registers, lane, data))
+                    .map_err(|kind| Stop::lane(kind, lane))?;
+            }
+        }
     }
     if machine.checks {
         count(machine, warp.last_pc(), mask, addresses, bytes);
+    }
+    Ok(())
+}
+
+/// Loads of whole words: most loads of inner loops.
+fn load_words<const N: usize>(
+    warp: &mut Warp,
+    machine: &mut Machine<'_>,
+    mask: u32,
+    addresses: &[u64; 32],
+    rows: Rows,
+) -> Result<(), Stop> {
+    let bytes = 4 * N as u32;
+    for lane in bits(mask) {
+        let data = read_lane(machine, warp.index, lane, addresses[lane], bytes);
+        let data = data.map_err(|kind| Stop::lane(kind, lane))?;
+        for (i, word) in data.as_chunks::<4>().0.iter().enumerate().take(N) {
+            warp.registers.narrow[usize::from(rows.rows[i])][lane] = u32::from_le_bytes(*word);
+        }
     }
     Ok(())
 }
