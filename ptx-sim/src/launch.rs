@@ -57,13 +57,17 @@ pub fn run(kernel: &Kernel, launch: &Launch, memory: &mut Memory, options: &Opti
     let shared = check(kernel, launch).map_err(at_entry)?;
     let mut machine = Machine::new(kernel, launch, memory, options, shared);
     let [width, height, depth] = launch.grid.map(u64::from);
-    let mut order: Vec<u64> = (0..width * height * depth).collect();
-    if options.seed != 0 {
-        shuffle(&mut order, options.seed);
-    }
-    for index in order {
+    let blocks = width * height * depth;
+    let run_at = |index: u64| {
         let block = [index % width, index / width % height, index / width / height].map(|at| at as u32);
-        run_block(&mut machine, block, options.seed ^ index)?;
+        run_block(&mut machine, block, if options.seed == 0 { 0 } else { options.seed ^ (index << 1 | 1) })
+    };
+    if options.seed == 0 {
+        (0..blocks).try_for_each(run_at)?;
+    } else {
+        let mut order: Vec<u64> = (0..blocks).collect();
+        shuffle(&mut order, options.seed);
+        order.into_iter().try_for_each(run_at)?;
     }
     Ok(machine.report())
 }
