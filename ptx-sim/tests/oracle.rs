@@ -408,12 +408,11 @@ fn directed(x: f32, y: f32, z: f32, away: fn(bool) -> bool) -> u64 {
     // A term far below the other only says on which side the sum lies.
     let top = [product, other].iter().filter(|term| term.0 != 0).map(|term| term.1).max().unwrap_or(0);
     let bottom = top - 75;
-    let scaled = [product, other].map(|(part, power)| match power - bottom {
-        _ if part == 0 => 0,
-        shift if shift >= 0 => part << shift,
-        // Not below the bottom by its top bit: exact.
-        shift if part.abs() >> -shift << -shift == part.abs() => part >> -shift,
-        shift => part.signum() * ((part.abs() >> -shift) | 1),
+    let scaled = [product, other].map(|(part, power)| {
+        let (up, down) = ((power - bottom).clamp(0, 75), (bottom - power).clamp(0, 120));
+        let kept = (part.abs() << up) >> down;
+        let lost = kept << down != part.abs() << up;
+        part.signum() * if lost { kept | 1 } else { kept }
     });
     let sum = scaled[0] + scaled[1];
     if sum == 0 {
@@ -545,8 +544,11 @@ fn same(instruction: &str, got: u64, want: u64) -> bool {
 }
 
 fn check(table: &[(&str, Model)]) {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    let mut wrong = Vec::new();
     for (instruction, model) in table {
+        // A runner counts its cases over all its runs.
+        let mut runner = proptest::test_runner::TestRunner::new(config.clone());
         let text = kernel_of(instruction);
         let module = Module::parse(&text).unwrap_or_else(|error| panic!("{instruction}: {error}\n{text}"));
         let lanes = prop::collection::vec((operand(), operand(), operand()), 64);
@@ -570,8 +572,9 @@ fn check(table: &[(&str, Model)]) {
             }
             Ok(())
         });
-        result.unwrap_or_else(|error| panic!("{error}"));
+        wrong.extend(result.err().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned()));
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]
