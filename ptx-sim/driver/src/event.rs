@@ -44,8 +44,16 @@ impl Driver {
             }
         };
         let in_stream = matches!(state, State::Stream { .. });
-        self.events.get_mut(event)?.state = state;
-        if in_stream { self.enqueue(stream, Op::Stamp { event }, Vec::new()) } else { Ok(()) }
+        let before = std::mem::replace(&mut self.events.get_mut(event)?.state, state);
+        if !in_stream {
+            return Ok(());
+        }
+        let recorded = self.enqueue(stream, Op::Stamp { event }, Vec::new());
+        // A mark that the stream did not take would never be passed.
+        if recorded.is_err() {
+            self.events.get_mut(event)?.state = before;
+        }
+        recorded
     }
 
     /// Notes that a stream has come to the mark of an event, which may be gone by then.
@@ -94,9 +102,11 @@ impl Driver {
     fn time_of(&self, event: Handle) -> Result<Instant> {
         let Event { flags, state, .. } = self.events.get(event)?;
         match state {
-            State::Stream { passed: Some(time), .. } if flags & DISABLE_TIMING == 0 => Ok(*time),
-            State::Stream { passed: None, .. } if flags & DISABLE_TIMING == 0 => Err(Code::NotReady.into()),
             State::Capture { .. } => Err(Code::CapturedEvent.into()),
+            State::Stream { point, passed } if flags & DISABLE_TIMING == 0 => {
+                // An earlier mark of the same event may be passed already.
+                Ok(passed.filter(|_| self.is_done(*point)).ok_or(Code::NotReady)?)
+            }
             _ => Err(Code::InvalidHandle.into()),
         }
     }

@@ -218,6 +218,17 @@ mod tests {
         }
     }
 
+    /// As words of both files.
+    #[test]
+    fn the_readme_lists_them() {
+        let names = |text: &'static str| {
+            let words = text.split(|c: char| !c.is_ascii_uppercase() && c != '_');
+            let knobs = words.filter(|word| word.starts_with("PTX_SIM_") && word.len() > 8);
+            knobs.collect::<std::collections::BTreeSet<&str>>()
+        };
+        assert_eq!(names(include_str!("knobs.rs")), names(include_str!("../README.md")));
+    }
+
     #[test]
     fn hidden_devices_are_gone() {
         for (list, want) in [("", vec![]), ("-1", vec![]), ("1", vec![1]), ("0,1", vec![0, 1]), ("1,5,0", vec![1])] {

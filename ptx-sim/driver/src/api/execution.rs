@@ -25,14 +25,6 @@ struct Passed {
     extra: Array<usize>,
 }
 
-impl Copy for Array<u8> {}
-
-impl Clone for Array<u8> {
-    fn clone(&self) -> Self {
-        *self
-    }
-}
-
 impl Arguments for Passed {
     fn gather(&self, kernel: &Kernel) -> Result<Vec<u8>> {
         match (self.addresses.is_null(), self.extra.is_null()) {
@@ -73,9 +65,10 @@ impl Passed {
             let value = unsafe { self.extra.get(2 * pair + 1) }?;
             match marker {
                 PARAM_BUFFER => buffer = Some(Array::<u8>(std::ptr::with_exposed_provenance(value))),
-                // SAFETY: this marker's value is the address of a size.
                 PARAM_BUFFER_SIZE => {
-                    size = Some(unsafe { Array::<usize>(std::ptr::with_exposed_provenance(value)).get(0) }?)
+                    let address = Array::<usize>(std::ptr::with_exposed_provenance(value));
+                    // SAFETY: this marker's value is the address of a size.
+                    size = Some(unsafe { address.get(0) }?);
                 }
                 other => return Err(refused(kernel, format!("unknown extra option {other}"))),
             }

@@ -75,6 +75,7 @@ impl Text {
 }
 
 /// An array of a caller, whose length is known from elsewhere.
+#[derive(Clone, Copy)]
 #[repr(transparent)]
 pub struct Array<T>(*const T);
 

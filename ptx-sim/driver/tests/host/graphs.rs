@@ -118,3 +118,24 @@ fn what_cannot_be_captured_is_refused() {
         assert_eq!(stream.clone_dtoh(&x).unwrap(), [2.0]);
     });
 }
+
+/// The default stream waits for streams of the blocking kind, hence not while one is captured.
+#[test]
+fn the_default_stream_spoils_a_blocking_capture() {
+    in_child("graphs::the_default_stream_spoils_a_blocking_capture", &[], || {
+        use sys::CUresult::{CUDA_ERROR_STREAM_CAPTURE_IMPLICIT, CUDA_SUCCESS};
+        let _context = CudaContext::new(0).unwrap();
+        let (mut stream, mut event) = (std::ptr::null_mut(), std::ptr::null_mut());
+        let mut graph = std::ptr::null_mut();
+        // SAFETY: each call gets what CUDA documents.
+        unsafe {
+            sys::cuStreamCreate(&mut stream, 0).result().unwrap();
+            sys::cuEventCreate(&mut event, 0).result().unwrap();
+            sys::cuStreamBeginCapture_v2(stream, MODE).result().unwrap();
+            assert_eq!(sys::cuEventRecord(event, std::ptr::null_mut()), CUDA_ERROR_STREAM_CAPTURE_IMPLICIT);
+            assert_eq!(sys::cuEventSynchronize(event), CUDA_SUCCESS);
+            assert!(sys::cuStreamEndCapture(stream, &mut graph).result().is_err() && graph.is_null());
+            assert_eq!(sys::cuEventRecord(event, std::ptr::null_mut()), CUDA_SUCCESS);
+        }
+    });
+}

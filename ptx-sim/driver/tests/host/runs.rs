@@ -140,6 +140,49 @@ fn pinned_memory() {
     }
 }
 
+/// Threads with streams of their own share a context.
+#[test]
+fn several_threads() {
+    in_child("runs::several_threads", &[], || {
+        let context = CudaContext::new(0).unwrap();
+        let before = context.mem_get_info().unwrap();
+        let function = function(&context, SCALE, "scale");
+        let streams: Vec<_> = (0..4).map(|_| context.new_stream().unwrap()).collect();
+        std::thread::scope(|scope| {
+            for (i, stream) in streams.iter().enumerate() {
+                let function = &function;
+                scope.spawn(move || {
+                    let mut x = stream.clone_htod(&[i as f32; 200]).unwrap();
+                    for _ in 0..10 {
+                        scale(stream, function, &mut x, 1.0, 2.0).unwrap();
+                    }
+                    assert_eq!(stream.clone_dtoh(&x).unwrap(), [i as f32 + 20.0; 200]);
+                });
+            }
+        });
+        assert_eq!(context.mem_get_info().unwrap(), before);
+        context.check_err().unwrap();
+    });
+}
+
+/// A context that ends takes all with it; the next one starts with all of the memory.
+#[test]
+fn a_context_ends_and_begins_anew() {
+    in_child("runs::a_context_ends_and_begins_anew", &[], || {
+        let mut last = None;
+        for _ in 0..3 {
+            let context = CudaContext::new(0).unwrap();
+            let free = context.mem_get_info().unwrap().0;
+            assert_eq!(*last.get_or_insert(free), free);
+            // Leaked, without a hold on the context.
+            let mut address = 0;
+            // SAFETY: the address is written to a number.
+            unsafe { sys::cuMemAlloc_v2(&mut address, 1000) }.result().unwrap();
+            assert_eq!(context.mem_get_info().unwrap().0, free - 1000);
+        }
+    });
+}
+
 #[test]
 fn functions_tell_their_limits() {
     in_child("runs::functions_tell_their_limits", &[], || {
