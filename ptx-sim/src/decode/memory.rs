@@ -1,0 +1,260 @@
+//! Loads, stores, atomics and asynchronous copies.
+
+use super::{Decoded, Decoder, Kind, Type};
+use crate::lanes::{Binary64, Unary64};
+use crate::lint::LintKind;
+use crate::numeric::Format;
+use crate::parse::ParseError;
+use crate::parse::syntax::Operand;
+use crate::program::{Atomic, AtomicOp, CopyAsync, Element, Initial, LoadSpace, Op, StoreSpace};
+use crate::warp::SHARED_WINDOW;
+
+/// Hints and orders that do not change what a data-race-free program reads.
+const IGNORED: &[&str] = &[
+    "volatile",
+    "relaxed",
+    "acquire",
+    "release",
+    "acq_rel",
+    "weak",
+    "cta",
+    "gpu",
+    "sys",
+    "cluster",
+    "ca",
+    "cg",
+    "cs",
+    "lu",
+    "cv",
+    "wb",
+    "wt",
+    "L1::evict_normal",
+    "L1::evict_unchanged",
+    "L1::evict_first",
+    "L1::evict_last",
+    "L1::no_allocate",
+    "L2::64B",
+    "L2::128B",
+    "L2::256B",
+];
+
+impl<'a> Decoder<'_, 'a> {
+    fn ignore_hints(&mut self) {
+        self.modifiers.retain(|modifier| !IGNORED.contains(modifier));
+    }
+
+    fn generic(&mut self) {
+        let line = self.statement.line;
+        self.body.lint(LintKind::Generic, line);
+    }
+
+    fn uses_local(&mut self) {
+        let line = self.statement.line;
+        self.body.lint(LintKind::Local, line);
+    }
+
+    /// Takes `.shared` or `.shared::cta`.
+    fn take_shared(&mut self) -> bool {
+        self.take("shared") || self.take("shared::cta")
+    }
+
+    /// `.v2` or `.v4` against the operand.
+    fn vector_length(&mut self, operand: &Operand<'a>) -> Result<(), ParseError> {
+        let want = self.take_any(&[("v2", 2), ("v4", 4)]).unwrap_or(1);
+        let got = if let Operand::Vector(parts) = operand { parts.len() } else { 1 };
+        if want == got {
+            return Ok(());
+        }
+        Err(self.error(format!("`{}` takes {want} registers, not {got}", self.statement.opcode)))
+    }
+
+    fn element(&self, of: Type, wide: bool) -> Result<Element, ParseError> {
+        if matches!(of.kind, Kind::Predicate | Kind::Pair(_)) {
+            return Err(self.unknown());
+        }
+        Ok(Element { bytes: of.bits / 8, signed: of.signed(), wide })
+    }
+
+    pub(super) fn ld(&mut self) -> Decoded {
+        let of = self.take_type()?;
+        let [d, from] = self.operands()?;
+        self.vector_length(d)?;
+        let (dst, wide) = self.loaded(d, of)?;
+        let element = self.element(of, wide)?;
+        if u32::from(element.bytes) * u32::from(dst.count) > 16 {
+            return Err(self.error("a load has at most 16 bytes"));
+        }
+        if self.take("param") {
+            return self.ld_param(dst, element, from);
+        }
+        let space = if self.take("global") {
+            if self.take("nc") { LoadSpace::NonCoherent } else { LoadSpace::Global }
+        } else if self.take_shared() {
+            LoadSpace::Shared
+        } else if self.take("local") {
+            self.uses_local();
+            LoadSpace::Local
+        } else {
+            self.generic();
+            LoadSpace::Generic
+        };
+        self.ignore_hints();
+        Ok(Op::Load { space, dst, element, from: self.address(from)? })
+    }
+
+    fn ld_param(&mut self, dst: crate::program::Rows, element: Element, from: &Operand<'a>) -> Decoded {
+        let Operand::Address(Some(name), offset) = from else { return Err(self.error("expected a parameter")) };
+        let Some(param) = self.body.params.iter().find(|param| param.name == *name) else {
+            return Err(self.error(format!("there is no parameter `{name}`")));
+        };
+        let bytes = i64::from(element.bytes) * i64::from(dst.count);
+        if *offset < 0 || offset + bytes > param.size as i64 {
+            return Err(self.error(format!("{bytes} bytes at {offset} are outside the {} of `{name}`", param.size)));
+        }
+        let offset = param.offset + *offset as usize;
+        if !offset.is_multiple_of(bytes as usize) {
+            return Err(self.error(format!("{bytes} bytes at parameter offset {offset} are misaligned")));
+        }
+        Ok(Op::LoadParam { dst, element, offset: offset as u32 })
+    }
+
+    pub(super) fn st(&mut self) -> Decoded {
+        let of = self.take_type()?;
+        let [to, src] = self.operands()?;
+        self.vector_length(src)?;
+        let (src, wide) = self.loaded(src, of)?;
+        let element = self.element(of, wide)?;
+        if u32::from(element.bytes) * u32::from(src.count) > 16 {
+            return Err(self.error("a store has at most 16 bytes"));
+        }
+        let space = if self.take("global") {
+            StoreSpace::Global
+        } else if self.take_shared() {
+            StoreSpace::Shared
+        } else if self.take("local") {
+            self.uses_local();
+            StoreSpace::Local
+        } else {
+            self.generic();
+            StoreSpace::Generic
+        };
+        self.ignore_hints();
+        Ok(Op::Store { space, src, element, to: self.address(to)? })
+    }
+
+    /// `atom`, or `red` without its result.
+    pub(super) fn atomic(&mut self, result: bool) -> Decoded {
+        let of = self.take_type()?;
+        let space = if self.take("global") {
+            StoreSpace::Global
+        } else if self.take_shared() {
+            StoreSpace::Shared
+        } else {
+            self.generic();
+            StoreSpace::Generic
+        };
+        let op = self.need_any(&[
+            ("add", AtomicOp::Add),
+            ("min", AtomicOp::Min),
+            ("max", AtomicOp::Max),
+            ("and", AtomicOp::And),
+            ("or", AtomicOp::Or),
+            ("xor", AtomicOp::Xor),
+            ("exch", AtomicOp::Exchange),
+            ("cas", AtomicOp::CompareSwap),
+            ("inc", AtomicOp::Increment),
+            ("dec", AtomicOp::Decrement),
+        ])?;
+        let float = of.kind == Kind::Float(Format::F32);
+        let op = if float && op == AtomicOp::Add { AtomicOp::AddF32 } else { op };
+        let bits_only =
+            matches!(op, AtomicOp::Exchange | AtomicOp::CompareSwap | AtomicOp::And | AtomicOp::Or | AtomicOp::Xor);
+        let counts = matches!(op, AtomicOp::Increment | AtomicOp::Decrement);
+        let known = matches!(of.bits, 32 | 64)
+            && match of.kind {
+                Kind::Bits => bits_only,
+                Kind::Unsigned => !bits_only && (!counts || of.bits == 32),
+                Kind::Signed => !bits_only && !counts,
+                _ => op == AtomicOp::AddF32,
+            }
+            && (result || !matches!(op, AtomicOp::Exchange | AtomicOp::CompareSwap));
+        if !known {
+            return Err(self.unknown());
+        }
+        self.ignore_hints();
+        let operands: Vec<_> = self.statement.operands.iter().collect();
+        let (d, at, a, b) = match (operands.as_slice(), result, op == AtomicOp::CompareSwap) {
+            ([d, at, a, b], true, true) => (Some(*d), *at, *a, Some(*b)),
+            ([d, at, a], true, false) => (Some(*d), *at, *a, None),
+            ([at, a], false, false) => (None, *at, *a, None),
+            _ => return Err(self.error(format!("wrong number of operands of `{}`", self.statement.opcode))),
+        };
+        Ok(Op::Atomic(Box::new(Atomic {
+            op,
+            space,
+            element: self.element(of, of.bits == 64)?,
+            dst: d.map(|d| self.dst(d, of)).transpose()?,
+            at: self.address(at)?,
+            a: self.src(a, of)?,
+            b: b.map(|b| self.src(b, of)).transpose()?,
+        })))
+    }
+
+    pub(super) fn cp(&mut self) -> Decoded {
+        self.need("async")?;
+        if self.take("commit_group") {
+            return self.plain(Op::CommitGroup);
+        }
+        if self.take("wait_all") {
+            return self.plain(Op::WaitAll);
+        }
+        if self.take("wait_group") {
+            let [Operand::Integer(groups @ 0..=0xffff)] = self.operands()? else {
+                return Err(self.error("expected a number of groups"));
+            };
+            return Ok(Op::WaitGroup(*groups as u32));
+        }
+        let cached_in_l1 = self.need_any(&[("ca", true), ("cg", false)])?;
+        if !self.take_shared() {
+            return Err(self.unknown());
+        }
+        self.need("global")?;
+        self.modifiers.retain(|modifier| !matches!(*modifier, "L2::64B" | "L2::128B" | "L2::256B"));
+        let (to, from, bytes, src_size) = match self.statement.operands.as_slice() {
+            [to, from, bytes] => (to, from, bytes, None),
+            [to, from, bytes, src_size] => (to, from, bytes, Some(src_size)),
+            _ => return Err(self.error("cp.async takes 3 or 4 operands")),
+        };
+        let bytes = match (bytes, cached_in_l1) {
+            (Operand::Integer(16), _) | (Operand::Integer(4 | 8), true) => bytes,
+            _ => return Err(self.error("cp.async copies 4, 8 or 16 bytes, with .cg only 16")),
+        };
+        let Operand::Integer(bytes) = bytes else { return Err(self.unknown()) };
+        let src_size = src_size.map(|size| self.src(size, Type::B32)).transpose()?;
+        let (to, from) = (self.address(to)?, self.address(from)?);
+        Ok(Op::CopyAsync(Box::new(CopyAsync { to, from, bytes: *bytes as u32, src_size })))
+    }
+
+    pub(super) fn prefetch(&mut self) -> Decoded {
+        self.modifiers.clear();
+        Ok(Op::Nop)
+    }
+
+    /// Global addresses are generic ones; shared addresses have a window of their own.
+    pub(super) fn cvta(&mut self) -> Decoded {
+        let of = self.take_type()?;
+        let to = self.take("to");
+        let shared = self.take_shared();
+        let known = shared || self.take("global") || self.take("local") || self.take("param");
+        if !known || of.bits != 64 {
+            return Err(self.unknown());
+        }
+        let [d, a] = self.dst_src(of)?;
+        if !shared {
+            return Ok(Op::Unary64(Unary64::Mov, [d, a]));
+        }
+        let line = self.statement.line;
+        let base = self.body.fixed_row(true, Initial::Constant(SHARED_WINDOW), line)?;
+        Ok(Op::Binary64(if to { Binary64::Sub } else { Binary64::Add }, [d, a, base]))
+    }
+}

@@ -1,0 +1,210 @@
+//! Operands to rows.
+
+use super::body::{Class, Symbol, special};
+use super::{Decoder, Kind, Type};
+use crate::numeric::{Rounding, encode};
+use crate::parse::ParseError;
+use crate::parse::syntax::Operand;
+use crate::program::{Address, Initial, Predicate, Row, Rows, Special};
+
+impl<'a> Decoder<'_, 'a> {
+    fn symbol(&mut self, name: &str) -> Result<Option<Symbol<'a>>, ParseError> {
+        let line = self.statement.line;
+        self.body.lookup(name, line)
+    }
+
+    fn fixed(&mut self, wide: bool, initial: Initial) -> Result<Row, ParseError> {
+        let line = self.statement.line;
+        self.body.fixed_row(wide, initial, line)
+    }
+
+    pub(super) fn constant(&mut self, value: u32) -> Result<Row, ParseError> {
+        self.fixed(false, Initial::Constant(u64::from(value)))
+    }
+
+    /// The register of a name, and what it holds.
+    pub(super) fn register(&mut self, name: &str) -> Result<(Row, Class), ParseError> {
+        let line = self.statement.line;
+        match self.symbol(name)? {
+            Some(Symbol::Register(register)) => {
+                Ok((self.body.register_row(register, line)?, self.body.class_of(register)))
+            }
+            _ => Err(self.error(format!("`{name}` is not a declared register"))),
+        }
+    }
+
+    pub(super) fn predicate_named(&mut self, name: &str) -> Result<Row, ParseError> {
+        match self.register(name)? {
+            (row, Class::Predicate) => Ok(row),
+            _ => Err(self.error(format!("`{name}` is not a predicate"))),
+        }
+    }
+
+    /// A predicate to write.
+    pub(super) fn predicate_dst(&mut self, operand: &Operand<'a>) -> Result<Row, ParseError> {
+        match operand {
+            Operand::Name(name, 0) => self.predicate_named(name),
+            _ => Err(self.error("expected a predicate")),
+        }
+    }
+
+    /// `%p` or `!%p`
+    pub(super) fn predicate(&mut self, operand: &Operand<'a>) -> Result<Predicate, ParseError> {
+        match operand {
+            Operand::Name(name, 0) => Ok(Predicate { row: self.predicate_named(name)?, negate: false }),
+            Operand::Not(name) => Ok(Predicate { row: self.predicate_named(name)?, negate: true }),
+            _ => Err(self.error("expected a predicate")),
+        }
+    }
+
+    /// The row of a register that holds exactly this type.
+    fn exact(&mut self, name: &str, of: Type) -> Result<Row, ParseError> {
+        let (row, class) = self.register(name)?;
+        let want = match of.bits {
+            8 | 16 => Class::Half,
+            32 => Class::Word,
+            _ => Class::Wide,
+        };
+        if class == want {
+            return Ok(row);
+        }
+        Err(self.error(format!("`{name}` does not have the {} bits that `{}` needs", of.bits, self.statement.opcode)))
+    }
+
+    /// A register to write.
+    pub(super) fn dst(&mut self, operand: &Operand<'a>, of: Type) -> Result<Row, ParseError> {
+        match operand {
+            Operand::Name(name, 0) => self.exact(name, of),
+            _ => Err(self.error("expected a register")),
+        }
+    }
+
+    /// A register, special register, constant or address to read. Types of 64 bits are rows of 64-bit lanes.
+    pub(super) fn src(&mut self, operand: &Operand<'a>, of: Type) -> Result<Row, ParseError> {
+        let wide = of.bits == 64;
+        match operand {
+            Operand::Name(name, offset) => match self.symbol(name)? {
+                Some(Symbol::Register(_)) if *offset == 0 => self.exact(name, of),
+                Some(Symbol::Shared(at) | Symbol::Local(at)) if of.bits >= 32 => {
+                    self.fixed(wide, Initial::Constant(i64::from(at).wrapping_add(*offset) as u64))
+                }
+                Some(Symbol::DynamicShared) if of.bits >= 32 => {
+                    self.fixed(wide, Initial::Special(Special::DynamicShared(*offset as i32)))
+                }
+                None if of.bits == 32 && *offset == 0 => match special(name) {
+                    Some(special) => self.fixed(false, Initial::Special(special)),
+                    None => Err(self.error(format!("`{name}` is not declared"))),
+                },
+                None if name.starts_with("%clock") || *name == "%globaltimer" => {
+                    self.fixed(wide, Initial::Special(Special::Zero))
+                }
+                _ => Err(self.error(format!("`{name}` cannot be an operand here"))),
+            },
+            Operand::Integer(value) if !matches!(of.kind, Kind::Float(_)) => {
+                let mask = if wide { !0 } else { (1 << of.bits) - 1 };
+                self.fixed(wide, Initial::Constant(*value as u64 & mask))
+            }
+            Operand::F32(bits) if of.bits == 32 => self.constant(*bits),
+            Operand::F64(bits) => match of.kind {
+                Kind::Float(format) => self.constant(encode(format, f64::from_bits(*bits), Rounding::Nearest)),
+                Kind::Bits if wide => self.fixed(true, Initial::Constant(*bits)),
+                _ => Err(self.error("a fraction where an integer must be")),
+            },
+            _ => Err(self.error("unexpected kind of operand")),
+        }
+    }
+
+    pub(super) fn dst_src<const N: usize>(&mut self, of: Type) -> Result<[Row; N], ParseError> {
+        let operands = self.operands::<N>()?;
+        let mut rows = [0; N];
+        for (i, operand) in operands.into_iter().enumerate() {
+            rows[i] = if i == 0 { self.dst(operand, of)? } else { self.src(operand, of)? };
+        }
+        Ok(rows)
+    }
+
+    /// A destination and up to three sources; unused rows repeat the destination.
+    pub(super) fn up_to_three(&mut self, count: usize, of: Type) -> Result<[Row; 4], ParseError> {
+        Ok(match count {
+            1 => {
+                let [d, a] = self.dst_src(of)?;
+                [d, a, d, d]
+            }
+            2 => {
+                let [d, a, b] = self.dst_src(of)?;
+                [d, a, b, d]
+            }
+            _ => self.dst_src(of)?,
+        })
+    }
+
+    /// The registers of `{a, b}` or of a single `a`, each at least as wide as the type; and whether they are wide.
+    pub(super) fn loaded(&mut self, operand: &Operand<'a>, of: Type) -> Result<(Rows, bool), ParseError> {
+        let parts = match operand {
+            Operand::Vector(parts) => parts.as_slice(),
+            single => std::slice::from_ref(single),
+        };
+        let mut rows = Rows { rows: [0; 4], count: parts.len() as u8 };
+        if parts.len() > 4 {
+            return Err(self.error("a vector has at most four parts"));
+        }
+        let mut wides = 0;
+        for (i, part) in parts.iter().enumerate() {
+            let (row, wide) = self.at_least(part, of)?;
+            rows.rows[i] = row;
+            wides += usize::from(wide);
+        }
+        match wides {
+            0 => Ok((rows, false)),
+            all if all == parts.len() => Ok((rows, true)),
+            _ => Err(self.error("the parts of a vector must have one width")),
+        }
+    }
+
+    /// A register that is as wide as the type or wider, or a constant; and whether it has 64-bit lanes.
+    pub(super) fn at_least(&mut self, operand: &Operand<'a>, of: Type) -> Result<(Row, bool), ParseError> {
+        if let Operand::Name(name, 0) = operand
+            && let Some(Symbol::Register(_)) = self.symbol(name)?
+        {
+            let (row, class) = self.register(name)?;
+            return match (class, of.bits) {
+                (Class::Wide, _) => Ok((row, true)),
+                (Class::Word, ..=32) | (Class::Half, ..=16) => Ok((row, false)),
+                _ => Err(self.error(format!("`{name}` does not have {} bits", of.bits))),
+            };
+        }
+        Ok((self.src(operand, of)?, of.bits == 64))
+    }
+
+    /// Rows of a vector of exactly `N` registers.
+    pub(super) fn vector<const N: usize>(&mut self, operand: &Operand<'a>) -> Result<[Row; N], ParseError> {
+        let Operand::Vector(parts) = operand else { return Err(self.error("expected a vector of registers")) };
+        if parts.len() != N {
+            return Err(self.error(format!("expected {N} registers, found {}", parts.len())));
+        }
+        let mut rows = [0; N];
+        for (row, part) in rows.iter_mut().zip(parts) {
+            *row = self.dst(part, Type::B32)?;
+        }
+        Ok(rows)
+    }
+
+    /// `[base+offset]`
+    pub(super) fn address(&mut self, operand: &Operand<'a>) -> Result<Address, ParseError> {
+        let Operand::Address(base, offset) = operand else { return Err(self.error("expected an address")) };
+        let Ok(offset) = i32::try_from(*offset) else { return Err(self.error("the offset does not fit 32 bits")) };
+        let Some(name) = base else { return Ok(Address { row: self.constant(0)?, wide: false, offset }) };
+        match self.symbol(name)? {
+            Some(Symbol::Register(_)) => match self.register(name)? {
+                (row, Class::Wide) => Ok(Address { row, wide: true, offset }),
+                (row, Class::Word) => Ok(Address { row, wide: false, offset }),
+                _ => Err(self.error(format!("`{name}` cannot hold an address"))),
+            },
+            Some(_) => {
+                let row = self.src(&Operand::Name(name, 0), Type::B32)?;
+                Ok(Address { row, wide: false, offset })
+            }
+            None => Err(self.error(format!("`{name}` is not declared"))),
+        }
+    }
+}

@@ -1,0 +1,506 @@
+//! Modules and kernels, decoded once: instructions as operations on rows of a warp's register file.
+
+use crate::lanes::{Binary, Binary64, Narrow, Shift64, Ternary, Ternary64, Unary, Unary64, Widen, Widen2, Widen3};
+use crate::lint::Lint;
+use crate::numeric::{Convert, FloatOp};
+
+/// The kernels of a PTX text.
+#[derive(Clone, Debug, Default)]
+pub struct Module {
+    pub(crate) version: (u32, u32),
+    pub(crate) target: String,
+    pub(crate) kernels: Vec<Kernel>,
+}
+
+impl Module {
+    /// The PTX version that the text declares.
+    pub fn version(&self) -> (u32, u32) {
+        self.version
+    }
+
+    /// The architecture that the text declares, such as `sm_75`.
+    pub fn target(&self) -> &str {
+        &self.target
+    }
+
+    /// In the order of the text.
+    pub fn kernels(&self) -> impl Iterator<Item = &Kernel> {
+        self.kernels.iter()
+    }
+
+    pub fn kernel(&self, name: &str) -> Option<&Kernel> {
+        self.kernels.iter().find(|kernel| kernel.name == name)
+    }
+}
+
+/// A parameter of a kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    pub name: String,
+    /// Line of the PTX text, from 1.
+    pub line: u32,
+    /// In the kernel's parameter buffer.
+    pub offset: usize,
+    pub size: usize,
+    pub align: usize,
+    /// Declared with `.ptr`.
+    pub pointer: bool,
+    /// Of type `.u64` or `.b64`, as addresses are.
+    pub address_sized: bool,
+}
+
+/// A kernel that can be launched.
+#[derive(Clone, Debug)]
+pub struct Kernel {
+    pub(crate) name: String,
+    pub(crate) line: u32,
+    pub(crate) params: Vec<Param>,
+    pub(crate) max_threads: Option<u32>,
+    pub(crate) static_shared: u32,
+    /// Where the launch's shared memory starts.
+    pub(crate) dynamic_shared: u32,
+    pub(crate) local_bytes: u32,
+    pub(crate) code: Vec<Instruction>,
+    /// What each row of 32-bit lanes holds before the first instruction.
+    pub(crate) narrow_rows: Vec<Initial>,
+    /// What each row of 64-bit lanes holds before the first instruction.
+    pub(crate) wide_rows: Vec<Initial>,
+    pub(crate) predicates: usize,
+    /// Bytes of the smallest access, at most 4: what races are tracked by.
+    pub(crate) granule: Granule,
+    pub(crate) lints: Vec<Lint>,
+}
+
+impl Kernel {
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Line of its `.entry`, from 1.
+    pub fn line(&self) -> u32 {
+        self.line
+    }
+
+    pub fn params(&self) -> &[Param] {
+        &self.params
+    }
+
+    /// Bytes of the parameter buffer of a [`Launch`](crate::Launch).
+    pub fn param_bytes(&self) -> usize {
+        self.params.last().map_or(0, |last| last.offset + last.size)
+    }
+
+    /// Bytes of its `.shared` variables.
+    pub fn static_shared_bytes(&self) -> u32 {
+        self.static_shared
+    }
+
+    /// Threads of a block by `.maxntid` or `.reqntid`, where it has one.
+    pub fn max_threads(&self) -> Option<u32> {
+        self.max_threads
+    }
+
+    /// The lines that hold instructions, in order, each once.
+    pub fn instruction_lines(&self) -> Vec<u32> {
+        let mut lines: Vec<u32> = self.written_instructions().iter().map(|instruction| instruction.line).collect();
+        lines.sort_unstable();
+        lines.dedup();
+        lines
+    }
+
+    /// The code without the return of the closing brace.
+    pub(crate) fn written_instructions(&self) -> &[Instruction] {
+        self.code.split_last().map_or(&[], |(_, written)| written)
+    }
+}
+
+/// A row of 32 lanes in a register file.
+pub(crate) type Row = u16;
+
+/// The predicate row that is true in each lane.
+pub(crate) const ALWAYS: Row = 0;
+
+/// Log2 of the bytes that a cell of shadow memory stands for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Granule {
+    pub global: u32,
+    pub shared: u32,
+}
+
+/// A row before the first instruction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Initial {
+    /// A register: nothing is promised.
+    Poison,
+    Constant(u64),
+    Special(Special),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Special {
+    /// Thread index along an axis.
+    Tid(u8),
+    Ntid(u8),
+    Ctaid(u8),
+    Nctaid(u8),
+    LaneId,
+    WarpId,
+    WarpCount,
+    /// Lanes below, up to, equal to, from or above the own one.
+    MaskLt,
+    MaskLe,
+    MaskEq,
+    MaskGe,
+    MaskGt,
+    Zero,
+    /// Where the launch's shared memory starts, and so many bytes on.
+    DynamicShared(i32),
+    DynamicSharedBytes,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Instruction {
+    pub line: u32,
+    pub guard: Predicate,
+    pub op: Op,
+}
+
+/// A predicate row, or its opposite.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Predicate {
+    pub row: Row,
+    pub negate: bool,
+}
+
+impl Predicate {
+    pub const ALWAYS: Self = Predicate { row: ALWAYS, negate: false };
+}
+
+/// What an instruction does. Rows are in the order of the PTX operands, the destination first.
+#[derive(Clone, Debug)]
+pub(crate) enum Op {
+    /// `fma.rn.f32`
+    Fma([Row; 4]),
+    Unary(Unary, [Row; 2]),
+    Binary(Binary, [Row; 3]),
+    Ternary(Ternary, [Row; 4]),
+    Unary64(Unary64, [Row; 2]),
+    Binary64(Binary64, [Row; 3]),
+    Shift64(Shift64, [Row; 3]),
+    Ternary64(Ternary64, [Row; 4]),
+    /// 32-bit operands, 64-bit result.
+    Widen(Widen, [Row; 2]),
+    Widen2(Widen2, [Row; 3]),
+    Widen3(Widen3, [Row; 4]),
+    /// 64-bit operand, 32-bit result.
+    Narrow(Narrow, [Row; 2]),
+    /// `mov.b64 {lo, hi}, a`
+    Split64([Row; 3]),
+    /// `mov.b32 {lo, hi}, a`
+    Split32([Row; 3]),
+    LutLogic(u8, [Row; 4]),
+    /// `bfi.b32`
+    Insert([Row; 5]),
+    Float(FloatOp, [Row; 4]),
+    /// The conversion knows which of its rows are wide.
+    Convert(Convert, [Row; 2]),
+    /// `cvt.rn.f16x2.f32 d, hi, lo`
+    ConvertPair(Convert, [Row; 3]),
+    Compare(Compare),
+    Select {
+        rows: [Row; 3],
+        by: Predicate,
+    },
+    Select64 {
+        rows: [Row; 3],
+        by: Predicate,
+    },
+    Logic {
+        op: Logic,
+        dst: Row,
+        a: Predicate,
+        b: Predicate,
+    },
+
+    LoadParam {
+        dst: Rows,
+        element: Element,
+        offset: u32,
+    },
+    Load {
+        space: LoadSpace,
+        dst: Rows,
+        element: Element,
+        from: Address,
+    },
+    Store {
+        space: StoreSpace,
+        src: Rows,
+        element: Element,
+        to: Address,
+    },
+    Atomic(Box<Atomic>),
+    CopyAsync(Box<CopyAsync>),
+    CommitGroup,
+    /// Waits until at most so many groups are in flight.
+    WaitGroup(u32),
+    /// Waits for all copies, committed or not.
+    WaitAll,
+
+    Branch(u32),
+    BranchIndexed {
+        index: Row,
+        targets: Box<[u32]>,
+    },
+    Exit,
+    Trap,
+    Nop,
+
+    Barrier(Box<Barrier>),
+    WarpBarrier {
+        members: Row,
+    },
+    Shuffle(Box<Shuffle>),
+    Vote {
+        mode: Vote,
+        dst: Row,
+        src: Predicate,
+        members: Row,
+    },
+    Match {
+        all: bool,
+        wide: bool,
+        dst: Row,
+        same: Option<Row>,
+        src: Row,
+        members: Row,
+    },
+    ActiveMask {
+        dst: Row,
+    },
+
+    Mma(Box<Mma>),
+    LoadMatrix {
+        dst: Rows,
+        transpose: bool,
+        from: Address,
+    },
+    StoreMatrix {
+        src: Rows,
+        transpose: bool,
+        to: Address,
+    },
+}
+
+/// Up to four rows: the parts of a vector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rows {
+    pub rows: [Row; 4],
+    pub count: u8,
+}
+
+impl Rows {
+    pub fn iter(&self) -> impl Iterator<Item = Row> + '_ {
+        self.rows[..usize::from(self.count)].iter().copied()
+    }
+}
+
+/// What of memory a register holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Element {
+    /// In memory.
+    pub bytes: u8,
+    pub signed: bool,
+    /// Whether the rows have 64-bit lanes.
+    pub wide: bool,
+}
+
+/// A row of addresses and what is added to each.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Address {
+    pub row: Row,
+    pub wide: bool,
+    pub offset: i32,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum LoadSpace {
+    Global,
+    /// `.nc`: the kernel must not write what it reads.
+    NonCoherent,
+    Shared,
+    Local,
+    Generic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum StoreSpace {
+    Global,
+    Shared,
+    Local,
+    Generic,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Relation {
+    Eq,
+    Ne,
+    Lt,
+    Le,
+    Gt,
+    Ge,
+    /// Both are numbers.
+    Num,
+    /// One is not a number.
+    Nan,
+}
+
+/// What a comparison compares.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compared {
+    U16,
+    S16,
+    U32,
+    S32,
+    U64,
+    S64,
+    F16,
+    Bf16,
+    F32,
+    F32Ftz,
+}
+
+/// `setp.relation.logic.type dst|other, a, b, with`
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Compare {
+    pub relation: Relation,
+    /// True where the operands are not ordered (`.ltu` and so on).
+    pub unordered: bool,
+    pub of: Compared,
+    pub dst: Row,
+    pub other: Option<Row>,
+    pub a: Row,
+    pub b: Row,
+    pub with: Option<(Logic, Predicate)>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Logic {
+    And,
+    Or,
+    Xor,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum AtomicOp {
+    Add,
+    AddF32,
+    Min,
+    Max,
+    And,
+    Or,
+    Xor,
+    Exchange,
+    CompareSwap,
+    Increment,
+    Decrement,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Atomic {
+    pub op: AtomicOp,
+    pub space: StoreSpace,
+    pub element: Element,
+    /// None of `red`.
+    pub dst: Option<Row>,
+    pub at: Address,
+    pub a: Row,
+    /// The new value of `cas`.
+    pub b: Option<Row>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct CopyAsync {
+    pub to: Address,
+    pub from: Address,
+    pub bytes: u32,
+    /// Bytes to copy; zeros fill the rest.
+    pub src_size: Option<Row>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum BarrierKind {
+    Sync,
+    Arrive,
+    /// Threads whose predicate is true, to a 32-bit row.
+    Popc {
+        dst: Row,
+        src: Predicate,
+    },
+    All {
+        dst: Row,
+        src: Predicate,
+    },
+    Any {
+        dst: Row,
+        src: Predicate,
+    },
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Barrier {
+    pub kind: BarrierKind,
+    pub id: Row,
+    pub threads: Option<Row>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ShuffleMode {
+    Up,
+    Down,
+    Bfly,
+    Idx,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Shuffle {
+    pub mode: ShuffleMode,
+    pub dst: Row,
+    pub in_range: Option<Row>,
+    pub src: Row,
+    pub lane: Row,
+    pub clamp: Row,
+    pub members: Row,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Vote {
+    All,
+    Any,
+    Uni,
+    /// To a 32-bit row.
+    Ballot,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MmaType {
+    /// m16n8k8
+    Tf32,
+    /// m16n8k16, or m16n8k8
+    F16 {
+        k: u8,
+    },
+    Bf16 {
+        k: u8,
+    },
+}
+
+/// `d = a b + c`; shorter operands leave their last rows unused.
+#[derive(Clone, Debug)]
+pub(crate) struct Mma {
+    pub of: MmaType,
+    pub d: [Row; 4],
+    pub a: [Row; 4],
+    pub b: [Row; 2],
+    pub c: [Row; 4],
+}

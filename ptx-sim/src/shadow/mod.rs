@@ -1,0 +1,253 @@
+//! Who touched memory last, and whether that was ordered before the access at hand.
+//!
+//! A *tick* passes at each barrier. An access by a warp is stamped with the tick it happens at; a warp knows, for each
+//! warp of its block, up to which tick that warp's accesses are ordered before its own. Ticks go on from block to block,
+//! so that a stamp older than the block's first tick is one of another block, which nothing orders.
+//!
+//! Lanes of a warp are threads like others: only barriers and `bar.warp.sync` order their accesses.
+
+mod global;
+mod shared;
+
+pub(crate) use global::GlobalShadow;
+pub(crate) use shared::Shared;
+
+use crate::fault::{Access, FaultKind, OtherThread, Space};
+
+/// Warps that a block can have.
+pub(crate) const MAX_WARPS: usize = 32;
+
+/// What is ordered before what, in the block that runs.
+pub(crate) struct Clock {
+    now: u32,
+    block_start: u32,
+    /// For each warp, the last tick of each other warp that it has synchronised with.
+    seen: Vec<[u32; MAX_WARPS]>,
+    /// The least of `seen`.
+    seen_all: Vec<u32>,
+    warps: usize,
+}
+
+impl Clock {
+    pub fn new() -> Self {
+        Clock { now: 1, block_start: 1, seen: Vec::new(), seen_all: Vec::new(), warps: 0 }
+    }
+
+    /// Starts a block of so many warps.
+    pub fn start_block(&mut self, warps: usize) {
+        self.now += 1;
+        self.block_start = self.now;
+        self.warps = warps;
+        self.seen = vec![[0; MAX_WARPS]; warps];
+        self.seen_all = vec![0; warps];
+    }
+
+    /// Orders the lanes of a warp.
+    pub fn synchronise_lanes(&mut self, warp: usize) {
+        self.seen[warp][warp] = self.now;
+        self.seen_all[warp] = self.seen[warp][..self.warps].iter().copied().min().unwrap_or(0);
+        self.now += 1;
+    }
+
+    /// Orders what `arrived` did before what `waiting` will do; the waiting warps have arrived too.
+    pub fn synchronise(&mut self, arrived: u32, waiting: u32) {
+        let mut joined = [0; MAX_WARPS];
+        for warp in bits(arrived) {
+            joined.iter_mut().zip(&self.seen[warp]).for_each(|(joined, seen)| *joined = (*joined).max(*seen));
+            joined[warp] = self.now;
+        }
+        for warp in bits(waiting) {
+            self.seen[warp].iter_mut().zip(&joined).for_each(|(seen, joined)| *seen = (*seen).max(*joined));
+            self.seen_all[warp] = self.seen[warp][..self.warps].iter().copied().min().unwrap_or(0);
+        }
+        self.now += 1;
+    }
+
+    /// The view of a warp for its next instruction.
+    pub fn observer(&self, warp: usize) -> Observer<'_> {
+        Observer {
+            warp,
+            now: self.now,
+            block_start: self.block_start,
+            seen_all: self.seen_all[warp],
+            seen: &self.seen[warp],
+        }
+    }
+}
+
+/// The set bits, from the lowest.
+pub(crate) fn bits(mut mask: u32) -> impl Iterator<Item = usize> {
+    std::iter::from_fn(move || {
+        let at = mask.trailing_zeros() as usize;
+        mask &= mask.wrapping_sub(1);
+        (at < 32).then_some(at)
+    })
+}
+
+/// A warp that accesses memory.
+#[derive(Clone, Copy)]
+pub(crate) struct Observer<'a> {
+    warp: usize,
+    now: u32,
+    block_start: u32,
+    seen_all: u32,
+    seen: &'a [u32; MAX_WARPS],
+}
+
+/// The last accesses to a granule of memory.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Cell {
+    /// Tick of the last write, 0 before the first, [`PENDING`] while a copy is in flight.
+    write: u32,
+    /// Tick of the last read, 0 before the first since the write.
+    read: u32,
+    /// Warps that read, as far as they are not ordered before the last read.
+    readers: u32,
+    /// Thread of the last write, and [`ATOMIC`].
+    writer: u16,
+    /// Lane of the last read, or [`MANY`]; and [`NON_COHERENT`].
+    reader: u16,
+}
+
+const PENDING: u32 = u32::MAX;
+const ATOMIC: u16 = 1 << 15;
+const MANY: u16 = 1 << 14;
+const NON_COHERENT: u16 = 1 << 13;
+/// A thread of an earlier block read, too.
+const FOREIGN: u16 = 1 << 12;
+const LANE: u16 = 31;
+
+/// Why an access is not allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Conflict {
+    Race { earlier: Access, other: OtherThread },
+    Pending,
+    NonCoherent,
+}
+
+impl Conflict {
+    pub fn fault(self, space: Space, address: u64, later: Access) -> FaultKind {
+        match self {
+            Conflict::Race { earlier, other } => FaultKind::Race { space, address, earlier, later, other },
+            Conflict::Pending => FaultKind::AsyncPending { address, access: later },
+            Conflict::NonCoherent => FaultKind::NonCoherent { address },
+        }
+    }
+}
+
+impl Cell {
+    pub fn is_written(&self) -> bool {
+        self.write != 0
+    }
+
+    /// Checks a read and records it.
+    #[inline(always)]
+    pub fn read(&mut self, by: Observer<'_>, lane: usize, non_coherent: bool) -> Result<(), Conflict> {
+        let ordered = self.write == 0 || (self.write >= by.block_start && self.write <= by.seen_all);
+        if !ordered || (non_coherent && self.write != 0) {
+            self.check_write(by, lane, Access::Read)?;
+            if non_coherent {
+                return Err(Conflict::NonCoherent);
+            }
+        }
+        let own = 1 << by.warp;
+        if self.read == by.now {
+            let alone = self.readers == own && self.reader & (LANE | MANY) == lane as u16;
+            if !alone {
+                self.readers |= own;
+                self.reader |= MANY;
+            }
+        } else {
+            self.replace_readers(by, lane);
+        }
+        if non_coherent {
+            self.reader |= NON_COHERENT;
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn replace_readers(&mut self, by: Observer<'_>, lane: usize) {
+        let sticky = self.reader & NON_COHERENT;
+        let own = 1 << by.warp;
+        if self.read == 0 || (self.read >= by.block_start && self.read <= by.seen_all && self.reader & FOREIGN == 0) {
+            (self.readers, self.reader) = (own, lane as u16 | sticky);
+        } else if self.read < by.block_start {
+            (self.readers, self.reader) = (own, MANY | FOREIGN | sticky);
+        } else {
+            let before = self.read;
+            let unordered = bits(self.readers).filter(|warp| by.seen[*warp] < before);
+            let rest = unordered.fold(0, |rest, warp| rest | 1 << warp);
+            let foreign = self.reader & FOREIGN;
+            let many = rest != 0 || foreign != 0;
+            self.readers = rest | own;
+            self.reader = sticky | foreign | if many { MANY } else { lane as u16 };
+        }
+        self.read = by.now;
+    }
+
+    /// Checks a write and records it.
+    #[inline(always)]
+    pub fn write(&mut self, by: Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
+        let untouched = self.write == 0 && self.read == 0;
+        if !untouched {
+            self.check_write(by, lane, access)?;
+            self.check_readers(by, lane)?;
+        }
+        let atomic = if access == Access::Atomic { ATOMIC } else { 0 };
+        self.write = if access == Access::AsyncCopy { PENDING } else { by.now };
+        self.writer = (by.warp as u16) << 5 | lane as u16 | atomic;
+        (self.read, self.readers, self.reader) = (0, 0, 0);
+        Ok(())
+    }
+
+    /// Ends the copy in flight, as a write of its thread.
+    pub fn complete(&mut self, by: Observer<'_>) {
+        self.write = by.now;
+    }
+
+    /// The last write against an access.
+    fn check_write(&self, by: Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
+        let (warp, writer_lane) = (usize::from(self.writer >> 5 & 31), usize::from(self.writer & LANE));
+        let earlier = if self.writer & ATOMIC != 0 { Access::Atomic } else { Access::Write };
+        if self.write == PENDING {
+            return Err(Conflict::Pending);
+        }
+        if self.write == 0 || (earlier == Access::Atomic && access == Access::Atomic) {
+            return Ok(());
+        }
+        if self.write < by.block_start {
+            return Err(Conflict::Race { earlier, other: OtherThread::Block });
+        }
+        if by.seen[warp] >= self.write || (warp, writer_lane) == (by.warp, lane) {
+            return Ok(());
+        }
+        let other = OtherThread::Lane { warp: warp as u32, lane: writer_lane as u32 };
+        Err(Conflict::Race { earlier, other })
+    }
+
+    /// The last reads against a write.
+    fn check_readers(&self, by: Observer<'_>, lane: usize) -> Result<(), Conflict> {
+        if self.reader & NON_COHERENT != 0 {
+            return Err(Conflict::NonCoherent);
+        }
+        if self.read == 0 {
+            return Ok(());
+        }
+        if self.read < by.block_start || self.reader & FOREIGN != 0 {
+            return Err(Conflict::Race { earlier: Access::Read, other: OtherThread::Block });
+        }
+        for warp in bits(self.readers).filter(|warp| by.seen[*warp] < self.read) {
+            let many = self.reader & MANY != 0;
+            if warp == by.warp && !many && usize::from(self.reader & LANE) == lane {
+                continue;
+            }
+            let other = match many {
+                true => OtherThread::Warp { warp: warp as u32 },
+                false => OtherThread::Lane { warp: warp as u32, lane: u32::from(self.reader & LANE) },
+            };
+            return Err(Conflict::Race { earlier: Access::Read, other });
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,85 @@
+//! What the warps of a launch share.
+
+use super::{Registers, initial_registers};
+use crate::fault::FaultKind;
+use crate::launch::{Launch, Options};
+use crate::memory::Memory;
+use crate::program::Kernel;
+use crate::report::{LineReport, Report};
+use crate::shadow::{Clock, GlobalShadow, Shared};
+
+pub(crate) struct Machine<'a> {
+    pub kernel: &'a Kernel,
+    pub launch: &'a Launch,
+    pub memory: &'a mut Memory,
+    pub shadow: GlobalShadow,
+    pub shared: Shared,
+    pub clock: Clock,
+    pub checks: bool,
+    pub fused: bool,
+    pub registers: Registers,
+    /// For each instruction.
+    pub counters: Vec<LineReport>,
+    pub thread_instructions: u64,
+    /// Warp instructions that may still run.
+    pub budget: u64,
+    limit: u64,
+}
+
+impl<'a> Machine<'a> {
+    pub fn new(
+        kernel: &'a Kernel,
+        launch: &'a Launch,
+        memory: &'a mut Memory,
+        options: &Options,
+        shared_bytes: usize,
+    ) -> Self {
+        Machine {
+            kernel,
+            launch,
+            shadow: GlobalShadow::new(memory.slots(), kernel.granule.global),
+            memory,
+            shared: Shared::new(shared_bytes, kernel.granule.shared),
+            clock: Clock::new(),
+            checks: options.checks,
+            fused: has_fused_vectors(),
+            registers: initial_registers(kernel),
+            counters: vec![LineReport::default(); kernel.code.len()],
+            thread_instructions: 0,
+            budget: options.max_instructions,
+            limit: options.max_instructions,
+        }
+    }
+
+    pub fn spent(&self) -> FaultKind {
+        FaultKind::Budget { limit: self.limit }
+    }
+
+    pub fn report(&self) -> Report {
+        let mut report = Report { thread_instructions: self.thread_instructions, ..Report::default() };
+        let written = self.kernel.written_instructions();
+        written.iter().zip(&self.counters).for_each(|(instruction, counter)| report.record(instruction.line, counter));
+        report
+    }
+}
+
+/// Whether the processor has AVX2 and FMA.
+fn has_fused_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    {
+        false
+    }
+}
+
+/// SplitMix64.
+pub(crate) fn random(state: &mut u64) -> u64 {
+    *state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = *state;
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}

@@ -1,0 +1,215 @@
+//! Matrix fragments: `mma`, `ldmatrix`, `stmatrix`.
+//!
+//! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
+
+use super::{Machine, Warp, shared};
+use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::numeric::{Format, decode};
+use crate::program::{Address, Mma, MmaType, Rows};
+
+/// All 32 lanes must be here.
+fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<bool, Stop> {
+    let fault = |active, needed| FaultKind::InactiveLanes { instruction, active, needed };
+    if warp.alive != !0 {
+        return Err(fault(mask, !0).into());
+    }
+    warp.gather(mask, !0, fault)
+}
+
+/// d = a b + c, where a is 16 x k, b is k x 8, and c is 16 x 8; sums run along k and are rounded to f32 at each step.
+pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<(), Stop> {
+    if !whole_warp(warp, mask, "mma.sync")? {
+        return Ok(());
+    }
+    let narrow = &mut warp.registers.narrow;
+    let (mut a, mut b, mut sum) = ([[0f32; 16]; 16], [[0f32; 8]; 16], [[0f32; 8]; 16]);
+    let k = match mma.of {
+        MmaType::Tf32 => {
+            tf32_fragments(narrow, mma, &mut a, &mut b);
+            8
+        }
+        MmaType::F16 { k } => {
+            half_fragments(narrow, mma, Format::F16, usize::from(k), &mut a, &mut b);
+            usize::from(k)
+        }
+        MmaType::Bf16 { k } => {
+            half_fragments(narrow, mma, Format::Bf16, usize::from(k), &mut a, &mut b);
+            usize::from(k)
+        }
+    };
+    for (i, row) in mma.c.iter().enumerate() {
+        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
+            sum[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2] = f32::from_bits(*bits);
+        }
+    }
+    multiply(fused, &a, &b, &mut sum, k);
+    for (i, row) in mma.d.iter().enumerate() {
+        for (lane, bits) in narrow[usize::from(*row)].iter_mut().enumerate() {
+            *bits = sum[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2].to_bits();
+        }
+    }
+    Ok(())
+}
+
+/// The mantissa's lower 13 bits are not read.
+fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 16]; 16], b: &mut [[f32; 8]; 16]) {
+    let tf32 = |bits: u32| f32::from_bits(bits & !0x1fff);
+    for (i, row) in mma.a.iter().enumerate() {
+        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
+            a[lane / 4 + 8 * (i % 2)][lane % 4 + 4 * (i / 2)] = tf32(*bits);
+        }
+    }
+    for (i, row) in mma.b.iter().enumerate() {
+        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
+            b[lane % 4 + 4 * i][lane / 4] = tf32(*bits);
+        }
+    }
+}
+
+/// Two elements a register, the lower half first.
+fn half_fragments(
+    narrow: &[[u32; 32]],
+    mma: &Mma,
+    format: Format,
+    k: usize,
+    a: &mut [[f32; 16]; 16],
+    b: &mut [[f32; 8]; 16],
+) {
+    let value = |bits: u32, half: usize| decode(format, bits >> (16 * half) & 0xffff) as f32;
+    for (i, row) in mma.a.iter().enumerate().take(k / 4) {
+        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
+            for half in 0..2 {
+                a[lane / 4 + 8 * (i % 2)][2 * (lane % 4) + half + 8 * (i / 2)] = value(*bits, half);
+            }
+        }
+    }
+    for (i, row) in mma.b.iter().enumerate().take(k / 8) {
+        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
+            for half in 0..2 {
+                b[2 * (lane % 4) + half + 8 * i][lane / 4] = value(*bits, half);
+            }
+        }
+    }
+}
+
+fn multiply(fused: bool, a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
+    #[cfg(target_arch = "x86_64")]
+    if fused {
+        // SAFETY: `fused` says that the processor has the feature.
+        return unsafe { multiply_avx2(a, b, sum, k) };
+    }
+    let _ = fused;
+    multiply_lanes(a, b, sum, k);
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2")]
+fn multiply_avx2(a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
+    multiply_lanes(a, b, sum, k);
+}
+
+/// Products of the short mantissas are exact in f32.
+#[inline(always)]
+fn multiply_lanes(a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
+    for (a, sum) in a.iter().zip(sum) {
+        let mut total = *sum;
+        for (a, b) in a.iter().zip(b).take(k) {
+            for (total, b) in total.iter_mut().zip(b) {
+                *total += a * b;
+            }
+        }
+        *sum = total;
+    }
+}
+
+/// Lane 8 i + r gives the address of row r of matrix i.
+pub(super) fn load(
+    warp: &mut Warp,
+    machine: &mut Machine<'_>,
+    mask: u32,
+    dst: Rows,
+    transpose: bool,
+    from: Address,
+) -> Result<(), Stop> {
+    if !whole_warp(warp, mask, "ldmatrix")? {
+        return Ok(());
+    }
+    let addresses = warp.addresses(from);
+    for (i, register) in dst.iter().enumerate() {
+        let mut matrix = [[0u16; 8]; 8];
+        for (row, values) in matrix.iter_mut().enumerate() {
+            let lane = 8 * i + row;
+            let bytes = shared::read_lane(machine, warp.index, lane, addresses[lane], 16);
+            let bytes = bytes.map_err(|kind| Stop::lane(kind, lane))?;
+            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(2)) {
+                *value = u16::from_le_bytes([bytes[0], bytes[1]]);
+            }
+        }
+        let at =
+            |row: usize, column: usize| u32::from(if transpose { matrix[column][row] } else { matrix[row][column] });
+        warp.registers.narrow[usize::from(register)] = std::array::from_fn(|lane| {
+            let (row, column) = (lane / 4, 2 * (lane % 4));
+            at(row, column) | at(row, column + 1) << 16
+        });
+    }
+    if machine.checks {
+        shared::count(machine, warp.last_pc(), row_lanes(dst.count), &addresses, 16);
+    }
+    Ok(())
+}
+
+/// Lane 8 i + r gives the address of row r of matrix i.
+pub(super) fn store(
+    warp: &mut Warp,
+    machine: &mut Machine<'_>,
+    mask: u32,
+    src: Rows,
+    transpose: bool,
+    to: Address,
+) -> Result<(), Stop> {
+    if !whole_warp(warp, mask, "stmatrix")? {
+        return Ok(());
+    }
+    let addresses = warp.addresses(to);
+    for (i, register) in src.iter().enumerate() {
+        let fragment = warp.registers.narrow[usize::from(register)];
+        let at = |row: usize, column: usize| (fragment[4 * row + column / 2] >> (16 * (column % 2))) as u16;
+        for row in 0..8 {
+            let lane = 8 * i + row;
+            let values: [u16; 8] =
+                std::array::from_fn(|column| if transpose { at(column, row) } else { at(row, column) });
+            store_row(machine, warp.index, lane, addresses[lane], values).map_err(|kind| Stop::lane(kind, lane))?;
+        }
+    }
+    if machine.checks {
+        shared::count(machine, warp.last_pc(), row_lanes(src.count), &addresses, 16);
+    }
+    Ok(())
+}
+
+fn store_row(
+    machine: &mut Machine<'_>,
+    warp: usize,
+    lane: usize,
+    address: u64,
+    values: [u16; 8],
+) -> Result<(), FaultKind> {
+    let offset = machine.shared.range(address, 16, Access::Write)?;
+    if machine.checks {
+        let (by, granule) = (machine.clock.observer(warp), machine.shared.granule_bytes());
+        for (i, cell) in machine.shared.cells(offset, 16).iter_mut().enumerate() {
+            let written = cell.write(by, lane, Access::Write);
+            let at = address + i as u64 * granule;
+            written.map_err(|conflict| conflict.fault(Space::Shared, at, Access::Write))?;
+        }
+    }
+    for (place, value) in machine.shared.bytes[offset..offset + 16].chunks_exact_mut(2).zip(values) {
+        place.copy_from_slice(&value.to_le_bytes());
+    }
+    Ok(())
+}
+
+/// The lanes whose addresses count.
+fn row_lanes(matrices: u8) -> u32 {
+    if matrices == 4 { !0 } else { (1 << (8 * matrices)) - 1 }
+}

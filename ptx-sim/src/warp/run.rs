@@ -1,0 +1,199 @@
+//! The loop over a warp's instructions.
+
+use super::{Machine, Warp, atomic, compare, copy, exchange, matrix, memory};
+use crate::fault::{FaultKind, Stop};
+use crate::lanes;
+use crate::program::{Barrier, Logic, Op, Predicate};
+
+/// Why a warp stops running for now.
+pub(crate) enum Pause {
+    /// All its lanes have exited.
+    Done,
+    /// Its turn is over.
+    Preempted,
+    /// It arrived at a barrier.
+    Barrier(Barrier),
+}
+
+/// Runs a warp for at most `turn` instructions.
+pub(crate) fn run(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
+    #[cfg(target_arch = "x86_64")]
+    if machine.fused {
+        // SAFETY: `fused` says that the processor has both features.
+        return unsafe { run_fused(warp, machine, turn) };
+    }
+    run_lanes(warp, machine, turn)
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn run_fused(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
+    run_lanes(warp, machine, turn)
+}
+
+#[inline(always)]
+fn run_lanes(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
+    let kernel = machine.kernel;
+    for _ in 0..turn {
+        if !warp.others.is_empty() {
+            warp.reconverge();
+        }
+        let pc = warp.pc as usize;
+        let instruction = &kernel.code[pc];
+        warp.pc += 1;
+        let mask = warp.active & holds(warp, instruction.guard);
+        if machine.budget == 0 {
+            return Err(machine.spent().into());
+        }
+        machine.budget -= 1;
+        machine.counters[pc].executed += 1;
+        machine.thread_instructions += u64::from(mask.count_ones());
+        if mask == 0 {
+            continue;
+        }
+        let registers = &mut warp.registers;
+        match &instruction.op {
+            Op::Fma(rows) => lanes::fma(registers, rows, mask),
+            Op::Binary(op, rows) => op.apply(registers, rows, mask),
+            Op::Ternary(op, rows) => op.apply(registers, rows, mask),
+            Op::Unary(op, rows) => op.apply(registers, rows, mask),
+            Op::Binary64(op, rows) => op.apply(registers, rows, mask),
+            Op::Unary64(op, rows) => op.apply(registers, rows, mask),
+            Op::Shift64(op, rows) => op.apply(registers, rows, mask),
+            Op::Ternary64(op, rows) => op.apply(registers, rows, mask),
+            Op::Widen(op, rows) => op.apply(registers, rows, mask),
+            Op::Widen2(op, rows) => op.apply(registers, rows, mask),
+            Op::Widen3(op, rows) => op.apply(registers, rows, mask),
+            Op::Narrow(op, rows) => op.apply(registers, rows, mask),
+            Op::LutLogic(table, rows) => lanes::lut_logic(registers, *table, rows, mask),
+            Op::Insert(rows) => lanes::insert_field(registers, rows, mask),
+            Op::Split64(rows) => lanes::split64(registers, rows, mask),
+            Op::Split32(rows) => lanes::split32(registers, rows, mask),
+            Op::Float(op, rows) => lanes::float(registers, *op, rows, mask),
+            Op::Convert(convert, rows) => lanes::convert(registers, convert, rows, mask),
+            Op::ConvertPair(convert, rows) => lanes::convert_pair(registers, convert, rows, mask),
+            Op::Compare(compare) => compare::compare(warp, compare, mask),
+            Op::Select { rows, by } => {
+                let by = holds(warp, *by);
+                lanes::select(&mut warp.registers.narrow, rows, by, mask);
+            }
+            Op::Select64 { rows, by } => {
+                let by = holds(warp, *by);
+                lanes::select(&mut warp.registers.wide, rows, by, mask);
+            }
+            Op::Logic { op, dst, a, b } => {
+                let value = logic(*op, holds(warp, *a), holds(warp, *b));
+                warp.write_predicate(*dst, mask, value);
+            }
+            Op::Load { space, dst, element, from } => memory::load(warp, machine, mask, *space, *dst, *element, *from)?,
+            Op::Store { space, src, element, to } => memory::store(warp, machine, mask, *space, *src, *element, *to)?,
+            Op::LoadParam { dst, element, offset } => {
+                memory::load_param(warp, &machine.launch.params, mask, *dst, *element, *offset);
+            }
+            Op::Branch(target) => warp.branch(*target, mask),
+            Op::Exit => {
+                if !warp.exit(mask) {
+                    return Ok(Pause::Done);
+                }
+            }
+            Op::Barrier(barrier) => {
+                if warp.gather(mask, warp.alive, |active, needed| FaultKind::BarrierDivergence { active, needed })? {
+                    return Ok(Pause::Barrier((**barrier).clone()));
+                }
+            }
+            Op::Nop => {}
+            op => run_rare(warp, machine, op, mask)?,
+        }
+    }
+    Ok(Pause::Preempted)
+}
+
+/// The instructions that gain nothing from being part of the loop.
+fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> Result<(), Stop> {
+    match op {
+        Op::Atomic(atomic) => atomic::atomic(warp, machine, mask, atomic),
+        Op::CopyAsync(copy) => copy::start(warp, machine, mask, copy),
+        Op::CommitGroup => {
+            warp.copies.commit(mask);
+            Ok(())
+        }
+        Op::WaitGroup(groups) => {
+            copy::wait(warp, machine, mask, Some(*groups));
+            Ok(())
+        }
+        Op::WaitAll => {
+            copy::wait(warp, machine, mask, None);
+            Ok(())
+        }
+        Op::BranchIndexed { index, targets } => branch_indexed(warp, mask, *index, targets),
+        Op::Trap => Err(FaultKind::Trap.into()),
+        Op::WarpBarrier { members } => exchange::warp_barrier(warp, machine, mask, *members),
+        Op::Shuffle(shuffle) => exchange::shuffle(warp, mask, shuffle),
+        Op::Vote { mode, dst, src, members } => exchange::vote(warp, mask, *mode, *dst, *src, *members),
+        Op::Match { all, wide, dst, same, src, members } => {
+            exchange::match_sync(warp, mask, (*all, *wide), (*dst, *same), *src, *members)
+        }
+        Op::ActiveMask { dst } => {
+            lanes::broadcast(&mut warp.registers.narrow[usize::from(*dst)], mask, mask);
+            Ok(())
+        }
+        Op::Mma(mma) => matrix::mma(warp, machine.fused, mask, mma),
+        Op::LoadMatrix { dst, transpose, from } => matrix::load(warp, machine, mask, *dst, *transpose, *from),
+        Op::StoreMatrix { src, transpose, to } => matrix::store(warp, machine, mask, *src, *transpose, *to),
+        _ => Ok(()),
+    }
+}
+
+fn branch_indexed(warp: &mut Warp, mask: u32, index: u16, targets: &[u32]) -> Result<(), Stop> {
+    let index = warp.registers.narrow[usize::from(index)];
+    for lane in crate::shadow::bits(mask) {
+        let found = targets.get(index[lane] as usize).copied();
+        let fault = FaultKind::BranchIndex { index: index[lane], targets: targets.len() as u32 };
+        let target = found.ok_or_else(|| Stop::lane(fault, lane))?;
+        match warp.others.iter_mut().find(|other| other.pc == target && !other.blocked) {
+            Some(other) => other.lanes |= 1 << lane,
+            None => warp.others.push(super::Fragment { pc: target, lanes: 1 << lane, blocked: false }),
+        }
+        warp.active &= !(1 << lane);
+    }
+    if warp.active == 0
+        && let Some(next) = warp.furthest_behind()
+    {
+        warp.resume(next);
+    }
+    Ok(())
+}
+
+/// The lanes in which a predicate holds.
+#[inline(always)]
+pub(super) fn holds(warp: &Warp, predicate: Predicate) -> u32 {
+    let value = warp.registers.predicates[usize::from(predicate.row)];
+    if predicate.negate { !value } else { value }
+}
+
+#[inline(always)]
+pub(super) fn logic(op: Logic, a: u32, b: u32) -> u32 {
+    match op {
+        Logic::And => a & b,
+        Logic::Or => a | b,
+        Logic::Xor => a ^ b,
+    }
+}
+
+impl Warp {
+    /// Whether the lanes `needed` are together here; if not, the running ones wait, which is a fault where no other can
+    /// come.
+    pub(super) fn gather(
+        &mut self,
+        mask: u32,
+        needed: u32,
+        fault: impl FnOnce(u32, u32) -> FaultKind,
+    ) -> Result<bool, Stop> {
+        if mask & needed == needed {
+            return Ok(true);
+        }
+        // Lanes that are here and whose guard is false will not come.
+        let gone = self.active & !mask & needed != 0;
+        if gone || !self.wait_for_lanes() { Err(fault(mask, needed).into()) } else { Ok(false) }
+    }
+}
