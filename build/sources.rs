@@ -11,7 +11,10 @@ use std::path::{Path, PathBuf};
 pub const THREADS: u32 = 256;
 
 /// Bytes of every kernel's parameters.
-pub const PARAM_BYTES: u32 = 64;
+pub const PARAM_BYTES: u32 = 512;
+
+/// Bytes of a kernel's own words, which come first; places of tensors and constants of stages follow.
+const OWN_BYTES: u32 = 64;
 
 /// Text that follows every WGSL kernel.
 pub const PRELUDE: &str = "shaders/prelude.wgsl";
@@ -88,8 +91,6 @@ pub struct Interface {
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     pub params: Vec<Field>,
-    /// Sorted by name, with defaults.
-    pub overrides: Vec<(String, u32)>,
 }
 
 /// A stem with its GPU sources.

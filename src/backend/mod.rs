@@ -1,6 +1,7 @@
 //! Backends replay programs. A backend knows no method and no rule.
 
 pub mod cpu;
+pub mod gpu;
 
 use std::sync::Arc;
 use std::time::Duration;
