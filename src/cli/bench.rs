@@ -1,4 +1,5 @@
-//! `fluoroscope bench`: every step of a method's program, checked, then timed against the roof of this machine.
+//! `fluoroscope bench`: every step of a method's program, checked, then timed; on the CPU against the roof
+//! of this machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,15 +10,12 @@ use serde_json::json;
 
 use super::args::BenchArgs;
 use super::console::Console;
-use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
-use super::options::{at_least_one, method};
+use super::options::{at_least_one, method, place};
 use super::roof::Roof;
 use super::step_check::{self, SHARE, StepError};
 use super::table::{Align, Table};
-use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, Phase, Session};
-use crate::graph::Precision;
 use crate::plan::Batch;
 use crate::program::{Arrangement, Kernel, Program, Step, View, Weight, slots};
 use crate::rule::RuleOptions;
@@ -38,7 +36,8 @@ struct Row {
     microseconds: f64,
     gflops: f64,
     gbytes: f64,
-    percent_of_roof: f64,
+    /// Where the roof is known.
+    percent_of_roof: Option<f64>,
 }
 
 /// Sums over the steps of one kernel or one phase.
@@ -55,16 +54,16 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
     let choice = method(&args.method)?;
     let batch = at_least_one("--batch", args.batch)?;
     let repeats = at_least_one("--repeats", args.repeats)?;
-    let threads = args.threads.map(|n| at_least_one("--threads", n)).transpose()?;
-    let model = engine::model(&args.model, Precision::F32)?;
-    let (layer, rules) = (engine::layer(&model, None)?, RuleOptions::default());
-    let program = engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;
+    let engine = place(&args.place)?;
+    let model = super::engine::model(&args.model, engine.precision)?;
+    let (layer, rules) = (super::engine::layer(&model, None)?, RuleOptions::default());
+    let program = super::engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;
 
-    let backend = |error| Failure::new(BACKEND, error);
-    let errors = step_check::check(&program, threads, |session| fill(session)).map_err(backend)?;
-    let times = times(&program, threads, repeats).map_err(backend)?;
-    let used = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let roof = Roof::measure(used);
+    let failure = |error| Failure::new(BACKEND, error);
+    let backend = super::engine::backend(&engine)?;
+    let errors = step_check::check(&program, &*backend, engine.threads, |session| fill(session)).map_err(failure)?;
+    let times = times(&program, &*backend, repeats).map_err(failure)?;
+    let roof = (backend.name() == "cpu").then(|| Roof::measure(threads(engine.threads)));
     let rows: Vec<Row> = (0..program.steps.len()).map(|i| row(&program, i, errors[i], times[i], roof)).collect();
 
     let work = |row: &Row| (row.gflops * row.microseconds / 1e6, row.gbytes * row.microseconds / 1e6);
@@ -73,17 +72,16 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
     let images = batch as f64 / seconds;
     if args.json {
         let object = json!({
-            "model": args.model, "method": choice.to_string(), "batch": batch, "threads": used, "repeats": repeats,
-            "roof": roof, "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
+            "model": args.model, "method": choice.to_string(), "batch": batch, "repeats": repeats,
+            "backend": backend.name(), "device": backend.device(), "threads": threads(engine.threads), "roof": roof,
+            "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
         });
         console.line(&format!("{object:#}"));
     } else {
-        console.line(&format!(
-            "{choice} of {}, batch {batch}, {used} threads; roof {:.0} GFLOP/s, {:.1} GB/s",
-            args.model.display(),
-            roof.gflops,
-            roof.gbytes
-        ));
+        let (name, device) = (backend.name(), backend.device());
+        let roof = roof.map(|Roof { gflops, gbytes }| format!("; roof {gflops:.0} GFLOP/s, {gbytes:.1} GB/s"));
+        let (model, roof) = (args.model.display(), roof.unwrap_or_default());
+        console.line(&format!("{choice} of {model}, batch {batch}, {name} ({device}){roof}"));
         steps_table(&rows).iter().for_each(|line| console.line(line));
         totals_table(&kernels, &phases).iter().for_each(|line| console.line(line));
         console.line(&format!("\n{:.2} ms a batch, {images:.2} images/s", 1e3 * seconds));
@@ -97,6 +95,11 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8, Failure> {
         console.failure(&Failure { code: INPUT, message, hint: Some(hint) });
     }
     Ok(if failed.is_empty() { DONE } else { INPUT })
+}
+
+/// Threads of the CPU backend.
+fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Writes an image of noise, a baseline of zeros and seeds of the first class.
@@ -121,8 +124,7 @@ fn fill(session: &mut dyn Session) -> Result<(), BackendError> {
 }
 
 /// Median seconds of every step, after one run that counts for nothing.
-fn times(program: &Program, threads: Option<usize>, repeats: usize) -> Result<Vec<f64>, BackendError> {
-    let backend = CpuBackend::new(Precision::F32, threads)?;
+fn times(program: &Program, backend: &dyn Backend, repeats: usize) -> Result<Vec<f64>, BackendError> {
     let mut session = backend.load(Arc::new(program.clone()))?;
     let mut runs: Vec<Vec<Duration>> = Vec::new();
     for _ in 0..=repeats {
@@ -136,12 +138,13 @@ fn times(program: &Program, threads: Option<usize>, repeats: usize) -> Result<Ve
     let median = |step: usize| {
         let mut times: Vec<f64> = runs[1..].iter().map(|times| times[step].as_secs_f64()).collect();
         times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        // A clock may be too coarse for a step; no time is zero.
+        times[times.len() / 2].max(1e-9)
     };
     Ok((0..program.steps.len()).map(median).collect())
 }
 
-fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Roof) -> Row {
+fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Option<Roof>) -> Row {
     let step = &program.steps[at];
     let (flops, bytes) = (flops(program, step) as f64, traffic(program, step) as f64);
     let buffer = program.buffer(step.output);
@@ -157,7 +160,7 @@ fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Roof)
         microseconds: 1e6 * seconds,
         gflops: flops / seconds / 1e9,
         gbytes: bytes / seconds / 1e9,
-        percent_of_roof: 100.0 * roof.seconds(flops, bytes) / seconds,
+        percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(flops, bytes) / seconds),
     }
 }
 
@@ -225,7 +228,7 @@ fn steps_table(rows: &[Row]) -> Vec<String> {
             format!("{:.1}", row.microseconds),
             if row.gflops > 0.0 { format!("{:.2}", row.gflops) } else { String::new() },
             format!("{:.2}", row.gbytes),
-            format!("{:.0}%", row.percent_of_roof),
+            row.percent_of_roof.map(|percent| format!("{percent:.0}%")).unwrap_or_default(),
             if row.passed { format!("{:.0e}", row.error) } else { "FAILED".to_owned() },
             row.label.clone(),
         ]
