@@ -56,16 +56,24 @@ pub fn run(kernel: &Kernel, launch: &Launch, memory: &mut Memory, options: &Opti
     };
     let shared = check(kernel, launch).map_err(at_entry)?;
     let mut machine = Machine::new(kernel, launch, memory, options, shared);
-    let [width, height, depth] = launch.grid.map(u64::from);
-    let mut order: Vec<u64> = (0..width * height * depth).collect();
-    if options.seed != 0 {
-        shuffle(&mut order, options.seed);
-    }
-    for index in order {
-        let block = [index % width, index / width % height, index / width / height].map(|at| at as u32);
-        run_block(&mut machine, block, options.seed ^ index)?;
-    }
+    run_grid(&mut machine, options)?;
     Ok(machine.report())
+}
+
+/// Runs the blocks of a grid, in the order of the seed.
+fn run_grid(machine: &mut Machine<'_>, options: &Options) -> Result<(), Fault> {
+    let [width, height, depth] = machine.launch.grid.map(u64::from);
+    let blocks = width * height * depth;
+    let run_at = |index: u64| {
+        let block = [index % width, index / width % height, index / width / height].map(|at| at as u32);
+        run_block(machine, block, if options.seed == 0 { 0 } else { options.seed ^ (index << 1 | 1) })
+    };
+    if options.seed == 0 {
+        return (0..blocks).try_for_each(run_at);
+    }
+    let mut order: Vec<u64> = (0..blocks).collect();
+    shuffle(&mut order, options.seed);
+    order.into_iter().try_for_each(run_at)
 }
 
 /// Runs a launch with three schedules and demands the same memory from each; gives the merged report.
@@ -137,5 +145,33 @@ fn shuffle(order: &mut [u64], seed: u64) {
     let mut state = seed;
     for end in (1..order.len()).rev() {
         order.swap(end, (random(&mut state) % (end as u64 + 1)) as usize);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Module;
+
+    #[test]
+    fn processors_without_fused_vectors_give_the_same_bits() {
+        let module = Module::parse(include_str!("../tests/compiled/sgemm.ptx")).unwrap();
+        let kernel = module.kernel("sgemm").unwrap();
+        let values: Vec<u8> = (0..128 * 16u32).flat_map(|i| ((i % 97) as f32 / 97.0).to_le_bytes()).collect();
+        let results = [true, false].map(|as_detected| {
+            let mut memory = Memory::new();
+            let buffers = [memory.alloc(values.len()), memory.alloc(values.len()), memory.alloc(128 * 128 * 4)];
+            buffers[..2].iter().for_each(|buffer| memory.write(*buffer, &values).unwrap());
+            let mut params: Vec<u8> = buffers.iter().flat_map(|buffer| buffer.to_le_bytes()).collect();
+            params.extend([128u32, 128, 16].iter().flat_map(|size| size.to_le_bytes()));
+            let launch = Launch { grid: [1; 3], block: [256, 1, 1], shared_bytes: 0, params };
+            let options = Options::default();
+            let mut machine = Machine::new(kernel, &launch, &mut memory, &options, check(kernel, &launch).unwrap());
+            machine.fused &= as_detected;
+            run_grid(&mut machine, &options).unwrap();
+            let report = machine.report();
+            (report, memory.read(buffers[2], 128 * 128 * 4).unwrap().to_vec())
+        });
+        assert_eq!(results[0], results[1]);
     }
 }

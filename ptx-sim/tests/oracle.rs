@@ -21,6 +21,7 @@ fn bits(value: f32) -> u64 {
 }
 
 const NAN: u64 = 0x7fff_ffff;
+const NAN16: u64 = 0x7fff;
 
 /// All values of a format of 16 bits, as f64, in order, with their bits.
 fn half_values(exponent_bits: u32) -> Vec<(f64, u16)> {
@@ -134,20 +135,20 @@ const INTEGER: &[(&str, Model)] = &[
     ("add.s64 %qd, %qa, %qb", |a, b, _| (a as u128 + b as u128) as u64),
     ("sub.u64 %qd, %qa, %qb", |a, b, _| (a as i128 - b as i128) as u64),
     ("mul.lo.u32 %wd, %wa, %wb", |a, b, _| (a as u128 * b as u128) as u64 & 0xffff_ffff),
-    ("mul.hi.u32 %wd, %wa, %wb", |a, b, _| (a & 0xffff_ffff) * (b & 0xffff_ffff) >> 32),
+    ("mul.hi.u32 %wd, %wa, %wb", |a, b, _| ((a & 0xffff_ffff) * (b & 0xffff_ffff)) >> 32),
     ("mul.hi.s32 %wd, %wa, %wb", |a, b, _| ((i64::from(s(a)) * i64::from(s(b))) >> 32) as u64 & 0xffff_ffff),
     ("mul.wide.u32 %qd, %wa, %wb", |a, b, _| (a & 0xffff_ffff) * (b & 0xffff_ffff)),
     ("mul.wide.s32 %qd, %wa, %wb", |a, b, _| (i64::from(s(a)) * i64::from(s(b))) as u64),
     ("mul.wide.u16 %wd, %ha, %hb", |a, b, _| (a & 0xffff) * (b & 0xffff)),
     ("mul.wide.s16 %wd, %ha, %hb", |a, b, _| w((i32::from(a as i16) * i32::from(b as i16)) as u32)),
-    ("mul.lo.u16 %hd, %ha, %hb", |a, b, _| (a & 0xffff) * (b & 0xffff) & 0xffff),
+    ("mul.lo.u16 %hd, %ha, %hb", |a, b, _| ((a & 0xffff) * (b & 0xffff)) & 0xffff),
     ("mul.lo.s64 %qd, %qa, %qb", |a, b, _| (a as i128).wrapping_mul(b as i128) as u64),
-    ("mul.hi.u64 %qd, %qa, %qb", |a, b, _| (a as u128 * b as u128 >> 64) as u64),
+    ("mul.hi.u64 %qd, %qa, %qb", |a, b, _| ((a as u128 * b as u128) >> 64) as u64),
     ("mul.hi.s64 %qd, %qa, %qb", |a, b, _| ((a as i64 as i128 * b as i64 as i128) >> 64) as u64),
     ("mad.lo.s32 %wd, %wa, %wb, %wc", |a, b, c| (a as u128 * b as u128 + c as u128) as u64 & 0xffff_ffff),
     ("mad.lo.u16 %hd, %ha, %hb, %hc", |a, b, c| (a as u128 * b as u128 + c as u128) as u64 & 0xffff),
     ("mad.hi.u32 %wd, %wa, %wb, %wc", |a, b, c| {
-        (((a & 0xffff_ffff) * (b & 0xffff_ffff) >> 32) + (c & 0xffff_ffff)) & 0xffff_ffff
+        ((((a & 0xffff_ffff) * (b & 0xffff_ffff)) >> 32) + (c & 0xffff_ffff)) & 0xffff_ffff
     }),
     ("mad.hi.s32 %wd, %wa, %wb, %wc", |a, b, c| {
         w((((i64::from(s(a)) * i64::from(s(b))) >> 32) + i64::from(s(c))) as u32)
@@ -165,7 +166,7 @@ const INTEGER: &[(&str, Model)] = &[
         |a, b, _| if s(b) == 0 { NAN | 1 << 31 } else { w((i64::from(s(a)) / i64::from(s(b))) as u32) },
     ),
     ("rem.s32 %wd, %wa, %wb", |a, b, _| if s(b) == 0 { h32(a) } else { w((i64::from(s(a)) % i64::from(s(b))) as u32) }),
-    ("div.u64 %qd, %qa, %qb", |a, b, _| if b == 0 { !0 } else { a / b }),
+    ("div.u64 %qd, %qa, %qb", |a, b, _| a.checked_div(b).unwrap_or(!0)),
     ("rem.s64 %qd, %qa, %qb", |a, b, _| if b == 0 { a } else { (a as i64 as i128 % b as i64 as i128) as u64 }),
     ("min.u32 %wd, %wa, %wb", |a, b, _| h32(a).min(h32(b))),
     ("max.s32 %wd, %wa, %wb", |a, b, _| w(s(a).max(s(b)) as u32)),
@@ -267,6 +268,30 @@ const FLOAT: &[(&str, Model)] = &[
     ("add.rn.sat.f32 %wd, %wa, %wb", |a, b, _| saturated(f(a) + f(b))),
     ("fma.rn.f32 %wd, %wa, %wb, %wc", |a, b, c| bits(f(a).mul_add(f(b), f(c)))),
     ("fma.rn.sat.f32 %wd, %wa, %wb, %wc", |a, b, c| saturated(f(a).mul_add(f(b), f(c)))),
+    ("add.rz.f32 %wd, %wa, %wb", |a, b, _| directed(f(a), 1.0, f(b), |_| false)),
+    ("add.rm.f32 %wd, %wa, %wb", |a, b, _| directed(f(a), 1.0, f(b), |negative| negative)),
+    ("add.rp.f32 %wd, %wa, %wb", |a, b, _| directed(f(a), 1.0, f(b), |negative| !negative)),
+    ("sub.rm.f32 %wd, %wa, %wb", |a, b, _| directed(f(a), 1.0, -f(b), |negative| negative)),
+    ("fma.rz.f32 %wd, %wa, %wb, %wc", |a, b, c| directed(f(a), f(b), f(c), |_| false)),
+    ("fma.rm.f32 %wd, %wa, %wb, %wc", |a, b, c| directed(f(a), f(b), f(c), |negative| negative)),
+    ("fma.rp.f32 %wd, %wa, %wb, %wc", |a, b, c| directed(f(a), f(b), f(c), |negative| !negative)),
+    ("sqrt.rm.f32 %wd, %wa", |a, _, _| {
+        let root = f(a).sqrt();
+        bits(if root.is_finite() && f64::from(root).powi(2) > f64::from(f(a)) { root.next_down() } else { root })
+    }),
+    ("div.approx.f32 %wd, %wa, %wb", |a, b, _| bits(f(a) / f(b))),
+    ("sqrt.approx.f32 %wd, %wa", |a, _, _| bits(f(a).sqrt())),
+    ("rcp.approx.ftz.f32 %wd, %wa", |a, _, _| bits(flush(1.0 / flush(f(a))))),
+    ("min.f16 %hd, %ha, %hb", |a, b, _| {
+        let (x, y) = (half(h(a), 5), half(h(b), 5));
+        let first = y.is_nan() || x < y || (x == y && x.is_sign_negative());
+        nearest_half(if first { x } else { y }, 5)
+    }),
+    ("fma.rn.relu.f16 %hd, %ha, %hb, %hc", |a, b, c| match fma_half(h(a), h(b), h(c), 5) {
+        NAN16 => NAN16,
+        negative if negative & 0x8000 != 0 => 0,
+        positive => positive,
+    }),
     ("div.rn.f32 %wd, %wa, %wb", |a, b, _| bits(f(a) / f(b))),
     ("div.full.f32 %wd, %wa, %wb", |a, b, _| bits(f(a) / f(b))),
     ("rcp.rn.f32 %wd, %wa", |a, _, _| bits(1.0 / f(a))),
@@ -356,6 +381,53 @@ fn exact_product(a: u64, b: u64, round: fn(f64) -> f32) -> u64 {
     } else {
         bits(round(product))
     }
+}
+
+/// The integer and the power of two that a finite f32 is the product of.
+fn parts(value: f32) -> (i128, i32) {
+    let exponent = (value.to_bits() >> 23 & 255) as i32;
+    let mantissa = i128::from(value.to_bits() & 0x7f_ffff);
+    let magnitude = if exponent == 0 { mantissa } else { mantissa | 1 << 23 };
+    (if value.is_sign_negative() { -magnitude } else { magnitude }, exponent.max(1) - 150)
+}
+
+/// x y + z in integers, truncated to f32; where that is inexact, `away` says for each sign whether to go one further.
+fn directed(x: f32, y: f32, z: f32, away: fn(bool) -> bool) -> u64 {
+    let plain = x.mul_add(y, z);
+    let down = away(true) && !away(false);
+    if !x.is_finite() || !y.is_finite() || !z.is_finite() {
+        return bits(plain);
+    }
+    let ((x_part, x_power), (y_part, y_power)) = (parts(x), parts(y));
+    let (product, other) = ((x_part * y_part, x_power + y_power), parts(z));
+    if product.0 == 0 && other.0 == 0 {
+        let signs = [x.is_sign_negative() != y.is_sign_negative(), z.is_sign_negative()];
+        let negative = if down { signs.contains(&true) } else { signs == [true, true] };
+        return if negative { 1 << 31 } else { 0 };
+    }
+    // A term far below the other only says on which side the sum lies.
+    let top = [product, other].iter().filter(|term| term.0 != 0).map(|term| term.1).max().unwrap_or(0);
+    let bottom = top - 75;
+    let scaled = [product, other].map(|(part, power)| {
+        let (up, down) = ((power - bottom).clamp(0, 75), (bottom - power).clamp(0, 120));
+        let kept = (part.abs() << up) >> down;
+        let lost = kept << down != part.abs() << up;
+        part.signum() * if lost { kept | 1 } else { kept }
+    });
+    let sum = scaled[0] + scaled[1];
+    if sum == 0 {
+        return if down { 1 << 31 } else { 0 };
+    }
+    let width = 128 - sum.unsigned_abs().leading_zeros() as i32;
+    let shift = (width - 24).max(-149 - bottom).clamp(0, 127);
+    let kept = sum.unsigned_abs() >> shift;
+    let magnitude = kept as f64 * 2f64.powi((bottom + shift).clamp(-1000, 1000));
+    let exact = kept << shift == sum.unsigned_abs();
+    let mut result = if magnitude > f64::from(f32::MAX) { f32::MAX } else { magnitude as f32 };
+    if (!exact || magnitude > f64::from(f32::MAX)) && away(sum < 0) {
+        result = result.next_up();
+    }
+    bits(if sum < 0 { -result } else { result })
 }
 
 fn saturated(value: f32) -> u64 {
@@ -459,7 +531,7 @@ fn operand() -> impl Strategy<Value = u64> {
     let moderate = (-40i32..40, 0u32..1 << 23, any::<bool>()).prop_map(|(exponent, mantissa, negative)| {
         u64::from(((exponent + 127) as u32) << 23 | mantissa | u32::from(negative) << 31)
     });
-    prop_oneof![2 => any::<u64>(), 2 => special, 3 => moderate, 1 => (0u64..64), 1 => any::<u16>().prop_map(u64::from)]
+    prop_oneof![2 => any::<u64>(), 2 => special, 3 => moderate, 1 => 0u64..64, 1 => any::<u16>().prop_map(u64::from)]
 }
 
 /// NaNs compare equal: PTX promises no payload.
@@ -472,8 +544,11 @@ fn same(instruction: &str, got: u64, want: u64) -> bool {
 }
 
 fn check(table: &[(&str, Model)]) {
-    let mut runner = proptest::test_runner::TestRunner::new(ProptestConfig::with_cases(24));
+    let config = ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() };
+    let mut wrong = Vec::new();
     for (instruction, model) in table {
+        // A runner counts its cases over all its runs.
+        let mut runner = proptest::test_runner::TestRunner::new(config.clone());
         let text = kernel_of(instruction);
         let module = Module::parse(&text).unwrap_or_else(|error| panic!("{instruction}: {error}\n{text}"));
         let lanes = prop::collection::vec((operand(), operand(), operand()), 64);
@@ -497,8 +572,9 @@ fn check(table: &[(&str, Model)]) {
             }
             Ok(())
         });
-        result.unwrap_or_else(|error| panic!("{error}"));
+        wrong.extend(result.err().map(|error| error.to_string().lines().next().unwrap_or_default().to_owned()));
     }
+    assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
 #[test]

@@ -86,7 +86,7 @@ impl FloatOp {
             FloatKind::MaxNan => f64::from(max_f32(a as f32, b as f32)),
         };
         let exact = match self {
-            FloatOp { relu: true, .. } if exact < 0.0 => 0.0,
+            FloatOp { relu: true, .. } if exact <= 0.0 => 0.0,
             FloatOp { sat: true, .. } if exact.is_nan() => 0.0,
             // Zeros of either sign clamp to +0.
             FloatOp { sat: true, .. } if exact <= 0.0 => 0.0,

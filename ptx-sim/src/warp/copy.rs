@@ -6,12 +6,14 @@ use crate::program::CopyAsync;
 use crate::shadow::bits;
 
 struct Copy {
+    /// How many groups the lane had committed before.
+    group: u32,
     to: usize,
     bytes: u32,
     data: [u8; 16],
 }
 
-/// The copies in flight of each lane: groups, and what no group has.
+/// The copies in flight of each lane.
 #[derive(Default)]
 pub(super) struct Copies {
     lanes: [LaneCopies; 32],
@@ -19,16 +21,15 @@ pub(super) struct Copies {
 
 #[derive(Default)]
 struct LaneCopies {
-    groups: Vec<Vec<Copy>>,
-    open: Vec<Copy>,
+    /// In the order of their groups.
+    copies: Vec<Copy>,
+    /// Groups committed.
+    groups: u32,
 }
 
 impl Copies {
     pub fn commit(&mut self, mask: u32) {
-        for lane in bits(mask) {
-            let lane = &mut self.lanes[lane];
-            lane.groups.push(std::mem::take(&mut lane.open));
-        }
+        bits(mask).for_each(|lane| self.lanes[lane].groups += 1);
     }
 }
 
@@ -38,8 +39,9 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
     for lane in bits(mask) {
         let size = copy.src_size.map_or(copy.bytes, |row| warp.registers.narrow[usize::from(row)][lane]);
         let started = start_lane(machine, warp.index, lane, copy.bytes, size, (to[lane], from[lane]));
-        let started = started.map_err(|kind| Stop::lane(kind, lane))?;
-        warp.copies.lanes[lane].open.push(started);
+        let (to, data) = started.map_err(|kind| Stop::lane(kind, lane))?;
+        let lane_copies = &mut warp.copies.lanes[lane];
+        lane_copies.copies.push(Copy { group: lane_copies.groups, to, bytes: copy.bytes, data });
         reading |= u32::from(size > 0) << lane;
     }
     if machine.checks {
@@ -49,6 +51,7 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
     Ok(())
 }
 
+/// The place in shared memory and what will be written there.
 fn start_lane(
     machine: &mut Machine<'_>,
     warp: usize,
@@ -56,7 +59,7 @@ fn start_lane(
     bytes: u32,
     size: u32,
     (to, from): (u64, u64),
-) -> Result<Copy, FaultKind> {
+) -> Result<(usize, [u8; 16]), FaultKind> {
     if size > bytes {
         return Err(FaultKind::CopySize { src_size: size, bytes });
     }
@@ -81,16 +84,18 @@ fn start_lane(
         data[done as usize..(done + part) as usize].copy_from_slice(read);
         done += part;
     }
-    Ok(Copy { to, bytes, data })
+    Ok((to, data))
 }
 
 /// Writes the copies of all groups but the `keep` latest; with none, all copies.
 pub(super) fn wait(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, keep: Option<u32>) {
     for lane in bits(mask) {
-        let copies = &mut warp.copies.lanes[lane];
-        let ready = copies.groups.len().saturating_sub(keep.unwrap_or(0) as usize);
-        let open = if keep.is_none() { std::mem::take(&mut copies.open) } else { Vec::new() };
-        for copy in copies.groups.drain(..ready).flatten().chain(open) {
+        let LaneCopies { copies, groups } = &mut warp.copies.lanes[lane];
+        let ready = match keep {
+            Some(keep) => copies.partition_point(|copy| copy.group < groups.saturating_sub(keep)),
+            None => copies.len(),
+        };
+        for copy in copies.drain(..ready) {
             let by = machine.clock.observer(warp.index);
             let place = copy.to..copy.to + copy.bytes as usize;
             machine.shared.bytes[place].copy_from_slice(&copy.data[..copy.bytes as usize]);

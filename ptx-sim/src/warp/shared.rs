@@ -127,25 +127,34 @@ pub(super) fn count(machine: &mut Machine<'_>, pc: usize, mask: u32, addresses: 
             continue;
         }
         let mut seen = [u64::MAX; 32];
-        let mut counts = [0u8; 32];
-        let mut most = 1;
+        let mut crowded = false;
         for lane in bits(group).map(|lane| lane + first) {
             let word = addresses[lane] >> unit;
             let bank = word as usize & (lanes - 1);
-            let repeated = seen[bank] == word
-                || (counts[bank] > 1
-                    && bits(group).any(|other| other + first < lane && addresses[other + first] >> unit == word));
-            if !repeated {
-                counts[bank] += 1;
-                seen[bank] = word;
-                most = most.max(counts[bank]);
-            }
+            crowded |= seen[bank] != u64::MAX && seen[bank] != word;
+            seen[bank] = word;
         }
-        waves += u64::from(most);
+        waves += if crowded { most_words_of_a_bank(group, &addresses[first..], unit, lanes) } else { 1 };
         ideal += 1;
     }
     let counter = &mut machine.counters[pc];
     counter.shared_accesses += 1;
     counter.shared_waves += waves;
     counter.ideal_shared_waves += ideal;
+}
+
+/// The most different words that lanes want of one bank.
+fn most_words_of_a_bank(group: u32, addresses: &[u64], unit: u32, banks: usize) -> u64 {
+    let mut words = [0; 32];
+    let mut found = 0;
+    let mut counts = [0; 32];
+    for lane in bits(group) {
+        let word = addresses[lane] >> unit;
+        if !words[..found].contains(&word) {
+            words[found] = word;
+            found += 1;
+            counts[word as usize & (banks - 1)] += 1;
+        }
+    }
+    counts.into_iter().max().unwrap_or(0)
 }

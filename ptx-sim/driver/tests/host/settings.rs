@@ -1,0 +1,185 @@
+//! The knobs, and libraries that are no driver or an old one.
+
+use cudarc::driver::{CudaContext, sys};
+use cudarc::nvrtc::Ptx;
+use ptx_sim_driver::Variant;
+
+use crate::child::{Child, Folder, in_child};
+use crate::kernels::SCALE;
+use crate::{code, function, last_fault, scale};
+
+#[test]
+fn memory_runs_out() {
+    let name = "settings::memory_runs_out";
+    in_child(name, &[("PTX_SIM_MEMORY", "1000")], || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        assert_eq!(context.mem_get_info().unwrap(), (1000, 1000));
+        let held = stream.alloc_zeros::<u8>(600).unwrap();
+        let error = stream.alloc_zeros::<u8>(401).map(drop).unwrap_err();
+        assert_eq!(code(&error), sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+        drop(stream.alloc_zeros::<u8>(400).unwrap());
+        drop(held);
+        drop(stream.alloc_zeros::<u8>(1000).unwrap());
+        assert_eq!(context.mem_get_info().unwrap(), (1000, 1000));
+        context.check_err().unwrap();
+    });
+}
+
+#[test]
+fn a_chosen_allocation_fails() {
+    in_child(
+        "settings::a_chosen_allocation_fails",
+        &[("PTX_SIM_FAIL_ALLOC", "2"), ("PTX_SIM_FAIL_PINNED", "1+")],
+        || {
+            let context = CudaContext::new(0).unwrap();
+            let stream = context.default_stream();
+            let results = [1, 2, 3].map(|_| stream.alloc_zeros::<u8>(1).is_ok());
+            assert_eq!(results, [true, false, true]);
+            // SAFETY: the memory is never used.
+            let error = unsafe { context.alloc_pinned::<u8>(1) }.map(drop).unwrap_err();
+            assert_eq!(code(&error), sys::CUresult::CUDA_ERROR_OUT_OF_MEMORY);
+        },
+    );
+}
+
+#[test]
+fn a_chosen_launch_fails_for_good() {
+    in_child("settings::a_chosen_launch_fails_for_good", &[("PTX_SIM_FAIL_LAUNCH", "3:214")], || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        let function = function(&context, SCALE, "scale");
+        let mut x = stream.clone_htod(&[1.0f32]).unwrap();
+        let results = [1, 2, 3, 4].map(|_| scale(&stream, &function, &mut x, 1.0, 0.0).map_err(|error| code(&error)));
+        let failed = Err(sys::CUresult::CUDA_ERROR_ECC_UNCORRECTABLE);
+        assert_eq!(results, [Ok(()), Ok(()), failed, failed]);
+        assert_eq!(context.synchronize().map_err(|error| code(&error)), failed);
+        assert!(last_fault().contains("launch 3 fails"), "{}", last_fault());
+    });
+}
+
+#[test]
+fn no_device() {
+    in_child("settings::no_device", &[("PTX_SIM_DEVICES", "0")], || {
+        // SAFETY: it only looks for the library.
+        assert!(unsafe { sys::is_culib_present() });
+        for _ in 0..2 {
+            let error = CudaContext::new(0).map(drop).unwrap_err();
+            assert_eq!(code(&error), sys::CUresult::CUDA_ERROR_NO_DEVICE);
+            assert_eq!(
+                format!("{error:?}"),
+                "DriverError(CUDA_ERROR_NO_DEVICE, \"no CUDA-capable device is detected\")"
+            );
+        }
+    });
+}
+
+#[test]
+fn hidden_and_chosen_devices() {
+    let knobs = [("PTX_SIM_DEVICES", "4"), ("CUDA_VISIBLE_DEVICES", "3,1"), ("PTX_SIM_CAPABILITY", "7.5")];
+    in_child("settings::hidden_and_chosen_devices", &knobs, || {
+        assert_eq!(CudaContext::device_count().unwrap(), 2);
+        let contexts = [0, 1].map(|ordinal| CudaContext::new(ordinal).unwrap());
+        assert_eq!(contexts.each_ref().map(|c| c.name().unwrap()), ["ptx-sim sm_75 (3)", "ptx-sim sm_75 (1)"]);
+        assert_ne!(contexts[0].uuid().unwrap().bytes, contexts[1].uuid().unwrap().bytes);
+        assert_eq!(code(&CudaContext::new(2).map(drop).unwrap_err()), sys::CUresult::CUDA_ERROR_INVALID_DEVICE);
+        let free = |i: usize| contexts[i].mem_get_info().unwrap().0;
+        let before = [free(0), free(1)];
+        let held = contexts[1].default_stream().alloc_zeros::<u8>(100).unwrap();
+        assert_eq!([free(0), free(1)], [before[0], before[1] - 100]);
+        drop(held);
+    });
+}
+
+#[test]
+fn an_old_driver() {
+    in_child("settings::an_old_driver", &[("PTX_SIM_DRIVER_VERSION", "10020")], || {
+        let mut version = 0;
+        // SAFETY: the version is written to a number.
+        unsafe { sys::cuDriverGetVersion(&mut version) }.result().unwrap();
+        assert_eq!(version, 10020);
+        let context = CudaContext::new(0).unwrap();
+        let newer = Ptx::from_src(SCALE.replace("6.3", "7.0"));
+        let error = context.load_module(newer).map(drop).unwrap_err();
+        assert_eq!(code(&error), sys::CUresult::CUDA_ERROR_UNSUPPORTED_PTX_VERSION);
+        context.load_module(Ptx::from_src(SCALE)).map(drop).unwrap();
+    });
+}
+
+#[test]
+fn a_missing_function() {
+    let name = "settings::a_missing_function";
+    Child { name, variant: Variant::Without("cuGraphLaunch"), knobs: &[] }.run(|| {
+        // SAFETY: it only looks for the library and its functions.
+        unsafe {
+            assert!(sys::is_culib_present());
+            let has = |name: &str| sys::culib().get::<*const ()>(name.as_bytes()).is_ok();
+            assert!(!has("cuGraphLaunch") && has("cuGraphUpload") && has("cuInit"));
+        }
+        CudaContext::new(0).unwrap();
+    });
+}
+
+#[test]
+fn no_library() {
+    for variant in [Variant::Empty, Variant::Garbage] {
+        Child { name: "settings::no_library", variant, knobs: &[] }.run(|| {
+            // SAFETY: it only looks for the library.
+            assert!(!unsafe { sys::is_culib_present() });
+        });
+    }
+}
+
+#[test]
+fn a_bad_knob_is_named() {
+    let printed = in_child("settings::a_bad_knob_is_named", &[("PTX_SIM_MEMORY", "lots")], || {
+        let error = CudaContext::new(0).map(drop).unwrap_err();
+        assert_eq!(code(&error), sys::CUresult::CUDA_ERROR_INVALID_VALUE);
+    });
+    assert!(printed.is_none_or(|text| text.contains("PTX_SIM_MEMORY=`lots`: expected bytes")));
+}
+
+#[test]
+fn three_schedules_agree() {
+    in_child("settings::three_schedules_agree", &[("PTX_SIM_SEED", "0,1,2")], || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        let function = function(&context, SCALE, "scale");
+        let mut x = stream.clone_htod(&[3.0f32; 1000]).unwrap();
+        scale(&stream, &function, &mut x, 2.0, 1.0).unwrap();
+        assert_eq!(stream.clone_dtoh(&x).unwrap(), [7.0; 1000]);
+    });
+}
+
+/// The report has what ran, also where the process ends with its context alive; the log has what was refused.
+#[test]
+fn reports_and_logs_are_files() {
+    let name = "settings::reports_and_logs_are_files";
+    let folder = Folder::new("files");
+    let (report, log) = (folder.0.join("report"), folder.0.join("log"));
+    let knobs = [("PTX_SIM_REPORT", report.to_str().unwrap()), ("PTX_SIM_LOG", log.to_str().unwrap())];
+    let printed = in_child(name, &knobs, || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        let function = function(&context, SCALE, "scale");
+        let mut x = stream.clone_htod(&[3.0f32; 100]).unwrap();
+        for _ in 0..2 {
+            scale(&stream, &function, &mut x, 2.0, 1.0).unwrap();
+        }
+        assert!(context.load_module(Ptx::from_src("garbage")).is_err());
+        std::mem::forget((context, stream, function, x));
+    });
+    let Some(printed) = printed else { return };
+    assert!(!printed.contains("ptx-sim:"), "{printed}");
+    assert!(std::fs::read_to_string(log).unwrap().starts_with("ptx-sim: ptxas application ptx input, line 1; error"));
+    let report = std::fs::read_to_string(report).unwrap();
+    let lines: Vec<&str> = report.lines().collect();
+    assert_eq!(lines.len(), 2, "{report}");
+    assert!(lines[0].starts_with("{\"kind\":\"kernel\",\"kernel\":\"scale\",\"text\":\""), "{report}");
+    assert!(lines[0].contains("\"launches\":2,") && lines[0].contains("\"unexecuted_lines\":[27]"), "{report}");
+    assert!(
+        lines[1].starts_with("{\"kind\":\"device\",\"device\":0,") && lines[1].contains("\"peak_bytes\":400,"),
+        "{report}"
+    );
+    assert!(lines[1].contains("\"live_bytes\":400,\"launches\":2}"), "{report}");
+}
