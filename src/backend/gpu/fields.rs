@@ -94,9 +94,11 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
     let items = program.count(buffer.per);
     let (runs, area) = (y.channels.div_ceil(4), buffer.area());
     let messages = if buffer.per == crate::program::Per::Message { program.messages_per_image } else { 1 };
+    // Two neighbours share a byte of bits, so an odd run of a pixel gets one without work.
+    let threads = if runs > 1 { runs.next_multiple_of(2) } else { runs };
     let mut fields = Fields {
         stem: step.kernel.stem(),
-        count: items * area * runs,
+        count: items * area * threads,
         runs,
         area,
         messages,
@@ -156,6 +158,7 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             let w = program.buffer(x);
             let one_pixel = w.area() == 1 && area > 1;
             fields.rest = vec![step.inputs[1].channels as u32, u32::from(one_pixel)];
+            (fields.count, fields.by_block) = (items * area, true);
         }
         Kernel::AuditEpsilon { eps } => {
             pointers.bias(step.weights.first(), x.channels);
