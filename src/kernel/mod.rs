@@ -48,13 +48,15 @@ pub fn source(stem: &str) -> Option<&'static KernelSource> {
     KERNELS.iter().find(|kernel| kernel.stem == stem)
 }
 
-/// The PTX text of a kernel with these stages.
+/// The PTX text of a kernel, or of a variant (`stem.variant`), with these stages.
 ///
 /// # Errors
 /// Where there is no such kernel, or a stage names no file of `kernels/stages/`.
 pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
-    if !source(stem).is_some_and(|kernel| kernel.ptx) {
-        let known = KERNELS.iter().filter(|kernel| kernel.ptx).map(|kernel| kernel.stem).collect();
+    let file = format!("{stem}.ptx");
+    let known = || TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
+    if !TEMPLATES.iter().any(|(path, _)| *path == file) {
+        let known = known().collect();
         return Err(KernelError::Missing { stem: stem.to_owned(), known });
     }
     template::render(TEMPLATES.iter().copied(), stem, stages)
