@@ -16,14 +16,13 @@ pub struct Fields {
     area: usize,
     messages: usize,
     rest: Vec<u32>,
-    /// One block, not one thread, for every `count`.
-    by_block: bool,
+    blocks: usize,
 }
 
 impl Fields {
     /// What must fit into a word.
-    pub fn counts(&self) -> [(&'static str, usize); 2] {
-        [("number of threads", self.count), ("pixels of an item", self.area)]
+    pub fn counts(&self) -> [(&'static str, usize); 3] {
+        [("number of threads", self.count), ("pixels of an item", self.area), ("number of blocks", self.blocks)]
     }
 
     pub fn words(&self) -> Vec<u32> {
@@ -32,7 +31,7 @@ impl Fields {
     }
 
     pub fn blocks(&self) -> u32 {
-        if self.by_block { self.count as u32 } else { self.count.div_ceil(THREADS) as u32 }
+        self.blocks as u32
     }
 }
 
@@ -94,6 +93,8 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
     let items = program.count(buffer.per);
     let (runs, area) = (y.channels.div_ceil(4), buffer.area());
     let messages = if buffer.per == crate::program::Per::Message { program.messages_per_image } else { 1 };
+    // Two neighbours share a byte of bits, so an odd number of runs gets a thread without work.
+    let threads = items * area * if runs > 1 { runs.next_multiple_of(2) } else { runs };
     let mut fields = Fields {
         stem: step.kernel.stem(),
         count: items * area * runs,
@@ -101,7 +102,7 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
         area,
         messages,
         rest: Vec::new(),
-        by_block: false,
+        blocks: threads.div_ceil(THREADS),
     };
     for view in &step.inputs {
         pointers.view(*view);
@@ -156,16 +157,17 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             let w = program.buffer(x);
             let one_pixel = w.area() == 1 && area > 1;
             fields.rest = vec![step.inputs[1].channels as u32, u32::from(one_pixel)];
+            (fields.count, fields.blocks) = (items * area, items * area);
         }
         Kernel::AuditEpsilon { eps } => {
             pointers.bias(step.weights.first(), x.channels);
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, (*eps as f32).to_bits()];
-            (fields.count, fields.by_block) = (items * area, true);
+            (fields.count, fields.blocks) = (items * area, items * area);
         }
         Kernel::AuditRescale => {
             pointers.weight(&step.weights[0]);
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
-            (fields.count, fields.by_block) = (items * area, true);
+            (fields.count, fields.blocks) = (items * area, items * area);
         }
     }
     pointers.view(y);
