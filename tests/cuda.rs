@@ -111,14 +111,14 @@ impl Ran {
         self
     }
 
-    /// All of `words`, in lines that begin as they should.
+    /// All of `words`, in lines that begin as they should; the last kind is the driver's, about its settings.
     #[track_caller]
     fn says(self, words: &[&str]) -> Self {
         for word in words {
             assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
         }
         for line in self.stderr.lines() {
-            let known = ["error: ", "hint: ", "note: "].iter().any(|start| line.starts_with(start));
+            let known = ["error: ", "hint: ", "note: ", "ptx-sim: "].iter().any(|start| line.starts_with(start));
             assert!(known, "a line of its own kind: {line:?}");
         }
         self
