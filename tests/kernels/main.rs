@@ -4,11 +4,15 @@ mod bench;
 mod cases;
 mod identities;
 mod oracle;
+mod sim;
 
 use bench::{Bench, Entry, Setting};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::graph::Precision;
+use fluoroscope::kernel;
+use rayon::prelude::*;
+use sim::Simulator;
 
 const SETTINGS: [Setting; 4] = [
     Setting { images: 1, references: 1, messages: 1, nested: false },
@@ -104,4 +108,42 @@ fn a_session_times_every_step_and_counts_values() {
     let port = bench.expected[0].port.clone();
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
     assert!(error.contains("takes 1 values, got 3"), "{error}");
+}
+
+/// Complaints and stems without PTX, over all cases in all settings.
+fn simulate(simulator: &Simulator) -> (Vec<String>, Vec<&'static str>) {
+    let count = cases::all().len() * SETTINGS.len();
+    let one = |cases: &mut Vec<cases::Case>, i: usize| {
+        let (case, setting) = (&cases[i / SETTINGS.len()], SETTINGS[i % SETTINGS.len()]);
+        let bench = build(case, setting);
+        if !kernel::source(bench.stem()).is_some_and(|source| source.ptx) {
+            return (vec![], Some(bench.stem()));
+        }
+        let found = match bench.try_run(simulator, &bench.inputs) {
+            Ok(outputs) => bench.check(&outputs, 2e-5, true),
+            Err(error) => vec![error.to_string()],
+        };
+        (found.into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name)).collect(), None)
+    };
+    let results: Vec<_> = (0..count).into_par_iter().map_init(cases::all, one).collect();
+    println!("{count} runs");
+    let mut missing: Vec<_> = results.iter().filter_map(|(_, missing)| *missing).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    (results.into_iter().flat_map(|(complaints, _)| complaints).collect(), missing)
+}
+
+#[test]
+fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
+    let simulator = Simulator::default();
+    let (complaints, missing) = simulate(&simulator);
+    let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
+    assert_eq!(missing, [""; 0], "kernels without PTX");
+    for (stem, coverage) in simulator.coverage() {
+        let share = 1.0 - coverage.unexecuted.len() as f64 / coverage.lines as f64;
+        println!("{stem:<28} {:>6} lines, {:.2} % run", coverage.lines, 100.0 * share);
+        let shown = coverage.unexecuted.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+        assert!(share >= 0.98, "{stem}: {:.2} % of lines are run\n{shown}", 100.0 * share);
+    }
 }

@@ -139,15 +139,16 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
     let items = program.count(buffer.per);
     let (runs, area) = (y.channels.div_ceil(4), buffer.area());
     let messages = if buffer.per == crate::program::Per::Message { program.messages_per_image } else { 1 };
-    let count = items * area * runs;
+    // Two neighbours share a byte of bits, so an odd number of runs gets a thread without work.
+    let threads = items * area * if runs > 1 { runs.next_multiple_of(2) } else { runs };
     let mut fields = Fields {
         stem: step.kernel.stem(),
-        count,
+        count: items * area * runs,
         runs,
         area,
         messages,
         rest: Vec::new(),
-        blocks: count.div_ceil(THREADS),
+        blocks: threads.div_ceil(THREADS),
     };
     for view in &step.inputs {
         pointers.view(*view);
@@ -202,6 +203,7 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             let w = program.buffer(x);
             let one_pixel = w.area() == 1 && area > 1;
             fields.rest = vec![step.inputs[1].channels as u32, u32::from(one_pixel)];
+            (fields.count, fields.blocks) = (items * area, items * area);
         }
         Kernel::AuditEpsilon { eps } => {
             pointers.bias(step.weights.first(), x.channels);
