@@ -8,6 +8,10 @@ use crate::program::{Arrangement, ConvParams, Kernel, Program, Step, View};
 /// Threads of a block.
 const THREADS: usize = 256;
 
+/// Pixels and channels of a tile, in `conv2d_*.tile`, and products of each sum that it stages at a time.
+const TILE: [usize; 2] = [128, 64];
+const TILE_STEP: usize = 16;
+
 /// A kernel's own parameters.
 pub struct Fields {
     pub stem: &'static str,
@@ -86,6 +90,48 @@ fn groups(step: &Step) -> [u32; 4] {
     [*groups, inputs, outputs, pitch].map(|word| word as u32)
 }
 
+/// The kernels of a convolution.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Variant {
+    /// A thread's four channels lie in one group.
+    Plain,
+    /// In groups of any size.
+    Narrow,
+    /// A block computes a tile.
+    Tile,
+}
+
+impl Variant {
+    /// Never by the batch, on which no image's result shall depend.
+    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool) -> Self {
+        let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
+        let products = p.kernel[0] * p.kernel[1] * from as usize;
+        match groups {
+            1 if to as usize >= TILE[1] / 2 && products >= 2 * TILE_STEP => Self::Tile,
+            1 => Self::Plain,
+            _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
+            _ => Self::Narrow,
+        }
+    }
+
+    fn stem(self, forward: bool) -> &'static str {
+        match (self, forward) {
+            (Self::Plain, true) => "conv2d_forward",
+            (Self::Plain, false) => "conv2d_backward",
+            (Self::Narrow, true) => "conv2d_forward.narrow",
+            (Self::Narrow, false) => "conv2d_backward.narrow",
+            (Self::Tile, true) => "conv2d_forward.tile",
+            (Self::Tile, false) => "conv2d_backward.tile",
+        }
+    }
+}
+
+/// Tiles that cover an output: pixels a stride apart, of all items, by channels.
+fn tiles(items: usize, size: [usize; 2], channels: usize, stride: [usize; 2]) -> usize {
+    let pixels: usize = (0..2).map(|a| size[a].div_ceil(stride[a])).product();
+    stride[0] * stride[1] * (items * pixels).div_ceil(TILE[0]) * channels.div_ceil(TILE[1])
+}
+
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
 pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields {
     let (x, y) = (step.inputs[0], step.output);
@@ -115,12 +161,12 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             let (from, to) = if forward { (x, y) } else { (y, x) };
             let groups = groups(step);
             fields.rest = window(program, from, to, p).into_iter().chain(groups).collect();
-            let narrow = groups[0] > 1 && (groups[1] % 4 != 0 || groups[2] % 4 != 0);
-            fields.stem = match (forward, narrow) {
-                (true, true) => "conv2d_forward.narrow",
-                (false, true) => "conv2d_backward.narrow",
-                _ => fields.stem,
-            };
+            let variant = Variant::of(groups, p, forward);
+            fields.stem = variant.stem(forward);
+            if variant == Variant::Tile {
+                let stride = if forward { [1, 1] } else { p.stride };
+                fields.blocks = tiles(items, [buffer.height, buffer.width], y.channels, stride);
+            }
         }
         Kernel::DepthwiseForward(p) | Kernel::DepthwiseBackward(p) => {
             pointers.weight(&step.weights[0]);
