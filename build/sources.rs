@@ -459,7 +459,7 @@ pub fn ptx_interface(file: &str, stem: &str, text: &str) -> Result<Interface, Ve
             }
         } else if let Some(load) = code.strip_prefix("ld.param.").filter(|load| load.contains("[params")) {
             match ptx_field(load) {
-                Some(field) if field.offset < OWN_BYTES && field.scalar != "u16" => interface.params.push(field),
+                Some(field) if field.offset < OWN_BYTES => interface.params.push(field),
                 Some(_) => {}
                 None => bad(line, "a parameter is loaded as `ld.param.u32 %name, [params+offset]`".to_owned()),
             }
@@ -481,7 +481,7 @@ fn ptx_field(load: &str) -> Option<Field> {
     let (register, address) = rest.split_once(',')?;
     let name = register.trim().strip_prefix('%')?.to_owned();
     let offset = address.trim().strip_prefix("[params+")?.strip_suffix("];")?.parse().ok()?;
-    ["u32", "u16", "f32"].contains(&scalar).then(|| Field { name, scalar: scalar.to_owned(), offset })
+    ["u32", "f32"].contains(&scalar).then(|| Field { name, scalar: scalar.to_owned(), offset })
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ struct Params {
     groups: u32,
     group_in: u32,
     group_out: u32,
-    row: u32,
+    w_pitch: u32,
     @align(64) places: array<vec4<u32>, 16>,
 }
 
@@ -68,13 +68,13 @@ fn conv2d_backward(
             if ox * stride.y != across || ox >= out_size.y { continue; }
             let tap = ky * kernel.y + kx;
             let m_y_at = address(params.places[0], n, image, oy * out_size.y + ox, 0u);
-            let w_at = (tap * params.group_in + lane) * params.row;
+            let w_at = (tap * params.group_in + lane) * params.w_pitch;
             for (var o = first; o < end; o += 4u) {
                 let m = m_y[(m_y_at + o) / 4u];
                 let w0 = w[(w_at + o) / 4u];
-                let w1 = w[(w_at + o + params.row) / 4u];
-                let w2 = w[(w_at + o + params.row * 2u) / 4u];
-                let w3 = w[(w_at + o + params.row * 3u) / 4u];
+                let w1 = w[(w_at + o + params.w_pitch) / 4u];
+                let w2 = w[(w_at + o + params.w_pitch * 2u) / 4u];
+                let w3 = w[(w_at + o + params.w_pitch * 3u) / 4u];
                 sum += vec4(dot(m, w0), dot(m, w1), dot(m, w2), dot(m, w3));
             }
         }
