@@ -51,7 +51,8 @@ fn words(folder: &str) -> Vec<&'static str> {
 /// A stage with as many operands as any has.
 fn stage(source: &KernelSource, word: &'static str, variant: &'static str, curve: Option<&'static str>) -> StageText {
     let first = source.inputs.len() + source.outputs.len();
-    let operands = (first..first + 3).map(|slot| Operand { pointer: format!("operand{slot}"), slot, spread: slot % 2 == 0 });
+    let operands =
+        (first..first + 3).map(|slot| Operand { pointer: format!("operand{slot}"), slot, spread: slot % 2 == 0 });
     StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
 }
 
@@ -67,7 +68,8 @@ fn every_word(source: &KernelSource) -> Vec<StageText> {
             "epsilon" => &["", "over_z"],
             _ => &[""],
         };
-        stages.extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(source, word, v, None)));
+        stages
+            .extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(source, word, v, None)));
         for curve in words("curves/").into_iter().filter(|_| of_curves) {
             let path = format!("curves/{curve}.ptx");
             let text = TEMPLATES.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text);
@@ -279,8 +281,10 @@ fn every_kernel_assembles_with_the_recorded_resources() {
     println!("{} texts", jobs.len());
     let rows: Vec<_> = jobs.par_iter().map(|(.., text, target)| assemble(&ptxas, text, target)).collect();
 
-    let mut table =
-        format!("{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n", "# kernel", "target", "registers", "shared", "spills", "stages");
+    let mut table = format!(
+        "{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n",
+        "# kernel", "target", "registers", "shared", "spills", "stages"
+    );
     let mut failures = Vec::new();
     for ((stem, words, _, target), row) in jobs.iter().zip(rows) {
         match row {
