@@ -117,7 +117,7 @@ impl Backend for Simulator {
             let writes = step.writes().iter().map(|view| slot(&program, &slots, view.buffer)).collect();
             Ok(Prepared { text, launch, writes })
         });
-        let steps = steps.collect::<Result<_, _>>()?;
+        let steps = steps.collect::<Result<_, BackendError>>()?;
         let mut memory = constants.memory;
         for &slot in &slots {
             memory.set_read_only(slot, true).map_err(|e| failed("load", e))?;
