@@ -59,6 +59,8 @@ impl Scene {
         let output: Output = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
             .args(args)
             .current_dir(self.folder.path())
+            // These tests are the CPU's, also on a machine with a GPU.
+            .env("CUDA_VISIBLE_DEVICES", "-1")
             .output()
             .expect("the binary runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -152,7 +154,7 @@ fn every_command_has_help() {
 #[test]
 fn the_synopsis_of_explain_holds() {
     let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
-    let options = "--method --target --output --format --backend --precision --layer --baseline --epsilon --batch-norm \
+    let options = "--method --target --output --format --backend --device --precision --layer --baseline --epsilon --batch-norm \
         --steps --samples --sigma --seed --batch --smooth --reduce --max-error --resolution --preprocess --colormap \
         --alpha --threads --json --quiet --verbose";
     for option in options.split_whitespace() {
@@ -495,6 +497,7 @@ fn an_interrupt_leaves_whole_files_and_exits_130() {
     let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
         .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "--batch", "1", "-t", "0"])
         .current_dir(scene.folder.path())
+        .env("CUDA_VISIBLE_DEVICES", "-1")
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
         .spawn()

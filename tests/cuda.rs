@@ -12,7 +12,7 @@ use ptx_sim_driver::{Variant, install};
 use serde_json::Value;
 use tempfile::TempDir;
 
-/// Largest difference to the CPU, relative to the peak of its map.
+/// Largest difference to f64 on the CPU, relative to the peak of its map.
 const LIMIT: f64 = 1e-4;
 
 /// Methods that between them need every kind of step: gates, bits, rules, references, a readout of a layer.
@@ -141,22 +141,27 @@ fn difference(a: &Path, b: &Path) -> f64 {
 
 #[test]
 fn maps_are_those_of_the_cpu() {
-    for net in ["plain", "resnet", "mobile"] {
+    for net in ["plain", "resnet", "densenet", "mobile", "gated", "decoder"] {
         let scene = Scene::new();
         scene.images("in.npy", net, 2);
         let options = ["-m", METHODS, "--steps", "4", "--batch", "2", "-t", "top:2", "--json"];
-        scene.explain(&[], net, "cpu", &[&options[..], &["--backend", "cpu"]].concat()).exits(0);
+        for (into, precision) in [("cpu", "f32"), ("exact", "f64")] {
+            let place = ["--backend", "cpu", "--precision", precision];
+            scene.explain(&[], net, into, &[&options[..], &place].concat()).exits(0);
+        }
         let ran = scene.explain(&[], net, "cuda", &[&options[..], &["--backend", "cuda"]].concat()).exits(0).says(&[]);
         for line in ran.stdout.lines() {
             let record: Value = serde_json::from_str(line).expect("JSON");
             assert_eq!((&record["report"]["backend"], &record["report"]["precision"]), (&"cuda".into(), &"f32".into()));
         }
-        let names: Vec<String> = scene.files("cpu").into_keys().collect();
+        let names: Vec<String> = scene.files("exact").into_keys().collect();
         assert_eq!(names, scene.files("cuda").into_keys().collect::<Vec<_>>(), "{net}");
         assert_eq!(names.len(), 2 * METHODS.split(',').count(), "{net}");
+        // Where f32 itself is further off, it is by as much on any device.
         let path = |folder: &str, name: &str| scene.folder.path().join(folder).join(name);
-        let worst = names.iter().map(|name| (difference(&path("cuda", name), &path("cpu", name)), name));
-        let wrong: Vec<_> = worst.filter(|(error, _)| error.is_nan() || *error > LIMIT).collect();
+        let from_exact = |folder: &str, name: &str| difference(&path(folder, name), &path("exact", name));
+        let errors = names.iter().map(|name| (name, from_exact("cuda", name), from_exact("cpu", name)));
+        let wrong: Vec<_> = errors.filter(|(_, cuda, cpu)| cuda.is_nan() || *cuda > LIMIT.max(10.0 * cpu)).collect();
         assert!(wrong.is_empty(), "{net}: {wrong:?}");
     }
 }
@@ -283,13 +288,17 @@ fn memory_that_runs_out_halves_the_batch() {
     assert!(halved >= 2 && failed >= 1, "{halved} of the budgets halve the batch, {failed} are too small for an image");
 
     for kind in ["PTX_SIM_FAIL_ALLOC", "PTX_SIM_FAIL_PINNED"] {
-        for nth in [1, 2, 3, 7, 12] {
+        for nth in (1..=16).chain([20, 30, 40, 60, 80, 120, 200]) {
             let into = format!("{kind}-{nth}");
             scene.explain(&[(kind, &nth.to_string())], "plain", &into, &options).exits(0).says(&[]);
             assert!(scene.files(&into) == whole, "{into}");
             let ran = scene.explain(&[(kind, &format!("{nth}+"))], "plain", &format!("{into}+"), &options);
-            if ran.code != 0 {
+            let files = scene.files(&format!("{into}+"));
+            if ran.code == 0 {
+                assert!(files == whole, "{into}+");
+            } else {
                 ran.exits(4).says(&["could not allocate"]);
+                assert!(files.is_empty(), "{into}+");
             }
         }
     }
@@ -303,11 +312,11 @@ fn a_fault_ends_cleanly_wherever_it_strikes() {
     scene.explain(&[("PTX_SIM_REPORT", "report")], "plain", "whole", &options).exits(0);
     let report = scene.report("report");
     let launches = report["launches"].as_u64().expect("a count");
-    assert!(launches > 20, "{report}");
+    assert!(launches > 50, "{report}");
     let codes = [(700, "ILLEGAL_ADDRESS"), (719, "LAUNCH_FAILED"), (702, "LAUNCH_TIMEOUT"), (214, "ECC_UNCORRECTABLE")];
-    for (i, order) in ["eager", "late"].into_iter().cycle().take(12).enumerate() {
+    for (i, order) in ["eager", "late"].into_iter().cycle().take(50).enumerate() {
         let (code, name) = codes[i % codes.len()];
-        let nth = 1 + i as u64 * (launches - 1) / 11;
+        let nth = 1 + i as u64 * (launches - 1) / 49;
         let settings = [("PTX_SIM_FAIL_LAUNCH", &*format!("{nth}:{code}")), ("PTX_SIM_ORDER", order)];
         let into = format!("maps-{nth}");
         let words = ["error: the cuda device stopped: CUDA_ERROR_", name, "hint: run again", "--backend cpu"];

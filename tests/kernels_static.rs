@@ -48,16 +48,15 @@ fn words(folder: &str) -> Vec<&'static str> {
     TEMPLATES.iter().filter_map(in_folder).collect()
 }
 
-/// A stage with as many operands as any has.
-fn stage(source: &KernelSource, word: &'static str, variant: &'static str, curve: Option<&'static str>) -> StageText {
-    let first = source.inputs.len() + source.outputs.len();
-    let operands =
-        (first..first + 3).map(|slot| Operand { pointer: format!("operand{slot}"), slot, spread: slot % 2 == 0 });
-    StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
-}
-
-/// Lists of stages that together use every file, with every curve that has what the word needs and every variant.
+/// A list of stages that uses every file, with every curve that has what the word needs and every variant. Their
+/// places are any: nothing runs them.
 fn every_word(source: &KernelSource) -> Vec<StageText> {
+    let mut slot = source.inputs.len() + source.outputs.len();
+    let mut stage = |word, variant, curve| {
+        let operands = (slot..slot + 3).map(|slot| Operand { pointer: format!("operand{slot}"), slot: slot % 16, spread: slot % 2 == 0 });
+        slot += 3;
+        StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
+    };
     let mut stages = Vec::new();
     for word in words("stages/") {
         let of_curves = ["activate", "derivative", "rescale", "epsilon", "keep_bits"].contains(&word);
@@ -68,13 +67,18 @@ fn every_word(source: &KernelSource) -> Vec<StageText> {
             "epsilon" => &["", "over_z"],
             _ => &[""],
         };
-        stages
-            .extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(source, word, v, None)));
+        stages.extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(word, v, None)));
         for curve in words("curves/").into_iter().filter(|_| of_curves) {
             let path = format!("curves/{curve}.ptx");
             let text = TEMPLATES.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text);
-            if word != "keep_bits" || text.contains("macro larger(") {
-                stages.push(stage(source, word, "", Some(curve)));
+            // The derivative of a PRelu is its gate.
+            let has = match word {
+                "keep_bits" => text.contains("macro larger("),
+                "derivative" => curve != "prelu",
+                _ => true,
+            };
+            if has {
+                stages.push(stage(word, "", Some(curve)));
             }
         }
     }
@@ -124,7 +128,8 @@ fn lint(text: &str) -> Vec<String> {
         let has = |part: &str| parts.contains(&part);
         let rounds = ["rn", "rz", "rni", "rzi", "rmi", "rpi"].iter().any(|r| has(r));
         let arithmetic = ["add", "sub", "mul", "mad", "fma", "div", "rcp", "sqrt", "cvt"].contains(&parts[0]);
-        if arithmetic && (has("f32") || has("f16") || has("bf16")) && !rounds {
+        let approximates = has("approx") && ["rcp", "sqrt"].contains(&parts[0]);
+        if arithmetic && (has("f32") || has("f16") || has("bf16")) && !rounds && !approximates {
             tell("the rounding is not named, so ptxas may fuse it");
         }
         if ["ex2", "lg2", "rsqrt", "tanh", "sin", "cos"].contains(&parts[0]) && !has("approx") {
@@ -281,10 +286,8 @@ fn every_kernel_assembles_with_the_recorded_resources() {
     println!("{} texts", jobs.len());
     let rows: Vec<_> = jobs.par_iter().map(|(.., text, target)| assemble(&ptxas, text, target)).collect();
 
-    let mut table = format!(
-        "{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n",
-        "# kernel", "target", "registers", "shared", "spills", "stages"
-    );
+    let mut table =
+        format!("{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n", "# kernel", "target", "registers", "shared", "spills", "stages");
     let mut failures = Vec::new();
     for ((stem, words, _, target), row) in jobs.iter().zip(rows) {
         match row {

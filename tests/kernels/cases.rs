@@ -84,6 +84,15 @@ pub fn convolutions() -> Vec<Geometry> {
         g("a group per channel", [13, 5, 5], 13, ConvParams { groups: 13, ..plain }),
         g("width 1", [17, 13, 1], 33, ConvParams { kernel: [3, 1], pads: [1, 0, 1, 0], ..plain }),
         g("pad beyond the kernel", [4, 3, 3], 5, ConvParams { kernel: [2, 2], pads: [2; 4], ..plain }),
+        g("tiles, 3x3", [36, 9, 11], 68, plain),
+        g("tiles, stride 2, odd", [68, 15, 14], 36, ConvParams { stride: [2, 2], ..plain }),
+        g(
+            "tiles, stride 4x3, dilation 6x2",
+            [36, 13, 14],
+            33,
+            ConvParams { stride: [4, 3], dilation: [6, 2], ..plain },
+        ),
+        g("tiles, stride beyond the kernel", [36, 11, 8], 40, ConvParams { stride: [2, 3], ..point }),
     ]
 }
 

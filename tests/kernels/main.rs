@@ -2,6 +2,7 @@
 
 mod bench;
 mod cases;
+mod cuda;
 mod identities;
 mod oracle;
 mod sim;

@@ -8,9 +8,9 @@ use crate::program::{Arrangement, ConvParams, Kernel, Program, Step, View};
 /// Threads of a block.
 const THREADS: usize = 256;
 
-/// Pixels and channels of a tile, in `conv2d_*.tile`, and products of each sum that it stages at a time.
-const TILE: [usize; 2] = [128, 64];
-const TILE_STEP: usize = 16;
+/// With fewer channels, or products of a sum, a tile would be padding for the most part.
+const FEWEST_CHANNELS: usize = 16;
+const FEWEST_PRODUCTS: usize = 32;
 
 /// A kernel's own parameters.
 pub struct Fields {
@@ -91,14 +91,16 @@ fn groups(step: &Step) -> [u32; 4] {
 }
 
 /// The kernels of a convolution.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 enum Variant {
     /// A thread's four channels lie in one group.
     Plain,
     /// In groups of any size.
     Narrow,
-    /// A block computes a tile.
+    /// A block computes 128 pixels by 64 channels.
     Tile,
+    /// A block computes 256 pixels by 32 channels.
+    Slim,
 }
 
 impl Variant {
@@ -106,8 +108,16 @@ impl Variant {
     fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool) -> Self {
         let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
         let products = p.kernel[0] * p.kernel[1] * from as usize;
+        let to = to as usize;
+        let slim_pads_less = to <= 96 && (to - 1) % 64 < 32;
         match groups {
-            1 if to as usize >= TILE[1] / 2 && products >= 2 * TILE_STEP => Self::Tile,
+            1 if to >= FEWEST_CHANNELS && products >= FEWEST_PRODUCTS => {
+                if slim_pads_less {
+                    Self::Slim
+                } else {
+                    Self::Tile
+                }
+            }
             1 => Self::Plain,
             _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
             _ => Self::Narrow,
@@ -122,14 +132,25 @@ impl Variant {
             (Self::Narrow, false) => "conv2d_backward.narrow",
             (Self::Tile, true) => "conv2d_forward.tile",
             (Self::Tile, false) => "conv2d_backward.tile",
+            (Self::Slim, true) => "conv2d_forward.slim",
+            (Self::Slim, false) => "conv2d_backward.slim",
+        }
+    }
+
+    /// Pixels and channels of a block.
+    fn tile(self) -> Option<[usize; 2]> {
+        match self {
+            Self::Plain | Self::Narrow => None,
+            Self::Tile => Some([128, 64]),
+            Self::Slim => Some([256, 32]),
         }
     }
 }
 
 /// Tiles that cover an output: pixels a stride apart, of all items, by channels.
-fn tiles(items: usize, size: [usize; 2], channels: usize, stride: [usize; 2]) -> usize {
+fn tiles(tile: [usize; 2], items: usize, size: [usize; 2], channels: usize, stride: [usize; 2]) -> usize {
     let pixels: usize = (0..2).map(|a| size[a].div_ceil(stride[a])).product();
-    stride[0] * stride[1] * (items * pixels).div_ceil(TILE[0]) * channels.div_ceil(TILE[1])
+    stride[0] * stride[1] * (items * pixels).div_ceil(tile[0]) * channels.div_ceil(tile[1])
 }
 
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
@@ -163,9 +184,9 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             fields.rest = window(program, from, to, p).into_iter().chain(groups).collect();
             let variant = Variant::of(groups, p, forward);
             fields.stem = variant.stem(forward);
-            if variant == Variant::Tile {
+            if let Some(tile) = variant.tile() {
                 let stride = if forward { [1, 1] } else { p.stride };
-                fields.blocks = tiles(items, [buffer.height, buffer.width], y.channels, stride);
+                fields.blocks = tiles(tile, items, [buffer.height, buffer.width], y.channels, stride);
             }
         }
         Kernel::DepthwiseForward(p) | Kernel::DepthwiseBackward(p) => {
