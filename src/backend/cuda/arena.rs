@@ -3,7 +3,7 @@
 use super::memory::Memory;
 use super::stream::Stream;
 use crate::backend::BackendError;
-use crate::program::slots::unit_bytes;
+use crate::program::slots::{Slot, unit_bytes};
 use crate::program::{BufferId, Program};
 
 /// Where a slot may begin: what `cuMemAlloc` itself promises, and more than any vector load needs.
@@ -30,7 +30,7 @@ impl Arena {
     /// # Errors
     /// [`BackendError::OutOfMemory`]
     pub fn new(stream: &Stream, program: &Program, fill: u8) -> Result<Self, BackendError> {
-        let (offsets, bytes) = layout(program);
+        let (offsets, bytes) = layout(&program.slots.slots);
         let memory = Memory::new(&stream.device, bytes)?;
         stream.fill(&memory, fill)?;
         Ok(Self { memory, offsets })
@@ -49,14 +49,28 @@ impl Arena {
 }
 
 /// Where every slot begins, and the bytes of all.
-fn layout(program: &Program) -> (Vec<usize>, usize) {
+fn layout(slots: &[Slot]) -> (Vec<usize>, usize) {
     let mut end = 0usize;
-    let place = |slot: &crate::program::slots::Slot| {
+    let place = |slot: &Slot| {
         let start = end;
         let bytes = slot.len.saturating_mul(unit_bytes(slot.element, FLOAT));
         end = start.saturating_add(bytes.saturating_add(ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         start
     };
-    let offsets = program.slots.slots.iter().map(place).collect();
-    (offsets, end)
+    (slots.iter().map(place).collect(), end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::program::Element;
+
+    #[test]
+    fn slots_are_aligned_and_apart() {
+        let slot = |element, len| Slot { element, len };
+        let slots =
+            [slot(Element::Float, 65), slot(Element::Bits, 3), slot(Element::Index, 64), slot(Element::Float, 1)];
+        assert_eq!(layout(&slots), (vec![0, 512, 768, 1024], 1280));
+        assert_eq!(layout(&[slot(Element::Float, usize::MAX)]).1, usize::MAX / ALIGNMENT * ALIGNMENT, "no overflow");
+    }
 }

@@ -100,10 +100,13 @@ fn log(device: &Device, text: &CString) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Kernels by stem and stages.
+/// Stem and stages of a kernel.
+type Key = (&'static str, Vec<StageText>);
+
+/// Kernels that are loaded.
 #[derive(Default)]
 pub struct Modules {
-    loaded: Mutex<HashMap<(&'static str, Vec<StageText>), Arc<Function>>>,
+    loaded: Mutex<HashMap<Key, Arc<Function>>>,
 }
 
 impl Modules {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::CudaBackend;
 use super::arena::Arena;
+use super::device::Device;
 use super::memory::Pinned;
 use super::modules::Function;
 use super::stream::{Event, Graph, Stream};
@@ -110,19 +111,31 @@ impl CudaSession {
         }
         Ok(())
     }
+}
 
-    /// A buffer of so many bytes from which the last copy has ended.
-    fn sender(&mut self, bytes: usize) -> Result<&mut Sent, BackendError> {
-        if let Some(sent) = &self.sent {
-            sent.copied.wait()?;
-        }
-        if self.sent.as_ref().is_none_or(|sent| sent.buffer.len() < bytes) {
-            self.sent = None;
-            let device = &self.stream.device;
-            self.sent = Some(Sent { buffer: Pinned::new(device, bytes)?, copied: Event::new(device)? });
-        }
-        Ok(self.sent.as_mut().unwrap_or_else(|| unreachable!("the buffer was just made")))
+/// A buffer of so many bytes from which the last copy has ended: the one there is, if it is large enough.
+fn sender<'a>(sent: &'a mut Option<Sent>, device: &Arc<Device>, bytes: usize) -> Result<&'a mut Sent, BackendError> {
+    if let Some(sent) = sent {
+        sent.copied.wait()?;
     }
+    let large_enough = sent.take().filter(|sent| sent.buffer.len() >= bytes);
+    Ok(sent.insert(match large_enough {
+        Some(sent) => sent,
+        None => Sent { buffer: Pinned::new(device, bytes)?, copied: Event::new(device)? },
+    }))
+}
+
+/// The same to receive into.
+fn receiver<'a>(
+    received: &'a mut Option<Pinned>,
+    device: &Arc<Device>,
+    bytes: usize,
+) -> Result<&'a mut Pinned, BackendError> {
+    let large_enough = received.take().filter(|buffer| buffer.len() >= bytes);
+    Ok(received.insert(match large_enough {
+        Some(buffer) => buffer,
+        None => Pinned::new(device, bytes)?,
+    }))
 }
 
 /// A step with its kernel loaded and its constants uploaded.
@@ -170,12 +183,10 @@ impl Session for CudaSession {
     }
 
     fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
-        let program = Arc::clone(&self.program);
-        let buffer = program.buffer(port.view);
-        port.check(&program, items.len())?;
-        let region = self.arena.region(&program, port.view.buffer);
-        self.sender(region.bytes)?;
-        let Some(Sent { buffer: pinned, copied }) = &mut self.sent else { return Ok(()) };
+        port.check(&self.program, items.len())?;
+        let buffer = self.program.buffer(port.view);
+        let region = self.arena.region(&self.program, port.view.buffer);
+        let Sent { buffer: pinned, copied } = sender(&mut self.sent, &self.stream.device, region.bytes)?;
         let bytes = &mut pinned[..region.bytes];
         if port.view.channels != buffer.channels {
             // The port's neighbours in the buffer stay as they are.
@@ -203,11 +214,7 @@ impl Session for CudaSession {
         let buffer = self.program.buffer(port.view);
         let region = self.arena.region(&self.program, port.view.buffer);
         let mut received = self.received.borrow_mut();
-        if received.as_ref().is_none_or(|pinned| pinned.len() < region.bytes) {
-            *received = None;
-            *received = Some(Pinned::new(&self.stream.device, region.bytes)?);
-        }
-        let Some(pinned) = &mut *received else { return Ok(Vec::new()) };
+        let pinned = receiver(&mut received, &self.stream.device, region.bytes)?;
         let bytes = &mut pinned[..region.bytes];
         self.stream.download(&self.arena.memory, region.offset, bytes)?;
         let units = match buffer.element {
