@@ -23,7 +23,7 @@ pub enum BackendError {
     #[error("the {backend} backend is not available: {reason}")]
     Unavailable { backend: &'static str, reason: String },
     /// Bytes are zero where the device does not say.
-    #[error("the {backend} backend could not allocate {}; use a smaller --batch", amount(*.bytes))]
+    #[error("the {backend} backend could not allocate {}; use a smaller --batch{}", amount(*.bytes), elsewhere(.backend))]
     OutOfMemory { backend: &'static str, bytes: usize },
     /// Nothing more can be computed on this device in this process.
     #[error("the {backend} device stopped: {reason}; run again, and where it stops again use --backend cpu")]
@@ -36,6 +36,11 @@ pub enum BackendError {
 
 fn amount(bytes: usize) -> String {
     if bytes == 0 { "memory".to_owned() } else { format!("{bytes} bytes") }
+}
+
+/// Memory of a GPU is less than that of the machine.
+fn elsewhere(backend: &str) -> &'static str {
+    if backend == "cpu" { "" } else { ", or --backend cpu" }
 }
 
 /// A device that can run programs.
