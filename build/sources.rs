@@ -203,7 +203,8 @@ pub fn table(root: &Path, kernels: &[Kernel]) -> Result<String, Problem> {
     let rows: String = rows.collect();
     let folder = Language::Ptx.folder();
     let templates = templates_of(root)?;
-    let templates = templates.iter().map(|(name, _)| format!("    ({name:?}, {}),\n", path(&format!("{folder}/{name}"))));
+    let templates =
+        templates.iter().map(|(name, _)| format!("    ({name:?}, {}),\n", path(&format!("{folder}/{name}"))));
     let templates: String = templates.collect();
     Ok(format!(
         "/// Every kernel with a GPU source.\npub const KERNELS: &[KernelSource] = &[\n{rows}];\n\n\
@@ -587,7 +588,11 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
             ("16 y,", "16 z,", "4: outputs, number 1: `z`, but the WGSL twin has `y`"),
             ("f32    %high", "u32    %high", "9: params: `high: u32 at 4`, but the WGSL twin has `high: f32 at 4`"),
             ("+4", "+8", "9: params: `high: f32 at 8`, but the WGSL twin has `high: f32 at 4`"),
-            ("%stride, [params+64]", "%stride, [params+8]", "10: params: `stride: u32 at 8`, but the WGSL twin has none"),
+            (
+                "%stride, [params+64]",
+                "%stride, [params+8]",
+                "10: params: `stride: u32 at 8`, but the WGSL twin has none",
+            ),
         ];
         for (from, to, want) in cases {
             let ptx = PTX.replace(from, to);

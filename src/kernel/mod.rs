@@ -54,7 +54,8 @@ pub fn source(stem: &str) -> Option<&'static KernelSource> {
 /// Where there is no such kernel, or a stage names no file of `kernels/stages/`.
 pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
     let file = format!("{stem}.ptx");
-    let known = || TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
+    let known =
+        || TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
     if !TEMPLATES.iter().any(|(path, _)| *path == file) {
         let known = known().collect();
         return Err(KernelError::Missing { stem: stem.to_owned(), known });

@@ -186,6 +186,11 @@ pub fn pools() -> Vec<(&'static str, [usize; 3], Pool)> {
         ("global", [33, 7, 5], Pool { kernel: [7, 5], stride: [1, 1], pads: [0; 4], ..overlap.clone() }),
         ("asymmetric", [8, 7, 6], Pool { pads: [0, 1, 2, 0], ..overlap.clone() }),
         ("dilated", [17, 9, 11], Pool { dilation: [2, 3], pads: [1; 4], ..overlap.clone() }),
+        (
+            "42 cells, padded, dilated",
+            [39, 9, 11],
+            Pool { kernel: [7, 6], dilation: [1, 2], pads: [2; 4], ..tight.clone() },
+        ),
         ("stride beyond the window", [7, 13, 11], Pool { stride: [3, 4], ..tight }),
     ]
 }

@@ -102,7 +102,8 @@ impl Backend for Simulator {
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
         let mut memory = Memory::new();
         let slots = program.slots.slots.iter();
-        let slots: Vec<u64> = slots.map(|slot| memory.alloc((slot.len * unit_bytes(slot.element, 4)).max(16))).collect();
+        let slots: Vec<u64> =
+            slots.map(|slot| memory.alloc((slot.len * unit_bytes(slot.element, 4)).max(16))).collect();
         let mut constants = Constants { memory, weights: HashMap::new() };
         let steps = program.steps.iter().map(|step| {
             let launch = launch(&program, step).map_err(|e| failed("launch", e))?;
@@ -113,7 +114,8 @@ impl Backend for Simulator {
             });
             let mut params: Vec<u8> = pointers.flat_map(u64::to_le_bytes).collect();
             params.extend_from_slice(&*launch.params);
-            let launch = Launch { grid: [launch.blocks, 1, 1], block: [kernel::THREADS, 1, 1], shared_bytes: 0, params };
+            let launch =
+                Launch { grid: [launch.blocks, 1, 1], block: [kernel::THREADS, 1, 1], shared_bytes: 0, params };
             let writes = step.writes().iter().map(|view| slot(&program, &slots, view.buffer)).collect();
             Ok(Prepared { text, launch, writes })
         });

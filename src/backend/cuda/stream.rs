@@ -71,7 +71,8 @@ impl Stream {
         assert!(offset + to.len() <= from.bytes(), "a copy of {} bytes leaves its memory", to.len());
         let api = self.device.enter()?;
         // SAFETY: both sides have so many bytes; `to` is borrowed until the copy ended.
-        let code = unsafe { (api.download)(to.as_mut_ptr().cast(), from.address() + offset as u64, to.len(), self.raw) };
+        let code =
+            unsafe { (api.download)(to.as_mut_ptr().cast(), from.address() + offset as u64, to.len(), self.raw) };
         self.device.check("copy from the device", code)?;
         self.wait()
     }
