@@ -5,6 +5,7 @@ mod cases;
 mod identities;
 mod oracle;
 mod sim;
+mod traffic;
 
 use bench::{Bench, Entry, Setting};
 use fluoroscope::backend::Backend;
