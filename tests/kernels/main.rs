@@ -69,20 +69,29 @@ fn threads_do_not_change_a_bit() {
     });
 }
 
+fn the_batch_keeps_the_bits_of(case: &cases::Case, backend: &dyn Backend) {
+    let batch = build(case, Setting { images: 3, references: 3, messages: 1, nested: false });
+    let single = build(case, Setting { images: 1, references: 1, messages: 1, nested: false });
+    let together = batch.run(backend, &batch.inputs);
+    for n in 0..3 {
+        let alone = single.run(backend, &item(&batch, &single, n));
+        for (together, alone) in together.iter().zip(alone) {
+            assert_eq!(together[n * alone.len()..][..alone.len()], alone, "{}, image {n}", case.name);
+        }
+    }
+}
+
 #[test]
 fn the_batch_does_not_change_a_bit() {
     let backend = cpu(Precision::F32, 2);
-    for case in cases::all() {
-        let batch = build(&case, Setting { images: 3, references: 3, messages: 1, nested: false });
-        let single = build(&case, Setting { images: 1, references: 1, messages: 1, nested: false });
-        let together = batch.run(&backend, &batch.inputs);
-        for n in 0..3 {
-            let alone = single.run(&backend, &item(&batch, &single, n));
-            for (together, alone) in together.iter().zip(alone) {
-                assert_eq!(together[n * alone.len()..][..alone.len()], alone, "{}, image {n}", case.name);
-            }
-        }
-    }
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
+}
+
+#[test]
+fn the_batch_does_not_change_a_bit_of_ptx() {
+    let backend = Simulator::default();
+    let cases = cases::all().len();
+    (0..cases).into_par_iter().for_each_init(cases::all, |cases, i| the_batch_keeps_the_bits_of(&cases[i], &backend));
 }
 
 /// Image `n` of the batch's inputs, in the single program's places.
