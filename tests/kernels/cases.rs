@@ -106,7 +106,8 @@ fn add_bias(values: &mut Array, bias: &Constant) {
     *values = Array::from_fn(values.n, values.shape(), |at| values.at(at) + bias.get(at[1]));
 }
 
-fn convolution(g: Geometry) -> Vec<Case> {
+/// Forward, backward, and backward with a bias.
+pub fn convolution(g: Geometry) -> Vec<Case> {
     let forward = move |b: &mut Bench| {
         b.dense = g.params.groups > 1;
         let (x, values) = b.noise(Per::Image, g.x, 1.0);

@@ -5,6 +5,7 @@ mod cases;
 mod identities;
 mod oracle;
 mod sim;
+mod traffic;
 
 use bench::{Bench, Entry, Setting};
 use fluoroscope::backend::Backend;
@@ -68,20 +69,7 @@ fn threads_do_not_change_a_bit() {
     });
 }
 
-#[test]
-fn the_batch_does_not_change_a_bit() {
-    let cpu = cpu(Precision::F32, 2);
-    cases::all().iter().for_each(|case| batch_against_singles(case, &cpu));
-}
-
-#[test]
-fn the_batch_does_not_change_a_bit_of_the_ptx() {
-    let simulator = Simulator::default();
-    let one = |cases: &mut Vec<cases::Case>, i: usize| batch_against_singles(&cases[i], &simulator);
-    (0..cases::all().len()).into_par_iter().map_init(cases::all, one).collect::<()>();
-}
-
-fn batch_against_singles(case: &cases::Case, backend: &dyn Backend) {
+fn the_batch_keeps_the_bits_of(case: &cases::Case, backend: &dyn Backend) {
     let batch = build(case, Setting { images: 3, references: 3, messages: 1, nested: false });
     let single = build(case, Setting { images: 1, references: 1, messages: 1, nested: false });
     let together = batch.run(backend, &batch.inputs);
@@ -91,6 +79,19 @@ fn batch_against_singles(case: &cases::Case, backend: &dyn Backend) {
             assert_eq!(together[n * alone.len()..][..alone.len()], alone, "{}, image {n}", case.name);
         }
     }
+}
+
+#[test]
+fn the_batch_does_not_change_a_bit() {
+    let backend = cpu(Precision::F32, 2);
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
+}
+
+#[test]
+fn the_batch_does_not_change_a_bit_of_ptx() {
+    let backend = Simulator::default();
+    let cases = cases::all().len();
+    (0..cases).into_par_iter().for_each_init(cases::all, |cases, i| the_batch_keeps_the_bits_of(&cases[i], &backend));
 }
 
 /// Image `n` of the batch's inputs, in the single program's places.
