@@ -47,25 +47,21 @@ fn upsample_bilinear(
     let x0 = u32(source_x);
     let y1 = min(y0 + 1u, last_y);
     let x1 = min(x0 + 1u, last_x);
+    let share_y = select(source_y - f32(y0), 0.0, params.nearest != 0u);
+    let share_x = select(source_x - f32(x0), 0.0, params.nearest != 0u);
     let row0 = y0 * in_size.y;
     let row1 = y1 * in_size.y;
-    let x00_at = address(params.places[0], n, image, row0 + x0, c);
-    let x01_at = address(params.places[0], n, image, row0 + x1, c);
-    let x10_at = address(params.places[0], n, image, row1 + x0, c);
-    let x11_at = address(params.places[0], n, image, row1 + x1, c);
     let y_at = address(params.places[1], n, image, pixel, c);
 
-    let x00 = x[x00_at / 4u]; // between them
-    var result = x00;
-    if params.nearest == 0u {
-        let x01 = x[x01_at / 4u];
-        let x10 = x[x10_at / 4u];
-        let x11 = x[x11_at / 4u];
-        let t_y = source_y - f32(y0);
-        let t_x = source_x - f32(x0);
-        let top = fma(vec4(t_x), x01 - x00, x00);
-        let below = fma(vec4(t_x), x11 - x10, x10);
-        result = fma(vec4(t_y), below - top, top);
+    var result = (1.0 - share_y) * (1.0 - share_x) * x[address(params.places[0], n, image, row0 + x0, c) / 4u];
+    if share_x != 0.0 { // between those with a share
+        result += (1.0 - share_y) * share_x * x[address(params.places[0], n, image, row0 + x1, c) / 4u];
+    }
+    if share_y != 0.0 {
+        result += share_y * (1.0 - share_x) * x[address(params.places[0], n, image, row1 + x0, c) / 4u];
+    }
+    if share_x != 0.0 && share_y != 0.0 {
+        result += share_y * share_x * x[address(params.places[0], n, image, row1 + x1, c) / 4u];
     }
 
     y[y_at / 4u] = result;

@@ -15,7 +15,6 @@ use fluoroscope::graph::{Op, Precision, Resize};
 use fluoroscope::model::Model;
 use fluoroscope::rule::BatchNormRule;
 use fluoroscope::tensor::Tensor;
-use rayon::prelude::*;
 use safetensors::SafeTensors;
 use serde_json::Value;
 
@@ -122,13 +121,7 @@ fn image(batch: &Tensor, i: usize) -> Tensor {
 }
 
 /// The maps of both images, each for its own target, one after the other.
-fn maps(
-    model: &Model,
-    backend: Box<dyn Backend>,
-    golden: &Golden,
-    method: &str,
-    options: &ExplainOptions,
-) -> Vec<f32> {
+fn maps(model: &Model, backend: Box<dyn Backend>, golden: &Golden, method: &str, options: &ExplainOptions) -> Vec<f32> {
     let mut explainer = Explainer::new(model, backend, options.clone()).expect("an explainer");
     let input = golden.floats("input").expect("the input");
     let choice = method.parse().expect("a method");
@@ -195,7 +188,10 @@ fn check_net(
 }
 
 fn check(precision: Precision, backend: &(dyn Fn() -> Box<dyn Backend> + Sync), limit: fn(f64) -> f64) {
-    let nets: Vec<_> = NETS.par_iter().map(|net| check_net(net, precision, backend, limit)).collect();
+    let nets: Vec<_> = std::thread::scope(|scope| {
+        let threads = NETS.map(|net| scope.spawn(move || check_net(net, precision, backend, limit)));
+        threads.map(|thread| thread.join().expect("a checked network")).into()
+    });
     let checked: usize = nets.iter().map(|(_, checked)| checked).sum();
     let failures: Vec<String> = nets.into_iter().flat_map(|(failures, _)| failures).collect();
     assert!(checked >= 12 * 12, "only {checked} maps were found");

@@ -53,7 +53,11 @@ fn words(folder: &str) -> Vec<&'static str> {
 fn every_word(source: &KernelSource) -> Vec<StageText> {
     let mut slot = source.inputs.len() + source.outputs.len();
     let mut stage = |word, variant, curve| {
-        let operands = (slot..slot + 3).map(|slot| Operand { pointer: format!("operand{slot}"), slot: slot % 16, spread: slot % 2 == 0 });
+        let operands = (slot..slot + 3).map(|slot| Operand {
+            pointer: format!("operand{slot}"),
+            slot: slot % 16,
+            spread: slot % 2 == 0,
+        });
         slot += 3;
         StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
     };
@@ -286,8 +290,10 @@ fn every_kernel_assembles_with_the_recorded_resources() {
     println!("{} texts", jobs.len());
     let rows: Vec<_> = jobs.par_iter().map(|(.., text, target)| assemble(&ptxas, text, target)).collect();
 
-    let mut table =
-        format!("{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n", "# kernel", "target", "registers", "shared", "spills", "stages");
+    let mut table = format!(
+        "{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n",
+        "# kernel", "target", "registers", "shared", "spills", "stages"
+    );
     let mut failures = Vec::new();
     for ((stem, words, _, target), row) in jobs.iter().zip(rows) {
         match row {

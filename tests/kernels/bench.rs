@@ -174,6 +174,19 @@ impl Bench {
         self.expected.iter().map(|entry| session.read(&self.every_lane(&entry.port))).collect()
     }
 
+    /// The inputs with every ninth float replaced by what is not a number, infinite, zero, or far from one.
+    pub fn specials(&self) -> Vec<Entry> {
+        const SPECIAL: [f64; 8] = [f64::NAN, 0.0, f64::INFINITY, -0.0, f64::NEG_INFINITY, 80.0, -80.0, 1e-20];
+        let mut inputs = self.inputs.clone();
+        let floats = inputs.iter_mut().filter(|entry| self.buffers[entry.port.view.buffer.0].element == Element::Float);
+        for (number, entry) in floats.enumerate() {
+            for (i, v) in entry.values.data.iter_mut().enumerate().filter(|(i, _)| i % 9 == number % 9) {
+                *v = SPECIAL[i / 9 % 8];
+            }
+        }
+        inputs
+    }
+
     pub fn stem(&self) -> &'static str {
         self.steps[0].kernel.stem()
     }

@@ -106,7 +106,8 @@ fn add_bias(values: &mut Array, bias: &Constant) {
     *values = Array::from_fn(values.n, values.shape(), |at| values.at(at) + bias.get(at[1]));
 }
 
-fn convolution(g: Geometry) -> Vec<Case> {
+/// Forward, backward, and backward with a bias.
+pub fn convolution(g: Geometry) -> Vec<Case> {
     let forward = move |b: &mut Bench| {
         b.dense = g.params.groups > 1;
         let (x, values) = b.noise(Per::Image, g.x, 1.0);
@@ -186,6 +187,11 @@ pub fn pools() -> Vec<(&'static str, [usize; 3], Pool)> {
         ("global", [33, 7, 5], Pool { kernel: [7, 5], stride: [1, 1], pads: [0; 4], ..overlap.clone() }),
         ("asymmetric", [8, 7, 6], Pool { pads: [0, 1, 2, 0], ..overlap.clone() }),
         ("dilated", [17, 9, 11], Pool { dilation: [2, 3], pads: [1; 4], ..overlap.clone() }),
+        (
+            "42 cells, padded, dilated",
+            [39, 9, 11],
+            Pool { kernel: [7, 6], dilation: [1, 2], pads: [2; 4], ..tight.clone() },
+        ),
         ("stride beyond the window", [7, 13, 11], Pool { stride: [3, 4], ..tight }),
     ]
 }

@@ -9,7 +9,7 @@ use fluoroscope::backend::{Backend, BackendError, Phase, Session};
 use fluoroscope::kernel::{self, StageText};
 use fluoroscope::program::slots::unit_bytes;
 use fluoroscope::program::{Arrangement, Buffer, BufferId, Element, Part, Port, Program, Step, Weight};
-use ptx_sim::{Fault, Launch, Memory, Module, Options, Report, run, run_seeds};
+use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
 
 /// Launches of at most so many blocks over so many bytes are run with three schedules.
 const FEW_BLOCKS: u32 = 8;
@@ -70,6 +70,17 @@ impl Simulator {
             coverage.unexecuted.extend(unexecuted);
         }
         stems
+    }
+
+    /// Per stem, what its launches did, and how many of their instructions were products.
+    pub fn traffic(&self) -> Vec<(&'static str, LineReport, u64)> {
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_text = texts.values().map(|text| {
+            let report = text.report.lock().unwrap_or_else(PoisonError::into_inner);
+            let products = report.lines.iter().filter(|(line, _)| text.line(**line).starts_with("fma.rn"));
+            (text.stem, report.total(), products.map(|(_, line)| line.executed).sum())
+        });
+        of_text.collect()
     }
 
     fn text(&self, stem: &'static str, stages: Vec<StageText>) -> Result<Arc<Text>, BackendError> {

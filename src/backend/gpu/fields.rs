@@ -12,6 +12,9 @@ const THREADS: usize = 256;
 const FEWEST_CHANNELS: usize = 16;
 const FEWEST_PRODUCTS: usize = 32;
 
+/// Cells of a window from which on a block, not a thread, adds them up.
+const WIDE: usize = 32;
+
 /// A kernel's own parameters.
 pub struct Fields {
     pub stem: &'static str,
@@ -205,6 +208,10 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
         }
         Kernel::PoolAverageForward { pool, sum } => {
             fields.rest = pool_window(program, x, y, pool).into_iter().chain(divisor(pool, *sum)).collect();
+            if pool.kernel[0] * pool.kernel[1] >= WIDE {
+                fields.stem = "pool_average_forward.wide";
+                fields.blocks = items * area * y.channels.div_ceil(32);
+            }
         }
         Kernel::PoolAverageBackward { pool } => {
             fields.rest = pool_window(program, y, x, pool).into_iter().chain(divisor(pool, false)).collect();
@@ -228,7 +235,8 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
         }
         Kernel::AuditEpsilon { eps } => {
             pointers.bias(step.weights.first(), x.channels);
-            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, (*eps as f32).to_bits()];
+            let biased = u32::from(!step.weights.is_empty());
+            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, (*eps as f32).to_bits(), biased];
             (fields.count, fields.blocks) = (items * area, items * area);
         }
         Kernel::AuditRescale => {
