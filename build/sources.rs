@@ -1,6 +1,11 @@
 //! The kernel sources: which stems exist in which language, what each file declares, and whether the twins agree.
 //!
+//! PTX files are templates; what they declare is read from their text without stages, and lines are those of that text.
 //! Shared by `build.rs`, which stops the build at any problem, and by the tests.
+
+#[path = "../src/kernel/template.rs"]
+#[allow(dead_code, reason = "the build renders without stages")]
+mod template;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -11,7 +16,13 @@ use std::path::{Path, PathBuf};
 pub const THREADS: u32 = 256;
 
 /// Bytes of every kernel's parameters.
-pub const PARAM_BYTES: u32 = 64;
+pub const PARAM_BYTES: u32 = 512;
+
+/// Bytes of a kernel's own words, which come first; places of tensors and constants of stages follow.
+const OWN_BYTES: u32 = 64;
+
+/// Member of WGSL parameters that follows the own words: a place for each pointer.
+const PLACES: (&str, u32) = ("places", 16);
 
 /// Text that follows every WGSL kernel.
 pub const PRELUDE: &str = "shaders/prelude.wgsl";
@@ -88,8 +99,6 @@ pub struct Interface {
     pub inputs: Vec<String>,
     pub outputs: Vec<String>,
     pub params: Vec<Field>,
-    /// Sorted by name, with defaults.
-    pub overrides: Vec<(String, u32)>,
 }
 
 /// A stem with its GPU sources.
@@ -104,73 +113,133 @@ pub struct Kernel {
 pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut stems: BTreeMap<String, Vec<Language>> = BTreeMap::new();
+    let mut variants = Vec::new();
     for &(language, _) in complete {
         match stems_of(root, language) {
-            Ok(found) => found.into_iter().for_each(|stem| stems.entry(stem).or_default().push(language)),
+            Ok(found) => {
+                for stem in found {
+                    if language == Language::Ptx && stem.contains('.') {
+                        variants.push(stem);
+                    } else {
+                        stems.entry(stem).or_default().push(language);
+                    }
+                }
+            }
             Err(problem) => problems.push(problem),
         }
     }
     problems.extend(missing_twins(&stems, complete));
-    let prelude = read(root, PRELUDE).unwrap_or_else(|problem| {
-        problems.push(problem);
-        String::new()
-    });
+    let mut prelude = String::new();
+    let mut templates = Vec::new();
+    let found = [read(root, PRELUDE).map(|text| prelude = text), templates_of(root).map(|found| templates = found)];
+    problems.extend(found.into_iter().filter_map(Result::err));
     let mut kernels = Vec::new();
     for (stem, languages) in stems {
         let mut declared = Vec::new();
         for &language in languages.iter().filter(|language| **language != Language::Cpu) {
-            let file = language.path(&stem);
-            let text = read(root, &file).unwrap_or_else(|problem| {
-                problems.push(problem);
-                String::new()
-            });
+            declared.push((language, stem.clone()));
+        }
+        let of_stem = |variant: &&String| variant.split('.').next() == Some(&stem);
+        declared.extend(variants.iter().filter(of_stem).map(|variant| (Language::Ptx, variant.clone())));
+        let mut first: Option<(Language, Interface)> = None;
+        for (language, name) in declared {
             let interface = match language {
-                Language::Wgsl => wgsl_interface(&file, &stem, &text, &prelude),
-                _ => ptx_interface(&file, &stem, &text),
+                Language::Wgsl => {
+                    let file = language.path(&name);
+                    read(root, &file).map_err(|problem| vec![problem]).and_then(|text| {
+                        wgsl_interface(&file, &stem, &text, &prelude).map(|interface| (file, text, interface))
+                    })
+                }
+                _ => rendered(&templates, &name).and_then(|text| {
+                    let file = language.path(&name);
+                    ptx_interface(&file, &stem, &text).map(|interface| (file, text, interface))
+                }),
             };
-            match interface {
-                Ok(interface) => declared.push((file, text, interface)),
-                Err(found) => problems.extend(found),
+            match (interface, &first) {
+                (Ok((file, text, interface)), Some((twin, declared))) => {
+                    problems.extend(differences(&file, &text, (*twin, declared), &interface));
+                }
+                (Ok((.., interface)), None) => first = Some((language, interface)),
+                (Err(found), _) => problems.extend(found),
             }
         }
-        if let [(.., first), (file, text, second)] = &declared[..] {
-            problems.extend(differences(file, text, first, second));
-        }
-        if let Some((.., interface)) = declared.into_iter().next() {
+        if let Some((_, interface)) = first {
             kernels.push(Kernel { stem, interface, languages });
+        }
+    }
+    for variant in variants {
+        let stem = variant.split('.').next().unwrap_or_default();
+        if !templates.iter().any(|(path, _)| *path == format!("{stem}.ptx")) {
+            let reason = format!("a variant of {}, which is not there", Language::Ptx.path(stem));
+            problems.push(problem(&Language::Ptx.path(&variant), 1, reason));
         }
     }
     if problems.is_empty() { Ok(kernels) } else { Err(problems) }
 }
 
-/// The Rust source of `KERNELS`; texts are included from `root`.
-pub fn table(root: &Path, kernels: &[Kernel]) -> String {
-    let text = |kernel: &Kernel, language: Language| {
-        let path = |file: &str| format!("include_str!({:?})", root.join(file));
-        let has = kernel.languages.contains(&language);
-        match language {
-            _ if !has => "None".to_owned(),
-            Language::Wgsl => {
-                format!("Some(concat!({}, \"\\n\", {}))", path(&language.path(&kernel.stem)), path(PRELUDE))
-            }
-            _ => format!("Some({})", path(&language.path(&kernel.stem))),
-        }
-    };
+/// The Rust source of `KERNELS` and `TEMPLATES`; texts are included from `root`.
+///
+/// # Errors
+/// Where the folder of templates cannot be read.
+pub fn table(root: &Path, kernels: &[Kernel]) -> Result<String, Problem> {
+    let path = |file: &str| format!("include_str!({:?})", root.join(file));
     let rows = kernels.iter().map(|kernel| {
         let interface = &kernel.interface;
+        let wgsl = if kernel.languages.contains(&Language::Wgsl) {
+            format!("Some(concat!({}, \"\\n\", {}))", path(&Language::Wgsl.path(&kernel.stem)), path(PRELUDE))
+        } else {
+            "None".to_owned()
+        };
         let params: Vec<_> = interface.params.iter().map(|f| (&f.name, &f.scalar)).collect();
         format!(
-            "    KernelSource {{\n        stem: {:?},\n        wgsl: {},\n        ptx: {},\n        inputs: &{:?},\n        \
-             outputs: &{:?},\n        params: &{params:?},\n        overrides: &{:?},\n    }},\n",
+            "    KernelSource {{\n        stem: {:?},\n        wgsl: {wgsl},\n        ptx: {},\n        inputs: &{:?},\n        \
+             outputs: &{:?},\n        params: &{params:?},\n    }},\n",
             kernel.stem,
-            text(kernel, Language::Wgsl),
-            text(kernel, Language::Ptx),
+            kernel.languages.contains(&Language::Ptx),
             interface.inputs,
             interface.outputs,
-            interface.overrides,
         )
     });
-    format!("pub const KERNELS: &[KernelSource] = &[\n{}];\n", rows.collect::<String>())
+    let rows: String = rows.collect();
+    let folder = Language::Ptx.folder();
+    let templates = templates_of(root)?;
+    let templates =
+        templates.iter().map(|(name, _)| format!("    ({name:?}, {}),\n", path(&format!("{folder}/{name}"))));
+    let templates: String = templates.collect();
+    Ok(format!(
+        "/// Every kernel with a GPU source.\npub const KERNELS: &[KernelSource] = &[\n{rows}];\n\n\
+         /// Every file of `kernels/`, by its path below it.\npub const TEMPLATES: &[(&str, &str)] = &[\n{templates}];\n"
+    ))
+}
+
+/// Paths below `kernels/` and texts of all templates there.
+fn templates_of(root: &Path) -> Result<Vec<(String, String)>, Problem> {
+    let folder = root.join(Language::Ptx.folder());
+    let mut templates = Vec::new();
+    let mut folders = vec![String::new()];
+    while let Some(below) = folders.pop() {
+        let failed = |e: std::io::Error| problem(&format!("{}/{below}", Language::Ptx.folder()), 1, e.to_string());
+        for entry in fs::read_dir(folder.join(&below)).map_err(failed)? {
+            let entry = entry.map_err(failed)?;
+            let name = format!("{below}{}", entry.file_name().to_string_lossy());
+            if entry.path().is_dir() {
+                folders.push(name + "/");
+            } else if name.ends_with(".ptx") {
+                templates.push((name, fs::read_to_string(entry.path()).map_err(failed)?));
+            }
+        }
+    }
+    templates.sort();
+    Ok(templates)
+}
+
+/// A kernel's text without stages.
+fn rendered(templates: &[(String, String)], name: &str) -> Result<String, Vec<Problem>> {
+    let files = templates.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    template::render(files, name, &[]).map_err(|e| {
+        let file = e.name().map_or(Language::Ptx.path(name), |file| format!("{}/{file}", Language::Ptx.folder()));
+        vec![problem(&file, e.line().unwrap_or(1), format!("{e:#}"))]
+    })
 }
 
 fn read(root: &Path, file: &str) -> Result<String, Problem> {
@@ -221,27 +290,32 @@ fn missing_twins(stems: &BTreeMap<String, Vec<Language>>, complete: &[(Language,
     problems
 }
 
-/// How `other`, declared in `file` with this text, differs from its WGSL twin.
-fn differences(file: &str, text: &str, twin: &Interface, other: &Interface) -> Vec<Problem> {
-    let fields = |interface: &Interface| -> Vec<String> {
-        interface.params.iter().map(|f| format!("{}: {} at {}", f.name, f.scalar, f.offset)).collect()
-    };
-    let overrides = |interface: &Interface| -> Vec<String> {
-        interface.overrides.iter().map(|(name, default)| format!("{name} = {default}")).collect()
-    };
-    let parts = [
-        ("inputs", ["align 16 ", ""], twin.inputs.clone(), other.inputs.clone()),
-        ("outputs", ["align 16 ", ""], twin.outputs.clone(), other.outputs.clone()),
-        ("params", ["%", ", [params"], fields(twin), fields(other)),
-        ("overrides", ["@override ", ""], overrides(twin), overrides(other)),
-    ];
+/// How `other`, declared in `file` with this text, differs from its twin.
+///
+/// A kernel names the parameters that it reads; a WGSL struct has to name those before them, too.
+fn differences(file: &str, text: &str, (language, twin): (Language, &Interface), other: &Interface) -> Vec<Problem> {
+    let whose = if language == Language::Wgsl { "the WGSL twin" } else { "the file without a variant" };
     let mut problems = Vec::new();
-    for (what, [before, after], want, got) in parts.into_iter().filter(|(_, _, want, got)| want != got) {
-        let first = want.iter().zip(&got).take_while(|(want, got)| want == got).count();
-        let show = |list: &[String]| list.get(first).map_or("no more".to_owned(), |entry| format!("`{entry}`"));
-        let name = got.get(first).and_then(|entry| entry.split([':', ' ']).next()).unwrap_or_default();
-        let reason = format!("{what}, number {}: {}, but the WGSL twin has {}", first + 1, show(&got), show(&want));
-        problems.push(problem(file, line_of(text, &format!("{before}{name}{after}")), reason));
+    for (what, want, got) in [("inputs", &twin.inputs, &other.inputs), ("outputs", &twin.outputs, &other.outputs)] {
+        if want != got {
+            let first = want.iter().zip(got).take_while(|(want, got)| want == got).count();
+            let show = |list: &[String]| list.get(first).map_or("no more".to_owned(), |entry| format!("`{entry}`"));
+            let name = got.get(first).map_or("", String::as_str);
+            let reason = format!("{what}, number {}: {}, but {whose} has {}", first + 1, show(got), show(want));
+            problems.push(problem(file, line_of(text, &format!("align 16 {name}")), reason));
+        }
+    }
+    let show = |f: &Field| format!("`{}: {} at {}`", f.name, f.scalar, f.offset);
+    for field in &other.params {
+        let same_place = twin.params.iter().find(|f| f.offset == field.offset || f.name == field.name);
+        let has = match same_place {
+            Some(same) if same == field => continue,
+            Some(other) => show(other),
+            None if language == Language::Wgsl => "none".to_owned(),
+            None => continue,
+        };
+        let reason = format!("params: {}, but {whose} has {has}", show(field));
+        problems.push(problem(file, line_of(text, &format!("%{}, [params", field.name)), reason));
     }
     problems
 }
@@ -310,26 +384,25 @@ pub fn wgsl_interface(file: &str, stem: &str, text: &str, prelude: &str) -> Resu
         }
     }
 
-    for (_, declared) in module.overrides.iter() {
-        let name = declared.name.clone().unwrap_or_default();
-        let default = declared.init.map(|init| &module.global_expressions[init]);
-        match default {
-            Some(naga::Expression::Literal(naga::Literal::U32(value))) => interface.overrides.push((name, *value)),
-            _ => bad(&name, format!("override `{name}` must be a u32 with a literal default")),
-        }
-    }
-    interface.overrides.sort();
     if problems.is_empty() { Ok(interface) } else { Err(problems) }
 }
 
 fn wgsl_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Result<Vec<Field>, String> {
-    let naga::TypeInner::Struct { members, span } = &module.types[ty].inner else {
+    let naga::TypeInner::Struct { members, .. } = &module.types[ty].inner else {
         return Err("`params` must be a struct".to_owned());
     };
-    if *span > PARAM_BYTES {
-        return Err(format!("`params` takes {span} bytes of {PARAM_BYTES}"));
+    let Some((places, own)) = members.split_last() else { return Err("`params` is empty".to_owned()) };
+    let is_places = match module.types[places.ty].inner {
+        naga::TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } => {
+            let vector = naga::TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::U32 };
+            module.types[base].inner == vector && size.get() == PLACES.1
+        }
+        _ => false,
+    };
+    if !is_places || (places.name.as_deref(), places.offset) != (Some(PLACES.0), OWN_BYTES) {
+        return Err(format!("`{}: array<vec4<u32>, {}>` at byte {OWN_BYTES} ends the parameters", PLACES.0, PLACES.1));
     }
-    let fields = members.iter().map(|member| {
+    let fields = own.iter().map(|member| {
         let name = member.name.clone().unwrap_or_default();
         let scalar = match module.types[member.ty].inner {
             naga::TypeInner::Scalar(naga::Scalar::U32) => "u32",
@@ -341,7 +414,7 @@ fn wgsl_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Result<Ve
     fields.collect()
 }
 
-/// Reads the header of a PTX kernel, its parameter loads and its tagged immediates.
+/// Reads the header of a PTX kernel and its loads of own parameters.
 pub fn ptx_interface(file: &str, stem: &str, text: &str) -> Result<Interface, Vec<Problem>> {
     let mut problems = Vec::new();
     let mut bad = |line: usize, reason: String| problems.push(problem(file, line, reason));
@@ -387,14 +460,9 @@ pub fn ptx_interface(file: &str, stem: &str, text: &str) -> Result<Interface, Ve
             }
         } else if let Some(load) = code.strip_prefix("ld.param.").filter(|load| load.contains("[params")) {
             match ptx_field(load) {
-                Some(field) => interface.params.push(field),
+                Some(field) if field.offset < OWN_BYTES => interface.params.push(field),
+                Some(_) => {}
                 None => bad(line, "a parameter is loaded as `ld.param.u32 %name, [params+offset]`".to_owned()),
-            }
-        }
-        if let Some(name) = comment.strip_prefix("@override ") {
-            match tagged_immediate(code) {
-                Some(default) => interface.overrides.push((name.trim().to_owned(), default)),
-                None => bad(line, "an override is tagged as `mov.u32 %name, 1; //@override NAME`".to_owned()),
             }
         }
     }
@@ -403,8 +471,8 @@ pub fn ptx_interface(file: &str, stem: &str, text: &str) -> Result<Interface, Ve
     } else if !has_params || !has_threads {
         bad(line_of(text, ".entry"), "the header is not complete".to_owned());
     }
-    interface.overrides.sort();
-    interface.params.sort_by_key(|field| field.offset);
+    interface.params.sort_by(|a, b| (a.offset, &a.name).cmp(&(b.offset, &b.name)));
+    interface.params.dedup();
     if problems.is_empty() { Ok(interface) } else { Err(problems) }
 }
 
@@ -417,38 +485,30 @@ fn ptx_field(load: &str) -> Option<Field> {
     ["u32", "f32"].contains(&scalar).then(|| Field { name, scalar: scalar.to_owned(), offset })
 }
 
-/// `mov.u32 %name, 1;`
-fn tagged_immediate(code: &str) -> Option<u32> {
-    let (register, value) = code.strip_prefix("mov.u32 ")?.split_once(',')?;
-    register.trim().strip_prefix('%')?;
-    value.trim().strip_suffix(';')?.trim_end().parse().ok()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const WGSL: &str = "
-override GATE: u32 = 1u;
-struct Params { count: u32, high: f32 }
+struct Params { count: u32, high: f32, @align(64) places: array<vec4<u32>, 16> }
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 @compute @workgroup_size(256)
 fn k(@builtin(global_invocation_id) at: vec3<u32>) {
-    if at.x < params.count { y[at.x] = x[at.x] * params.high * f32(GATE); }
+    if at.x < params.count { y[at.x] = x[at.x] * params.high; }
 }
 ";
     const PTX: &str = "
 .visible .entry k(
     .param .u64 .ptr .global .align 16 x,   // inputs
     .param .u64 .ptr .global .align 16 y,   // outputs
-    .param .align 4 .b8 params[64]          // params
+    .param .align 4 .b8 params[512]         // params
 ) .maxntid 256, 1, 1
 {
-    mov.u32         %gate, 1;               //@override GATE
     ld.param.u32    %count, [params+0];
     ld.param.f32    %high, [params+4];
+    ld.param.u32    %stride, [params+64];
 }
 ";
 
@@ -474,10 +534,37 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
         let all = [(Language::Cpu, true), (Language::Wgsl, true), (Language::Ptx, true)];
         let root = tree(&files);
         let kernels = check(root.path(), &all).expect("no problem");
-        let text = table(root.path(), &kernels);
-        for part in ["stem: \"k\"", "inputs: &[\"x\"]", "outputs: &[\"y\"]", "(\"GATE\", 1)", "(\"high\", \"f32\")"] {
+        let text = table(root.path(), &kernels).expect("a table");
+        for part in ["stem: \"k\"", "inputs: &[\"x\"]", "outputs: &[\"y\"]", "(\"high\", \"f32\")]", "(\"k.ptx\", "] {
             assert!(text.contains(part), "{part} in {text}");
         }
+    }
+
+    #[test]
+    fn templates_are_read_without_stages_and_variants_belong_to_their_stem() {
+        let words = PTX.replace("    ld.param.u32    %count, [params+0];", "    {%- include \"parts/which.ptx\" %}");
+        let which = "\n    ld.param.u32    %count, [params+0];";
+        let files = [
+            ("shaders/k.wgsl", WGSL),
+            ("kernels/k.ptx", &words),
+            ("kernels/k.narrow.ptx", PTX),
+            ("kernels/parts/which.ptx", which),
+        ];
+        let root = tree(&files);
+        let kernels = check(root.path(), COMPLETE).expect("no problem");
+        assert_eq!(kernels.iter().map(|kernel| kernel.stem.as_str()).collect::<Vec<_>>(), ["k"]);
+        let text = table(root.path(), &kernels).expect("a table");
+        assert!(text.contains("(\"k.narrow.ptx\", ") && text.contains("(\"parts/which.ptx\", "), "{text}");
+
+        let wrong = PTX.replace("16 x,", "16 z,");
+        assert_eq!(
+            problems(&[("kernels/k.ptx", PTX), ("kernels/k.narrow.ptx", &wrong)], COMPLETE),
+            ["kernels/k.narrow.ptx:3: inputs, number 1: `z`, but the file without a variant has `x`"]
+        );
+        let found = problems(&[("kernels/l.narrow.ptx", PTX)], COMPLETE);
+        assert_eq!(found, ["kernels/l.narrow.ptx:1: a variant of kernels/l.ptx, which is not there"]);
+        let found = problems(&[("kernels/k.ptx", &words.replace("which", "where"))], COMPLETE);
+        assert!(found.len() == 1 && found[0].contains("parts/where.ptx"), "{found:?}");
     }
 
     #[test]
@@ -499,14 +586,13 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
         let cases = [
             ("16 x,", "16 z,", "3: inputs, number 1: `z`, but the WGSL twin has `x`"),
             ("16 y,", "16 z,", "4: outputs, number 1: `z`, but the WGSL twin has `y`"),
-            ("%gate, 1;", "%gate, 2;", "8: overrides, number 1: `GATE = 2`, but the WGSL twin has `GATE = 1`"),
+            ("f32    %high", "u32    %high", "9: params: `high: u32 at 4`, but the WGSL twin has `high: f32 at 4`"),
+            ("+4", "+8", "9: params: `high: f32 at 8`, but the WGSL twin has `high: f32 at 4`"),
             (
-                "f32    %high",
-                "u32    %high",
-                "10: params, number 2: `high: u32 at 4`, but the WGSL twin has `high: f32 at 4`",
+                "%stride, [params+64]",
+                "%stride, [params+8]",
+                "10: params: `stride: u32 at 8`, but the WGSL twin has none",
             ),
-            ("+4", "+8", "10: params, number 2: `high: f32 at 8`, but the WGSL twin has `high: f32 at 4`"),
-            ("    ld.param.f32    %high, [params+4];", "", "params, number 2: no more, but the WGSL twin has"),
         ];
         for (from, to, want) in cases {
             let ptx = PTX.replace(from, to);
@@ -519,20 +605,20 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
     #[test]
     fn every_problem_is_told_at_once_with_its_line() {
         let wgsl_cases = [
-            ("fn k(", "fn other(", "shaders/k.wgsl:7: the entry point is `other`, the file `k`"),
-            ("(256)", "(64)", "shaders/k.wgsl:7: the workgroup size must be the literal 256"),
-            ("binding(1)", "binding(3)", "shaders/k.wgsl:6: `params` must be @group(0) @binding(1)"),
-            ("GATE: u32 = 1u", "GATE: i32 = 1i", "shaders/k.wgsl:2: override `GATE`"),
-            ("f32 }", "f32, at: vec2<u32> }", "shaders/k.wgsl:3: field `at` must be u32 or f32"),
-            ("x[at.x]", "z[at.x]", "shaders/k.wgsl:9: error: no definition in scope for identifier: `z`"),
+            ("fn k(", "fn other(", "shaders/k.wgsl:6: the entry point is `other`, the file `k`"),
+            ("(256)", "(64)", "shaders/k.wgsl:6: the workgroup size must be the literal 256"),
+            ("binding(1)", "binding(3)", "shaders/k.wgsl:5: `params` must be @group(0) @binding(1)"),
+            ("@align(64) ", "", "shaders/k.wgsl:2: `places: array<vec4<u32>, 16>` at byte 64 ends the parameters"),
+            ("f32, @", "f32, at: vec2<u32>, @", "shaders/k.wgsl:2: field `at` must be u32 or f32"),
+            ("x[at.x]", "z[at.x]", "shaders/k.wgsl:8: error: no definition in scope for identifier: `z`"),
         ];
         let ptx_cases = [
             ("entry k(", "entry other(", "kernels/l.ptx:2: the entry is `other`, the file `l`"),
             ("256, 1", "128, 1", "kernels/l.ptx:6: `) .maxntid 256, 1, 1` is wanted"),
             (".ptr .global .align 16 y", "y", "kernels/l.ptx:4: `.param .u64 y`"),
-            ("params[64]", "params[32]", "kernels/l.ptx:5: `.param .align 4 .b8 params[32]`"),
-            ("[params+4]", "[params]", "kernels/l.ptx:10: a parameter is loaded as"),
-            ("mov.u32         %gate", "mov.b64 %gate", "kernels/l.ptx:8: an override is tagged as"),
+            ("params[512]", "params[64]", "kernels/l.ptx:5: `.param .align 4 .b8 params[64]`"),
+            ("[params+4]", "[params]", "kernels/l.ptx:9: a parameter is loaded as"),
+            ("entry k(", "entry k(\n{% if %}", "kernels/l.ptx:3: syntax error"),
         ];
         for ((from, to, wgsl_want), (ptx_from, ptx_to, ptx_want)) in wgsl_cases.into_iter().zip(ptx_cases) {
             let ptx = PTX.replace("entry k(", "entry l(").replace(&ptx_from.replace('k', "l"), ptx_to);

@@ -6,6 +6,9 @@
 // Pairs: top or height in the low half of the word, left or width in the high half.
 struct Params {
     count: u32,
+    runs: u32,
+    area: u32,
+    messages: u32,
     in_size: u32,
     out_size: u32,
     kernel: u32,
@@ -15,12 +18,8 @@ struct Params {
     groups: u32,
     group_in: u32,
     group_out: u32,
-    in_channels: u32,
-    out_channels: u32,
-    m_y_pitch: u32,
-    m_y_offset: u32,
-    m_x_pitch: u32,
-    m_x_offset: u32,
+    w_pitch: u32,
+    @align(64) places: array<vec4<u32>, 16>,
 }
 
 @group(0) @binding(0) var<storage, read> m_y: array<vec4<f32>>;
@@ -35,16 +34,16 @@ fn conv2d_backward(
     @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let i = linear_index(block, blocks, thread); // which channels of which pixel
+    let i = linear_index(block, blocks, thread); // which channels of which pixel of which item
     if i >= params.count { return; }
-    let vectors = params.in_channels / 4u;
-    let pixel = i / vectors;
-    let c = (i - pixel * vectors) * 4u;
+    let row = i / params.runs;
+    let c = (i - row * params.runs) * 4u;
+    let n = row / params.area;
+    let pixel = row - n * params.area;
+    let image = n / params.messages;
     let in_size = pair(params.in_size);
-    let row = pixel / in_size.y;
-    let ix = pixel - row * in_size.y;
-    let n = row / in_size.x;
-    let iy = row - n * in_size.x;
+    let iy = pixel / in_size.y;
+    let ix = pixel - iy * in_size.y;
 
     let group = c / params.group_in; // where their contributions live; padding channels after the last group have none
     let lane = c - group * params.group_in;
@@ -56,7 +55,7 @@ fn conv2d_backward(
     let dilation = pair(params.dilation);
     let bottom = iy + pair(params.pad).x;
     let right = ix + pair(params.pad).y;
-    let m_x_at = pixel * params.m_x_pitch + params.m_x_offset + c;
+    let m_x_at = address(params.places[3], n, image, pixel, c);
 
     var sum = b[c / 4u]; // a distance below zero wraps around, past every bound
     for (var ky = 0u; ky < kernel.x; ky++) {
@@ -68,14 +67,14 @@ fn conv2d_backward(
             let ox = across / stride.y;
             if ox * stride.y != across || ox >= out_size.y { continue; }
             let tap = ky * kernel.y + kx;
-            let m_y_at = ((n * out_size.x + oy) * out_size.y + ox) * params.m_y_pitch + params.m_y_offset;
-            let w_at = (tap * params.group_in + lane) * params.out_channels;
+            let m_y_at = address(params.places[0], n, image, oy * out_size.y + ox, 0u);
+            let w_at = (tap * params.group_in + lane) * params.w_pitch;
             for (var o = first; o < end; o += 4u) {
                 let m = m_y[(m_y_at + o) / 4u];
                 let w0 = w[(w_at + o) / 4u];
-                let w1 = w[(w_at + o + params.out_channels) / 4u];
-                let w2 = w[(w_at + o + params.out_channels * 2u) / 4u];
-                let w3 = w[(w_at + o + params.out_channels * 3u) / 4u];
+                let w1 = w[(w_at + o + params.w_pitch) / 4u];
+                let w2 = w[(w_at + o + params.w_pitch * 2u) / 4u];
+                let w3 = w[(w_at + o + params.w_pitch * 3u) / 4u];
                 sum += vec4(dot(m, w0), dot(m, w1), dot(m, w2), dot(m, w3));
             }
         }

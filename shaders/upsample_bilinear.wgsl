@@ -1,23 +1,20 @@
 // y[n,oy,ox,c] = x[n] at (scale oy + offset, scale ox + offset), clamped to the image, between its four cells.
 // One thread computes four neighbouring channels of a pixel. Channels, pitches and offsets are multiples of 4.
 
-// 1 = the cell at floor(source) instead.
-override NEAREST: u32 = 0u;
-
-// Pairs: height in the low half of the word, width in the high half.
+// Sizes are pairs: height in the low half of the word, width in the high half. With `nearest`, the cell at floor(source).
 struct Params {
     count: u32,
-    channels: u32,
+    runs: u32,
+    area: u32,
+    messages: u32,
     in_size: u32,
     out_size: u32,
-    x_pitch: u32,
-    x_offset: u32,
-    y_pitch: u32,
-    y_offset: u32,
     scale_h: f32,
     scale_w: f32,
     offset_h: f32,
     offset_w: f32,
+    nearest: u32,
+    @align(64) places: array<vec4<u32>, 16>,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -30,16 +27,16 @@ fn upsample_bilinear(
     @builtin(num_workgroups) blocks: vec3<u32>,
     @builtin(local_invocation_index) thread: u32,
 ) {
-    let i = linear_index(block, blocks, thread); // which channels of which pixel
+    let i = linear_index(block, blocks, thread); // which channels of which pixel of which item
     if i >= params.count { return; }
-    let vectors = params.channels / 4u;
-    let pixel = i / vectors;
-    let c = (i - pixel * vectors) * 4u;
+    let row = i / params.runs;
+    let c = (i - row * params.runs) * 4u;
+    let n = row / params.area;
+    let pixel = row - n * params.area;
+    let image = n / params.messages;
     let out_size = pair(params.out_size);
-    let row = pixel / out_size.y;
-    let ox = pixel - row * out_size.y;
-    let n = row / out_size.x;
-    let oy = row - n * out_size.x;
+    let oy = pixel / out_size.y;
+    let ox = pixel - oy * out_size.y;
 
     let in_size = pair(params.in_size); // where its cells live
     let last_y = in_size.x - 1u;
@@ -50,26 +47,21 @@ fn upsample_bilinear(
     let x0 = u32(source_x);
     let y1 = min(y0 + 1u, last_y);
     let x1 = min(x0 + 1u, last_x);
-    let row0 = (n * in_size.x + y0) * in_size.y;
-    let row1 = (n * in_size.x + y1) * in_size.y;
-    let x_c = params.x_offset + c;
-    let x00_at = (row0 + x0) * params.x_pitch + x_c;
-    let x01_at = (row0 + x1) * params.x_pitch + x_c;
-    let x10_at = (row1 + x0) * params.x_pitch + x_c;
-    let x11_at = (row1 + x1) * params.x_pitch + x_c;
-    let y_at = pixel * params.y_pitch + params.y_offset + c;
+    let share_y = select(source_y - f32(y0), 0.0, params.nearest != 0u);
+    let share_x = select(source_x - f32(x0), 0.0, params.nearest != 0u);
+    let row0 = y0 * in_size.y;
+    let row1 = y1 * in_size.y;
+    let y_at = address(params.places[1], n, image, pixel, c);
 
-    let x00 = x[x00_at / 4u]; // between them
-    var result = x00;
-    if NEAREST == 0u {
-        let x01 = x[x01_at / 4u];
-        let x10 = x[x10_at / 4u];
-        let x11 = x[x11_at / 4u];
-        let t_y = source_y - f32(y0);
-        let t_x = source_x - f32(x0);
-        let top = fma(vec4(t_x), x01 - x00, x00);
-        let below = fma(vec4(t_x), x11 - x10, x10);
-        result = fma(vec4(t_y), below - top, top);
+    var result = (1.0 - share_y) * (1.0 - share_x) * x[address(params.places[0], n, image, row0 + x0, c) / 4u];
+    if share_x != 0.0 { // between those with a share
+        result += (1.0 - share_y) * share_x * x[address(params.places[0], n, image, row0 + x1, c) / 4u];
+    }
+    if share_y != 0.0 {
+        result += share_y * (1.0 - share_x) * x[address(params.places[0], n, image, row1 + x0, c) / 4u];
+    }
+    if share_x != 0.0 && share_y != 0.0 {
+        result += share_y * share_x * x[address(params.places[0], n, image, row1 + x1, c) / 4u];
     }
 
     y[y_at / 4u] = result;

@@ -1,9 +1,14 @@
-//! Every golden heatmap of `data/golden`, in f64 and in f32: maps of Captum, Zennit and pytorch-grad-cam where they are
+//! Every golden heatmap of `data/golden`, in f64, in f32 and by the PTX in its interpreter: maps of Captum, Zennit and pytorch-grad-cam where they are
 //! right, of an exact oracle where they are not.
+
+#[path = "kernels/sim.rs"]
+#[allow(dead_code, reason = "this test asks for no coverage")]
+mod sim;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::explain::{Baseline, ExplainOptions, Explainer, Target};
 use fluoroscope::graph::{Op, Precision, Resize};
@@ -116,8 +121,7 @@ fn image(batch: &Tensor, i: usize) -> Tensor {
 }
 
 /// The maps of both images, each for its own target, one after the other.
-fn maps(model: &Model, golden: &Golden, method: &str, options: &ExplainOptions) -> Vec<f32> {
-    let backend = Box::new(CpuBackend::new(model.graph.precision, Some(1)).expect("a backend"));
+fn maps(model: &Model, backend: Box<dyn Backend>, golden: &Golden, method: &str, options: &ExplainOptions) -> Vec<f32> {
     let mut explainer = Explainer::new(model, backend, options.clone()).expect("an explainer");
     let input = golden.floats("input").expect("the input");
     let choice = method.parse().expect("a method");
@@ -148,36 +152,58 @@ fn is_ours(golden: &Golden, name: &str) -> bool {
     golden.array(name).is_some() && golden.array(variant).is_none()
 }
 
-fn check(precision: Precision, limit: fn(f64) -> f64) {
+/// Maps of a network that differ by more than `limit` of golden's `float32_error`, and how many there are.
+fn check_net(
+    net: &'static str,
+    precision: Precision,
+    backend: &dyn Fn() -> Box<dyn Backend>,
+    limit: fn(f64) -> f64,
+) -> (Vec<String>, usize) {
     let mut failures = Vec::new();
     let mut checked = 0;
-    for net in NETS {
-        let golden = Golden::open(net);
-        let model = Model::open_with(folder().join(format!("{net}.onnx")), precision).expect("a model");
-        let only_relu = model.graph.nodes.iter().all(|node| match &node.op {
-            Op::Activation(activation) => activation.name() == "Relu",
-            _ => true,
-        });
-        for (name, method, set) in ROWS {
-            if !is_ours(&golden, name) {
-                continue;
-            }
-            let mut options = ExplainOptions::default();
-            set(&mut options, &golden);
-            let got = maps(&model, &golden, method, &options);
-            let want = match name {
-                "guided_grad_cam_bilinear" if !only_relu => guided_grad_cam(&golden),
-                _ => golden.floats(name).expect("a map").data,
-            };
-            let (found, allowed) = (difference(&got, &want), limit(golden.float32_error(name)));
-            checked += 1;
-            if found.is_nan() || found > allowed {
-                failures.push(format!("{} {name}: {found:.2e} of the peak, {allowed:.1e} allowed", golden.net));
-            }
+    let golden = Golden::open(net);
+    let model = Model::open_with(folder().join(format!("{net}.onnx")), precision).expect("a model");
+    let only_relu = model.graph.nodes.iter().all(|node| match &node.op {
+        Op::Activation(activation) => activation.name() == "Relu",
+        _ => true,
+    });
+    for (name, method, set) in ROWS {
+        if !is_ours(&golden, name) {
+            continue;
+        }
+        let mut options = ExplainOptions::default();
+        set(&mut options, &golden);
+        let got = maps(&model, backend(), &golden, method, &options);
+        let want = match name {
+            "guided_grad_cam_bilinear" if !only_relu => guided_grad_cam(&golden),
+            _ => golden.floats(name).expect("a map").data,
+        };
+        let (found, allowed) = (difference(&got, &want), limit(golden.float32_error(name)));
+        checked += 1;
+        if found.is_nan() || found > allowed {
+            failures.push(format!("{} {name}: {found:.2e} of the peak, {allowed:.1e} allowed", golden.net));
         }
     }
+    (failures, checked)
+}
+
+fn check(precision: Precision, backend: &(dyn Fn() -> Box<dyn Backend> + Sync), limit: fn(f64) -> f64) {
+    let nets: Vec<_> = std::thread::scope(|scope| {
+        let threads = NETS.map(|net| scope.spawn(move || check_net(net, precision, backend, limit)));
+        threads.map(|thread| thread.join().expect("a checked network")).into()
+    });
+    let checked: usize = nets.iter().map(|(_, checked)| checked).sum();
+    let failures: Vec<String> = nets.into_iter().flat_map(|(failures, _)| failures).collect();
     assert!(checked >= 12 * 12, "only {checked} maps were found");
     assert!(failures.is_empty(), "{} of {checked} maps differ:\n{}", failures.len(), failures.join("\n"));
+}
+
+fn cpu(precision: Precision) -> Box<dyn Backend> {
+    Box::new(CpuBackend::new(precision, Some(1)).expect("a backend"))
+}
+
+fn allowed_in_f32(float32_error: f64) -> f64 {
+    1e-4f64.max(10.0 * float32_error)
 }
 
 /// The every-activation guided map times the bilinearly upsampled ReLU of Grad-CAM, from the goldens of both.
@@ -210,10 +236,16 @@ fn guided_grad_cam(golden: &Golden) -> Vec<f32> {
 
 #[test]
 fn goldens_in_f64() {
-    check(Precision::F64, |_| 1e-6);
+    check(Precision::F64, &|| cpu(Precision::F64), |_| 1e-6);
 }
 
 #[test]
 fn goldens_in_f32() {
-    check(Precision::F32, |float32_error| 1e-4f64.max(10.0 * float32_error));
+    check(Precision::F32, &|| cpu(Precision::F32), allowed_in_f32);
+}
+
+#[test]
+fn goldens_by_the_ptx() {
+    let simulator = sim::Simulator::default();
+    check(Precision::F32, &|| Box::new(simulator.clone()), allowed_in_f32);
 }

@@ -1,15 +1,22 @@
-//! What can be said of the kernels without a GPU: they validate and assemble for every override and every chip, follow
-//! the rules of the house, and take the registers that `kernels/resources.txt` records.
+//! What can be said of the kernels without a GPU: they validate and assemble with the stages that programs give them for
+//! every chip, follow the rules of the house, and take the registers that `kernels/resources.txt` records.
 
 #[path = "../build/sources.rs"]
 mod sources;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use fluoroscope::kernel::{self, KERNELS, PARAM_BYTES, SIGNATURES, Signature, THREADS};
+use fluoroscope::backend::gpu::launch;
+use fluoroscope::graph::Precision;
+use fluoroscope::kernel::{self, KERNELS, KernelSource, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS};
+use fluoroscope::method::MethodChoice;
+use fluoroscope::model::Model;
+use fluoroscope::plan::{Batch, Pass, plan};
+use fluoroscope::rule::RuleOptions;
 use naga::valid::{Capabilities, ValidationFlags, Validator};
 use rayon::prelude::*;
 
@@ -18,16 +25,68 @@ const TARGETS: [&str; 5] = ["sm_75", "sm_80", "sm_86", "sm_90a", "sm_120"];
 /// The lowest PTX version that knows a target: a driver refuses text of a version newer than itself.
 const LOWEST_VERSION: [(&str, &str); 3] = [("sm_75", "6.3"), ("sm_80", "7.0"), ("sm_90a", "8.0")];
 
+/// Methods whose programs name the stages that kernels are assembled with: one of each family of rules.
+const METHODS: [&str; 7] =
+    ["gradient", "guided-backprop", "deconvnet", "lrp-epsilon", "lrp-zplus", "deeplift", "grad-cam"];
+
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// Every combination of the values that the overrides may have.
-fn override_sets(signature: &Signature) -> Vec<Vec<(&'static str, u32)>> {
-    signature.overrides.iter().fold(vec![Vec::new()], |sets, o| {
-        let with = |set: &Vec<_>, value| set.iter().copied().chain([(o.name, value)]).collect();
-        sets.iter().flat_map(|set| o.values.iter().map(move |&value| with(set, value))).collect()
+/// Kernels of `kernels/` by name, with their variants.
+fn templates() -> impl Iterator<Item = (&'static str, &'static KernelSource)> {
+    let stems = TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
+    stems.map(|stem| {
+        let base = stem.split('.').next().unwrap_or_default();
+        (stem, kernel::source(base).unwrap_or_else(|| panic!("{stem} is a variant of nothing")))
     })
+}
+
+/// Files of a folder below `kernels/`.
+fn words(folder: &str) -> Vec<&'static str> {
+    let in_folder = |(path, _): &(&'static str, &str)| path.strip_prefix(folder)?.strip_suffix(".ptx");
+    TEMPLATES.iter().filter_map(in_folder).collect()
+}
+
+/// A list of stages that uses every file, with every curve that has what the word needs and every variant. Their
+/// places are any: nothing runs them.
+fn every_word(source: &KernelSource) -> Vec<StageText> {
+    let mut slot = source.inputs.len() + source.outputs.len();
+    let mut stage = |word, variant, curve| {
+        let operands = (slot..slot + 3).map(|slot| Operand {
+            pointer: format!("operand{slot}"),
+            slot: slot % 16,
+            spread: slot % 2 == 0,
+        });
+        slot += 3;
+        StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
+    };
+    let mut stages = Vec::new();
+    for word in words("stages/") {
+        let of_curves = ["activate", "derivative", "rescale", "epsilon", "keep_bits"].contains(&word);
+        let variants: &[&str] = match word {
+            "add" => &["add", "sub"],
+            "take" | "times" => &["all", "pos", "neg", "square", "one", "zero"],
+            "gate" => &["", "slope"],
+            "epsilon" => &["", "over_z"],
+            _ => &[""],
+        };
+        stages.extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(word, v, None)));
+        for curve in words("curves/").into_iter().filter(|_| of_curves) {
+            let path = format!("curves/{curve}.ptx");
+            let text = TEMPLATES.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text);
+            // The derivative of a PRelu is its gate.
+            let has = match word {
+                "keep_bits" => text.contains("macro larger("),
+                "derivative" => curve != "prelu",
+                _ => true,
+            };
+            if has {
+                stages.push(stage(word, "", Some(curve)));
+            }
+        }
+    }
+    stages
 }
 
 #[test]
@@ -36,25 +95,19 @@ fn sources_agree_and_the_table_is_theirs() {
     let stems: Vec<&str> =
         kernels.iter().filter(|k| !k.interface.outputs.is_empty()).map(|k| k.stem.as_str()).collect();
     assert_eq!(stems, KERNELS.iter().map(|kernel| kernel.stem).collect::<Vec<_>>());
-    assert!(sources::table(root(), &kernels).starts_with("pub const KERNELS"));
+    let table = sources::table(root(), &kernels).unwrap_or_else(|problem| panic!("{problem}"));
+    assert!(table.contains("pub const KERNELS") && table.contains("pub const TEMPLATES"));
     assert_eq!((sources::THREADS, sources::PARAM_BYTES as usize), (THREADS, PARAM_BYTES));
 }
 
 #[test]
-fn wgsl_validates_for_every_override() {
-    for signature in SIGNATURES {
-        let Some(text) = kernel::source(signature.stem).and_then(|source| source.wgsl) else { continue };
+fn wgsl_validates() {
+    for kernel in KERNELS {
+        let Some(text) = kernel.wgsl else { continue };
         let module = naga::front::wgsl::parse_str(text)
-            .unwrap_or_else(|e| panic!("{}: {}", signature.stem, e.emit_to_string(text)));
+            .unwrap_or_else(|e| panic!("{}: {}", kernel.stem, e.emit_to_string(text)));
         let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-        let info =
-            validator.validate(&module).unwrap_or_else(|e| panic!("{}: {}", signature.stem, e.emit_to_string(text)));
-        for set in override_sets(signature) {
-            let constants = set.iter().map(|&(name, value)| (name.to_owned(), f64::from(value))).collect();
-            let entry = Some((naga::ShaderStage::Compute, signature.stem));
-            let fixed = naga::back::pipeline_constants::process_overrides(&module, &info, entry, &constants);
-            assert!(fixed.is_ok(), "{} {set:?}: {fixed:?}", signature.stem);
-        }
+        validator.validate(&module).unwrap_or_else(|e| panic!("{}: {}", kernel.stem, e.emit_to_string(text)));
     }
 }
 
@@ -79,7 +132,8 @@ fn lint(text: &str) -> Vec<String> {
         let has = |part: &str| parts.contains(&part);
         let rounds = ["rn", "rz", "rni", "rzi", "rmi", "rpi"].iter().any(|r| has(r));
         let arithmetic = ["add", "sub", "mul", "mad", "fma", "div", "rcp", "sqrt", "cvt"].contains(&parts[0]);
-        if arithmetic && (has("f32") || has("f16") || has("bf16")) && !rounds {
+        let approximates = has("approx") && ["rcp", "sqrt"].contains(&parts[0]);
+        if arithmetic && (has("f32") || has("f16") || has("bf16")) && !rounds && !approximates {
             tell("the rounding is not named, so ptxas may fuse it");
         }
         if ["ex2", "lg2", "rsqrt", "tanh", "sin", "cos"].contains(&parts[0]) && !has("approx") {
@@ -103,9 +157,14 @@ fn lint(text: &str) -> Vec<String> {
 
 #[test]
 fn ptx_keeps_the_rules() {
-    for kernel in KERNELS {
-        let found = lint(kernel.ptx.unwrap_or_default());
-        assert!(kernel.ptx.is_none() || found.is_empty(), "kernels/{}.ptx: {found:#?}", kernel.stem);
+    for (stem, source) in templates() {
+        for stages in [vec![], every_word(source)] {
+            let text = kernel::ptx(stem, &stages).unwrap_or_else(|e| panic!("{e}"));
+            let found = lint(&text);
+            assert!(found.is_empty(), "kernels/{stem}.ptx with {} stages: {found:#?}", stages.len());
+            let module = ptx_sim::Module::parse(&text).unwrap_or_else(|e| panic!("kernels/{stem}.ptx: {e}"));
+            assert_eq!(ptx_sim::lint(&module), [], "kernels/{stem}.ptx");
+        }
     }
 }
 
@@ -162,35 +221,90 @@ fn assemble(ptxas: &Path, text: &str, target: &str) -> Result<[usize; 3], String
     Ok([registers, before(" bytes smem").unwrap_or(0), spills])
 }
 
+/// A stage in the table: its word with what it is told.
+fn short(stage: &StageText) -> String {
+    let spread = if stage.operands.iter().any(|operand| operand.spread) { "spread" } else { "" };
+    let told = [stage.curve.unwrap_or_default(), stage.variant, spread];
+    let told: Vec<&str> = told.into_iter().filter(|word| !word.is_empty() && *word != stage.word).collect();
+    if told.is_empty() { stage.word.to_owned() } else { format!("{}({})", stage.word, told.join(",")) }
+}
+
+/// By kernel and short list, the stages that the programs of the golden networks use.
+fn used_stages() -> BTreeMap<(&'static str, String), Vec<StageText>> {
+    let folder = root().join("data/golden");
+    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
+    nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+    let mut used = BTreeMap::new();
+    for net in nets {
+        let model = Model::open_with(&net, Precision::F32).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
+        for method in METHODS {
+            let choice: MethodChoice = method.parse().expect("a method");
+            let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
+            let pass = Pass::of(choice.method, None);
+            let program = plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program");
+            for step in &program.steps {
+                let launch = launch(&program, step).expect("a launch");
+                let words: Vec<String> = launch.stages.iter().map(short).collect();
+                used.entry((launch.stem, words.join(" "))).or_insert(launch.stages);
+            }
+        }
+    }
+    used
+}
+
+/// Kernel, short list of stages, text and target of everything to assemble: all chips without stages and with the longest
+/// list in use, the least chip with every list in use.
+fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
+    let used = used_stages();
+    let mut jobs = Vec::new();
+    for (stem, _) in templates() {
+        let lists = used.iter().filter(|((of, words), _)| *of == stem && !words.is_empty());
+        let lists: Vec<_> = lists.map(|((_, words), stages)| (words.as_str(), &stages[..])).collect();
+        let longest = lists.iter().max_by_key(|(words, stages)| (stages.len(), words.len())).map(|(words, _)| *words);
+        for (words, stages) in [("", &[][..])].into_iter().chain(lists) {
+            let text = kernel::ptx(stem, stages).unwrap_or_else(|e| panic!("{e}"));
+            let targets = if words.is_empty() || Some(words) == longest { &TARGETS[..] } else { &TARGETS[..1] };
+            let shown = if words.is_empty() { "-" } else { words };
+            jobs.extend(targets.iter().map(|target| (stem, shown.to_owned(), text.clone(), *target)));
+        }
+    }
+    jobs
+}
+
+#[test]
+fn every_stage_assembles() {
+    let ptxas = ptxas();
+    let stem = "activation_forward";
+    let source = kernel::source(stem).expect("a kernel");
+    let text = kernel::ptx(stem, &every_word(source)).expect("a text");
+    if let Err(said) = assemble(&ptxas, &text, TARGETS[0]) {
+        panic!("{said}");
+    }
+}
+
 #[test]
 fn every_kernel_assembles_with_the_recorded_resources() {
     let ptxas = ptxas();
-    let mut jobs = Vec::new();
-    for signature in SIGNATURES.iter().filter(|s| kernel::source(s.stem).is_some_and(|source| source.ptx.is_some())) {
-        for set in override_sets(signature) {
-            let text = kernel::ptx_with(signature.stem, &set).expect("a kernel with these overrides");
-            let shown: Vec<String> = set.iter().map(|(name, value)| format!("{name}={value}")).collect();
-            let shown = if shown.is_empty() { "-".to_owned() } else { shown.join(",") };
-            jobs.extend(TARGETS.map(|target| (signature.stem, shown.clone(), text.clone(), target)));
-        }
-    }
+    let jobs = jobs();
+    println!("{} texts", jobs.len());
     let rows: Vec<_> = jobs.par_iter().map(|(.., text, target)| assemble(&ptxas, text, target)).collect();
 
     let mut table = format!(
-        "{:<28} {:<12} {:<8} {:>9} {:>6} {:>6}\n",
-        "# kernel", "overrides", "target", "registers", "shared", "spills"
+        "{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n",
+        "# kernel", "target", "registers", "shared", "spills", "stages"
     );
     let mut failures = Vec::new();
-    for ((stem, set, _, target), row) in jobs.iter().zip(rows) {
+    for ((stem, words, _, target), row) in jobs.iter().zip(rows) {
         match row {
             Ok([registers, shared, spills]) => {
-                writeln!(table, "{stem:<28} {set:<12} {target:<8} {registers:>9} {shared:>6} {spills:>6}")
+                writeln!(table, "{stem:<28} {target:<8} {registers:>9} {shared:>6} {spills:>6}  {words}")
                     .expect("a string");
                 if spills != 0 {
-                    failures.push(format!("{stem} {set} {target}: {spills} bytes of spills"));
+                    failures.push(format!("{stem} {words} {target}: {spills} bytes of spills"));
                 }
             }
-            Err(said) => failures.push(format!("{stem} {set} {target}: {said}")),
+            Err(said) => failures.push(format!("{stem} {words} {target}: {said}")),
         }
     }
     assert!(failures.is_empty(), "{}", failures.join("\n"));

@@ -1,6 +1,9 @@
 //! Backends replay programs. A backend knows no method and no rule.
 
 pub mod cpu;
+pub mod cuda;
+pub mod gpu;
+mod items;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,15 +22,33 @@ pub enum Phase {
 pub enum BackendError {
     #[error("the {backend} backend is not available: {reason}")]
     Unavailable { backend: &'static str, reason: String },
-    #[error("the {backend} backend could not allocate {bytes} bytes; use a smaller --batch")]
+    /// Bytes are zero where the device does not say.
+    #[error("the {backend} backend could not allocate {}; use a smaller --batch{}", amount(*.bytes), elsewhere(.backend))]
     OutOfMemory { backend: &'static str, bytes: usize },
+    /// Nothing more can be computed on this device in this process.
+    #[error("the {backend} device stopped: {reason}; run again, and where it stops again use --backend cpu")]
+    DeviceLost { backend: &'static str, reason: String },
+    #[error("the {backend} backend could not {what}: {reason}; use --backend cpu")]
+    Failed { backend: &'static str, what: String, reason: String },
     #[error("{what} takes {want} values, got {got}")]
     Length { what: String, want: usize, got: usize },
+}
+
+fn amount(bytes: usize) -> String {
+    if bytes == 0 { "memory".to_owned() } else { format!("{bytes} bytes") }
+}
+
+/// Memory of a GPU is less than that of the machine.
+fn elsewhere(backend: &str) -> &'static str {
+    if backend == "cpu" { "" } else { ", or --backend cpu" }
 }
 
 /// A device that can run programs.
 pub trait Backend: Send + Sync {
     fn name(&self) -> &'static str;
+
+    /// What computes, for people.
+    fn device(&self) -> String;
 
     /// Allocates the program's slots and prepares its weights. Weights that another session of this backend has
     /// prepared the same way are shared.

@@ -11,7 +11,7 @@ const EXIT_CODES: &str = "Exit codes:
   1    an input failed (the others are written), or a limit was exceeded
   2    usage
   3    the model cannot be read, or has a node without a rule
-  4    the backend is not available
+  4    the backend is not available, has too little memory, or its device stopped
   130  interrupted";
 
 /// Reads a number of things of which there must be one.
@@ -147,12 +147,22 @@ pub struct ExplainArgs {
 /// Where and how precisely to compute.
 #[derive(Args, Clone, Debug)]
 pub struct EngineArgs {
-    /// What computes
-    #[arg(long, value_name = "NAME", default_value = "auto")]
-    pub backend: BackendArg,
-    /// Floating-point type of weights and arithmetic
+    #[command(flatten)]
+    pub place: PlaceArgs,
+    /// Floating-point type of weights and arithmetic; the cuda backend has f32 only
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: PrecisionArg,
+}
+
+/// Where to compute.
+#[derive(Args, Clone, Debug)]
+pub struct PlaceArgs {
+    /// What computes: auto is cuda where it is available, else cpu
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub backend: BackendArg,
+    /// Number of the device, as `devices` lists them [default: 0]
+    #[arg(long, value_name = "N")]
+    pub device: Option<usize>,
     /// Threads of the cpu backend [default: one per core]
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
@@ -248,9 +258,10 @@ pub struct CompareArgs {
 const BENCH_EXAMPLES: &str = "Examples:
   fluoroscope bench model.onnx
   fluoroscope bench model.onnx --method lrp-epsilon --batch 4 --repeats 20
+  fluoroscope bench model.onnx --backend cuda --batch 32
   fluoroscope bench model.onnx --json > bench.json
 
-Every step is computed from the same inputs in f32 and in f64, and compared, before it is timed.
+Every step is computed from the same inputs by the backend and in f64 on the CPU, and compared, before it is timed.
 The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %.";
 
 /// Options of `bench`.
@@ -268,9 +279,8 @@ pub struct BenchArgs {
     /// Runs, of which the median counts
     #[arg(long, value_name = "R", default_value_t = 10, value_parser = count, allow_negative_numbers = true)]
     pub repeats: usize,
-    /// Threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
     /// Print one JSON object
     #[arg(long)]
     pub json: bool,
@@ -283,9 +293,8 @@ pub struct DemoArgs {
     /// Folder for the overlays and contact sheets
     #[arg(short, long, value_name = "DIR", default_value = "demo-output")]
     pub output: PathBuf,
-    /// Threads [default: one per core]
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
-    pub threads: Option<usize>,
+    #[command(flatten)]
+    pub place: PlaceArgs,
 }
 
 /// Options of `completions`.

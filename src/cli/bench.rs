@@ -1,4 +1,5 @@
-//! `fluoroscope bench`: every step of a method's program, checked, then timed against the roof of this machine.
+//! `fluoroscope bench`: every step of a method's program, checked, then timed; on the CPU against the roof
+//! of this machine.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,13 +12,11 @@ use super::args::BenchArgs;
 use super::console::Console;
 use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
-use super::options::method;
+use super::options::{method, place};
 use super::roof::Roof;
 use super::step_check::{self, SHARE, StepError};
 use super::table::{Align, Table};
-use crate::backend::cpu::CpuBackend;
 use crate::backend::{Backend, BackendError, Phase, Session};
-use crate::graph::Precision;
 use crate::onnx::ImportOptions;
 use crate::plan::Batch;
 use crate::program::{Arrangement, Kernel, Program, Step, View, Weight, slots};
@@ -39,7 +38,8 @@ struct Row {
     microseconds: f64,
     gflops: f64,
     gbytes: f64,
-    percent_of_roof: f64,
+    /// Where the roof is known.
+    percent_of_roof: Option<f64>,
 }
 
 /// Sums over the steps of one kernel or one phase.
@@ -54,23 +54,26 @@ struct Total {
 /// Plans, checks and times.
 pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let choice = method(&args.method)?;
-    let BenchArgs { batch, repeats, threads, .. } = *args;
+    let BenchArgs { batch, repeats, .. } = *args;
+    let place = place(&args.place)?;
     let model = engine::model(&args.model, ImportOptions::default(), console)?;
     let (layer, rules) = (engine::layer(&model, None)?, RuleOptions::default());
     let program = engine::plan(&model, &[choice], layer, &rules, Batch::of(batch))?;
 
-    let backend = |error| Failure::new(BACKEND, error);
+    let failure = |error| Failure::new(BACKEND, error);
+    let backend = engine::backend(&place)?;
     let steps = program.steps.len();
     console.start(steps + repeats + 1);
     let bar = console.bar();
     bar.say("check");
-    let errors = step_check::check(&program, threads, |session| fill(session), |done| bar.set(done as f64));
-    let errors = errors.map_err(backend)?;
+    let told = |done| bar.set(done as f64);
+    let errors = step_check::check(&program, &*backend, place.threads, |session| fill(session), told);
+    let errors = errors.map_err(failure)?;
     bar.say("time");
-    let times = times(&program, threads, repeats, |done| bar.set((steps + done) as f64)).map_err(backend)?;
+    let told = |done| bar.set((steps + done) as f64);
+    let times = times(&program, &*backend, repeats, told).map_err(failure)?;
     bar.say("roof");
-    let used = threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get));
-    let roof = Roof::measure(used);
+    let roof = (backend.name() == "cpu").then(|| Roof::measure(threads(place.threads)));
     console.finish();
     let rows: Vec<Row> = (0..program.steps.len()).map(|i| row(&program, i, errors[i], times[i], roof)).collect();
 
@@ -80,17 +83,16 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let images = batch as f64 / seconds;
     if args.json {
         let object = json!({
-            "model": args.model, "method": choice.to_string(), "batch": batch, "threads": used, "repeats": repeats,
-            "roof": roof, "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
+            "model": args.model, "method": choice.to_string(), "batch": batch, "repeats": repeats,
+            "backend": backend.name(), "device": backend.device(), "threads": threads(place.threads), "roof": roof,
+            "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
         });
         console.line(&format!("{object:#}"));
     } else {
-        console.line(&format!(
-            "{choice} of {}, batch {batch}, {used} threads; roof {:.0} GFLOP/s, {:.1} GB/s",
-            args.model.display(),
-            roof.gflops,
-            roof.gbytes
-        ));
+        let (name, device) = (backend.name(), backend.device());
+        let roof = roof.map(|Roof { gflops, gbytes }| format!("; roof {gflops:.0} GFLOP/s, {gbytes:.1} GB/s"));
+        let (model, roof) = (args.model.display(), roof.unwrap_or_default());
+        console.line(&format!("{choice} of {model}, batch {batch}, {name} ({device}){roof}"));
         steps_table(&rows).iter().for_each(|line| console.line(line));
         totals_table(&kernels, &phases).iter().for_each(|line| console.line(line));
         console.line(&format!("\n{:.2} ms a batch, {images:.2} images/s", 1e3 * seconds));
@@ -104,6 +106,11 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
         console.failure(&Failure { code: INPUT, message, hint: Some(hint) });
     }
     Ok(if failed.is_empty() { DONE } else { INPUT })
+}
+
+/// Threads of the CPU backend.
+fn threads(asked: Option<usize>) -> usize {
+    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Writes an image of noise, a baseline of zeros and seeds of the first class.
@@ -130,11 +137,10 @@ fn fill(session: &mut dyn Session) -> Result<(), BackendError> {
 /// Median seconds of every step, after one run that counts for nothing.
 fn times(
     program: &Program,
-    threads: Option<usize>,
+    backend: &dyn Backend,
     repeats: usize,
     done: impl Fn(usize),
 ) -> Result<Vec<f64>, BackendError> {
-    let backend = CpuBackend::new(Precision::F32, threads)?;
     let mut session = backend.load(Arc::new(program.clone()))?;
     let mut runs: Vec<Vec<Duration>> = Vec::new();
     for _ in 0..=repeats {
@@ -149,12 +155,13 @@ fn times(
     let median = |step: usize| {
         let mut times: Vec<f64> = runs[1..].iter().map(|times| times[step].as_secs_f64()).collect();
         times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+        // A clock may be too coarse for a step; no time is zero.
+        times[times.len() / 2].max(1e-9)
     };
     Ok((0..program.steps.len()).map(median).collect())
 }
 
-fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Roof) -> Row {
+fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Option<Roof>) -> Row {
     let step = &program.steps[at];
     let (flops, bytes) = (flops(program, step) as f64, traffic(program, step) as f64);
     let buffer = program.buffer(step.output);
@@ -170,7 +177,7 @@ fn row(program: &Program, at: usize, error: StepError, seconds: f64, roof: Roof)
         microseconds: 1e6 * seconds,
         gflops: flops / seconds / 1e9,
         gbytes: bytes / seconds / 1e9,
-        percent_of_roof: 100.0 * roof.seconds(flops, bytes) / seconds,
+        percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(flops, bytes) / seconds),
     }
 }
 
@@ -238,7 +245,7 @@ fn steps_table(rows: &[Row]) -> Vec<String> {
             format!("{:.1}", row.microseconds),
             if row.gflops > 0.0 { format!("{:.2}", row.gflops) } else { String::new() },
             format!("{:.2}", row.gbytes),
-            format!("{:.0}%", row.percent_of_roof),
+            row.percent_of_roof.map(|percent| format!("{percent:.0}%")).unwrap_or_default(),
             if row.passed { format!("{:.0e}", row.error) } else { "FAILED".to_owned() },
             row.label.clone(),
         ]

@@ -3,15 +3,14 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use super::args::{BackendArg, DemoArgs};
+use super::args::DemoArgs;
 use super::console::Console;
 use super::engine;
 use super::failure::{DONE, Failure, INPUT};
-use super::options::{Drawing, Engine, methods};
+use super::options::{Drawing, methods, place};
 use super::outputs::{caption, make_folder, plane};
 use super::table::{Align, Table, error, number, optional};
 use crate::explain::{ExplainOptions, Explainer, Heatmap, Target};
-use crate::graph::Precision;
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
@@ -62,6 +61,7 @@ struct Shown {
 
 /// Explains films and photos, and says where the pictures are.
 pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
+    let place = place(&args.place)?;
     let data = data_folder()?;
     make_folder(&args.output)?;
     let chosen = methods(&METHODS.map(str::to_owned))?;
@@ -74,10 +74,9 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
     let mut done = 0.0;
     for (file, pictures) in parts {
         let model = engine::model(&data.join(file), ImportOptions::default(), console)?;
-        let engine = Engine { backend: BackendArg::Cpu, precision: Precision::F32, threads: args.threads };
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);
-        let mut explainer = Explainer::new(&model, engine::backend(&engine)?, options).map_err(explain)?;
+        let mut explainer = Explainer::new(&model, engine::backend(&place)?, options).map_err(explain)?;
         console.row(&format!("\n{}: {}", file, model.card.as_ref().and_then(|c| c.title.as_deref()).unwrap_or("")));
         if let Some(warning) = model.card.as_ref().and_then(|card| card.warning.as_deref()) {
             console.row(warning);

@@ -6,10 +6,11 @@ use super::args::BackendArg;
 use super::console::Console;
 use super::failure::{BACKEND, Failure};
 use super::options::Engine;
-use crate::backend::Backend;
 use crate::backend::cpu::CpuBackend;
+use crate::backend::cuda::{self, CudaBackend};
+use crate::backend::{Backend, BackendError};
 use crate::explain::{ExplainError, Target};
-use crate::graph::ValueId;
+use crate::graph::{Precision, ValueId};
 use crate::method::MethodChoice;
 use crate::model::{Model, ModelError};
 use crate::onnx::{ImportError, ImportOptions};
@@ -30,26 +31,33 @@ pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<M
     })
 }
 
-/// Starts the backend.
+/// Starts the backend. Whoever names a device wants a GPU, not whatever there is.
 pub fn backend(engine: &Engine) -> Result<Box<dyn Backend>, Failure> {
-    let absent = |name: &str| {
-        let message = format!("the {name} backend is not available: {}; use --backend cpu or auto", absence());
-        Failure::new(BACKEND, message)
-    };
-    match engine.backend {
-        BackendArg::Wgpu => Err(absent("wgpu")),
-        BackendArg::Cuda => Err(absent("cuda")),
-        BackendArg::Auto | BackendArg::Cpu => {
-            let backend = CpuBackend::new(engine.precision, engine.threads).map_err(|e| Failure::new(BACKEND, e))?;
-            Ok(Box::new(backend))
+    let started = match (engine.backend, engine.device) {
+        (BackendArg::Wgpu, _) => {
+            let reason = format!("{NO_WGPU}; use --backend cpu or auto");
+            Err(BackendError::Unavailable { backend: "wgpu", reason })
         }
-    }
+        (BackendArg::Cuda, _) | (BackendArg::Auto, Some(_)) => cuda(engine),
+        (BackendArg::Auto, None) if engine.precision == Precision::F32 && has_device() => cuda(engine),
+        (BackendArg::Auto | BackendArg::Cpu, _) => {
+            CpuBackend::new(engine.precision, engine.threads).map(|backend| Box::new(backend) as Box<dyn Backend>)
+        }
+    };
+    started.map_err(|e| Failure::new(BACKEND, e))
 }
 
-/// Why a GPU backend cannot be chosen.
-pub fn absence() -> &'static str {
-    "this version computes on the CPU only"
+fn cuda(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
+    Ok(Box::new(CudaBackend::new(engine.device.unwrap_or(0))?))
 }
+
+/// The cuda backend has a first device on which it runs.
+fn has_device() -> bool {
+    cuda::probe().is_ok_and(|driver| driver.devices.first().is_some_and(|device| device.check().is_ok()))
+}
+
+/// Why the wgpu backend cannot be chosen.
+pub const NO_WGPU: &str = "this version does not have it";
 
 /// How to feed pictures to `model`: the flag's, else the card's, else `imagenet`, which is said.
 pub fn preprocess(

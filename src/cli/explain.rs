@@ -35,6 +35,7 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
         false => None,
     };
     let backend = engine::backend(&settings.engine)?;
+    console.detail(&format!("{}: {}", backend.name(), backend.device()));
     introduce(&settings, &model, console);
 
     interrupt::listen(settings.output.display().to_string());
@@ -117,6 +118,8 @@ struct Run<'a> {
     model: &'a Model,
     explainer: Explainer<'a>,
     batch: usize,
+    /// The smallest batch so far that a lack of memory led to.
+    halved: Option<usize>,
     writer: Writer<'a>,
     console: &'a mut Console,
     table: Table,
@@ -166,6 +169,7 @@ impl<'a> Run<'a> {
             model,
             explainer,
             batch,
+            halved: None,
             writer,
             console,
             table,
@@ -192,6 +196,7 @@ impl<'a> Run<'a> {
         let found = self.explainer.explain_from(self.before, &tensor, &self.settings.methods, &self.settings.target);
         match found {
             Ok(lists) => {
+                self.say_halved();
                 self.before += images.len();
                 self.progress += weight;
                 let seconds = start.elapsed().as_secs_f64() / images.len() as f64;
@@ -220,6 +225,21 @@ impl<'a> Run<'a> {
         let hook = move |done: usize, total: usize| bar.set(before + weight * done as f64 / total as f64);
         self.explainer.on_progress(Box::new(hook));
         weight
+    }
+
+    /// Tells whoever asked for a batch that it was too large; an automatic one is nobody's business.
+    fn say_halved(&mut self) {
+        let halved = self.explainer.halved();
+        if halved == self.halved {
+            return;
+        }
+        self.halved = halved;
+        let Some(fit) = halved else { return };
+        let text = format!("the device's memory does not hold {} images; {fit} run together", self.batch);
+        match self.settings.explain.batch {
+            Some(_) => self.console.note(&text),
+            None => self.console.detail(&text),
+        }
     }
 
     /// The file of an image, and its place in it.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{
-    BackendArg, BatchNormArg, EngineArgs, ExplainArgs, Format, PrecisionArg, ReduceArg, Resolution, RuleArgs,
+    BackendArg, BatchNormArg, EngineArgs, ExplainArgs, Format, PlaceArgs, PrecisionArg, ReduceArg, Resolution, RuleArgs,
 };
 use super::failure::Failure;
 use crate::explain::{Baseline, ExplainOptions, Target};
@@ -19,6 +19,8 @@ use crate::rule::{BatchNormRule, RuleOptions};
 #[derive(Clone, Copy, Debug)]
 pub struct Engine {
     pub backend: BackendArg,
+    /// As it was typed.
+    pub device: Option<usize>,
     pub precision: Precision,
     pub threads: Option<usize>,
 }
@@ -87,7 +89,7 @@ impl ExplainSettings {
             methods: methods(&args.method)?,
             target: Target::parse(&args.target).map_err(Failure::usage)?,
             logits: args.logits,
-            engine: engine(&args.engine),
+            engine: engine(&args.engine)?,
             preprocess: args.preprocess.map(preprocess).transpose()?,
             formats: args.format.into_iter().collect(),
             model: args.model,
@@ -120,8 +122,24 @@ pub fn method(name: &str) -> Result<MethodChoice, Failure> {
     name.trim().parse().map_err(Failure::usage)
 }
 
-pub fn engine(args: &EngineArgs) -> Engine {
-    Engine { backend: args.backend, precision: precision(args.precision), threads: args.threads }
+/// The engine, with its numbers checked.
+pub fn engine(args: &EngineArgs) -> Result<Engine, Failure> {
+    let engine = Engine { precision: precision(args.precision), ..place(&args.place)? };
+    match (engine.precision, engine.backend, engine.device) {
+        (Precision::F64, BackendArg::Cuda, _) | (Precision::F64, _, Some(_)) => {
+            Err(Failure::usage("the cuda backend does not compute in f64; leave out --precision, or use --backend cpu"))
+        }
+        _ => Ok(engine),
+    }
+}
+
+/// The same in f32.
+pub fn place(args: &PlaceArgs) -> Result<Engine, Failure> {
+    if let (BackendArg::Cpu, Some(device)) = (args.backend, args.device) {
+        let message = format!("--device {device} names a GPU; leave out --backend cpu, or --device");
+        return Err(Failure::usage(message));
+    }
+    Ok(Engine { backend: args.backend, device: args.device, precision: Precision::F32, threads: args.threads })
 }
 
 pub fn precision(arg: PrecisionArg) -> Precision {

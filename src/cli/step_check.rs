@@ -66,17 +66,18 @@ fn port(program: &Program, id: BufferId) -> Port {
     Port { view, layout, height: buffer.height, width: buffer.width }
 }
 
-/// Runs `program` in f32 with `fill` writing its inputs, then every step again in f64; `done` is told how many are.
+/// Runs `program` on `fast` with `fill` writing its inputs, then every step again in f64 on the CPU; `done` is told how
+/// many are.
 ///
 /// # Errors
-/// Whatever the backend reports.
+/// Whatever a backend reports.
 pub fn check(
     program: &Program,
+    fast: &dyn Backend,
     threads: Option<usize>,
     fill: impl FnOnce(&mut dyn Session) -> Result<(), BackendError>,
     done: impl Fn(usize),
 ) -> Result<Vec<StepError>, BackendError> {
-    let fast = CpuBackend::new(Precision::F32, threads)?;
     let exact = CpuBackend::new(Precision::F64, threads)?;
     let mut session = fast.load(Arc::new(kept(program)))?;
     fill(session.as_mut())?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::progress::Progress;
 use super::{ExplainError, Target};
-use crate::backend::{Backend, Phase, Session};
+use crate::backend::{Backend, BackendError, Phase, Session};
 use crate::graph::{Graph, Precision};
 use crate::plan::{Batch, Pass, plan};
 use crate::program::Program;
@@ -49,6 +49,18 @@ pub struct Evaluation {
     pub maps: Vec<Vec<Vec<RawMap>>>,
 }
 
+impl Evaluation {
+    /// Adds the images of another chunk; with `own`, each has a baseline of its own.
+    fn append(&mut self, chunk: Self, own: bool) {
+        if own || self.reference_logits.is_empty() {
+            self.reference_logits.extend(chunk.reference_logits);
+        }
+        self.logits.extend(chunk.logits);
+        self.targets.extend(chunk.targets);
+        self.maps.extend(chunk.maps);
+    }
+}
+
 /// A map as the program leaves it.
 #[derive(Clone, Debug, Default)]
 pub struct RawMap {
@@ -77,8 +89,10 @@ pub struct Evaluator<'m> {
     rules: RuleOptions,
     batch: Option<usize>,
     sessions: HashMap<Key, Loaded>,
-    /// Automatic batch sizes by passes.
+    /// Batch sizes by passes.
     batches: HashMap<Vec<PassKey>, usize>,
+    /// The smallest batch size that a lack of memory led to.
+    halved: Option<usize>,
     slot_bytes: usize,
     pub progress: Progress<'m>,
 }
@@ -94,7 +108,7 @@ const AUTO_IMAGES: usize = 16;
 impl<'m> Evaluator<'m> {
     pub fn new(graph: &'m Graph, backend: Box<dyn Backend>, rules: RuleOptions, batch: Option<usize>) -> Self {
         let (sessions, batches, progress) = (HashMap::new(), HashMap::new(), Progress::default());
-        Self { graph, backend, rules, batch, sessions, batches, slot_bytes: 0, progress }
+        Self { graph, backend, rules, batch, sessions, batches, halved: None, slot_bytes: 0, progress }
     }
 
     pub fn backend_name(&self) -> &'static str {
@@ -104,6 +118,11 @@ impl<'m> Evaluator<'m> {
     /// Bytes that the last batch held for slots; weights are not counted.
     pub fn slot_bytes(&self) -> usize {
         self.slot_bytes
+    }
+
+    /// The smallest batch size that a lack of memory led to.
+    pub fn halved(&self) -> Option<usize> {
+        self.halved
     }
 
     /// Images that run together for these passes.
@@ -120,7 +139,8 @@ impl<'m> Evaluator<'m> {
         Ok(batch)
     }
 
-    /// `images` in the network's input space, with one baseline for all or one each, through `passes`.
+    /// `images` in the network's input space, with one baseline for all or one each, through `passes`. Where the device's
+    /// memory does not hold a batch, the batch is halved: no map depends on it.
     pub fn run(
         &mut self,
         images: &[Vec<f64>],
@@ -129,14 +149,39 @@ impl<'m> Evaluator<'m> {
         targets: &TargetsOf,
     ) -> Result<Evaluation, ExplainError> {
         let mut found = Evaluation::default();
-        let batch = self.batch(passes)?;
-        for (chunk, images) in images.chunks(batch).enumerate() {
-            let first = chunk * batch;
+        let (mut first, mut alone) = (0, false);
+        while first < images.len() {
+            let end = images.len().min(first + self.batch(passes)?);
             let own = baselines.len() > 1;
-            let baselines = if own { &baselines[first..first + images.len()] } else { baselines };
-            self.chunk(first, images, baselines, passes, targets, &mut found)?;
+            let baselines = if own { &baselines[first..end] } else { baselines };
+            match self.chunk(first, &images[first..end], baselines, passes, targets) {
+                Ok(chunk) => {
+                    found.append(chunk, own);
+                    (first, alone) = (end, false);
+                }
+                Err(ExplainError::Backend(error @ BackendError::OutOfMemory { .. })) => {
+                    // Without other sessions it may fit, else half of it may.
+                    if alone {
+                        self.halve(passes, end - first).ok_or(error)?;
+                    }
+                    self.sessions.clear();
+                    alone = true;
+                }
+                Err(error) => return Err(error),
+            }
         }
         Ok(found)
+    }
+
+    /// Half of `images`, which did not fit, is the batch from now on; `None` where there is no half.
+    fn halve(&mut self, passes: &[Pass], images: usize) -> Option<usize> {
+        let batch = images / 2;
+        if batch == 0 {
+            return None;
+        }
+        self.batches.insert(passes.iter().map(key_of).collect(), batch);
+        self.halved = Some(self.halved.map_or(batch, |halved| halved.min(batch)));
+        self.halved
     }
 
     fn chunk(
@@ -146,8 +191,7 @@ impl<'m> Evaluator<'m> {
         baselines: &[Vec<f64>],
         passes: &[Pass],
         targets: &TargetsOf,
-        found: &mut Evaluation,
-    ) -> Result<(), ExplainError> {
+    ) -> Result<Evaluation, ExplainError> {
         let most = targets.most(self.graph.shape(self.graph.output).len());
         let messages = most.clamp(1, MOST_MESSAGES);
         let batch = Batch {
@@ -168,20 +212,16 @@ impl<'m> Evaluator<'m> {
                 return Err(ExplainError::NonFiniteLogit { image: first + image, class, logit });
             }
         }
-        if let Some(port) = &program.reference_logits {
-            let rows = rows(&session.read(port)?, port.len());
-            if baselines.len() > 1 || found.reference_logits.is_empty() {
-                found.reference_logits.extend(rows);
-            }
-        }
-        let chosen = logits.iter().map(|row| targets.of(row)).collect::<Result<Vec<_>, _>>()?;
-        found.maps.extend(backward(session.as_mut(), program, &chosen)?);
-        found.logits.extend(logits);
-        found.targets.extend(chosen);
+        let reference_logits = match &program.reference_logits {
+            Some(port) => rows(&session.read(port)?, port.len()),
+            None => Vec::new(),
+        };
+        let targets = logits.iter().map(|row| targets.of(row)).collect::<Result<Vec<_>, _>>()?;
+        let maps = backward(session.as_mut(), program, &targets)?;
         if !passes.is_empty() {
             self.progress.advance(images.len());
         }
-        Ok(())
+        Ok(Evaluation { logits, reference_logits, targets, maps })
     }
 
     fn session(&mut self, passes: &[Pass], batch: Batch) -> Result<&mut Loaded, ExplainError> {

@@ -163,6 +163,11 @@ impl<'m> Explainer<'m> {
         self.evaluator.slot_bytes()
     }
 
+    /// The smallest number of images that ran together because more did not fit into the device's memory.
+    pub fn halved(&self) -> Option<usize> {
+        self.evaluator.halved()
+    }
+
     /// Images that run together for these methods.
     ///
     /// # Errors

@@ -31,11 +31,11 @@ impl Planner<'_> {
         matches!(self.audit, Audit::On(_))
     }
 
-    /// Counts what a share `s = R / (z + eps sgn0(z))` of `R` leaves to biases and to eps, `factor` times.
-    pub fn audit_epsilon(&mut self, label: &str, share: View, z: View, biases: Vec<Weight>, factor: f64) {
+    /// Counts what a share `s = R / (z + eps sgn0(z))` of `R` leaves to the bias and to eps, `factor` times.
+    pub fn audit_epsilon(&mut self, label: &str, share: View, z: View, bias: Option<Weight>, factor: f64) {
         let kernel = Kernel::AuditEpsilon { eps: self.options.epsilon };
         let stages = if factor == 1.0 { Vec::new() } else { vec![Stage::Multiply { factor }] };
-        self.audit_rows(label, kernel, vec![share, z], biases, stages);
+        self.audit_rows(label, kernel, vec![share, z], bias.into_iter().collect(), stages);
     }
 
     /// Counts the elements of `x` that equal their reference.
@@ -60,7 +60,7 @@ impl Planner<'_> {
     }
 
     /// The bias of a node under the epsilon rule.
-    pub fn biases_of(&self, i: usize) -> Vec<Weight> {
+    pub fn bias_of(&self, i: usize) -> Option<Weight> {
         use crate::graph::Op;
         let node = &self.graph.nodes[i];
         let layout = &self.layouts[node.output.0];
@@ -69,6 +69,6 @@ impl Planner<'_> {
             Op::Affine(affine) => Some(&affine.shift),
             _ => None,
         };
-        bias.map(|bias| Weight::channel(bias, Part::All, layout)).into_iter().collect()
+        bias.map(|bias| Weight::channel(bias, Part::All, layout))
     }
 }

@@ -54,7 +54,7 @@ impl Planner<'_> {
         }
         let label = graph.nodes[i].label();
         let share = self.materialise(message, label);
-        self.audit_epsilon(label, share, z, self.biases_of(i), 1.0);
+        self.audit_epsilon(label, share, z, self.bias_of(i), 1.0);
         Message::new(share, meaning)
     }
 
@@ -78,10 +78,10 @@ impl Planner<'_> {
             let share = Message { view: relevance, stages, meaning: Meaning::Relevance };
             let share = self.materialise(share, label);
             self.producers.claim(share);
-            let biases = terms.iter().filter(|term| term.bias != Part::Zero).flat_map(|term| {
-                conv.bias.as_ref().map(|bias| Weight::channel(bias, term.bias, &self.layouts[node.output.0]))
-            });
-            self.audit_epsilon(label, share, z, biases.collect(), group.factor);
+            let part = terms.iter().map(|term| term.bias).find(|part| *part != Part::Zero);
+            let bias = conv.bias.as_ref().zip(part);
+            let bias = bias.map(|(bias, part)| Weight::channel(bias, part, &self.layouts[node.output.0]));
+            self.audit_epsilon(label, share, z, bias, group.factor);
             for (term, input) in terms.iter().zip(inputs) {
                 let (from, to) = (&self.layouts[x.0], &self.layouts[node.output.0]);
                 let weights = conv_weights(conv, term.weight, Part::Zero, from, to);

@@ -125,7 +125,7 @@ pub enum Kernel {
     /// `y[p] = sum_c w[c] a[p,c]` (w of one pixel), or `sum_c w[p,c] a[p,c]`; inputs w, a. One channel comes out.
     CamMix,
     /// What biases and the stabiliser of an epsilon layer absorb in a row of pixels: `y[0] = sum s b`,
-    /// `y[1] = eps sum s sgn0(z)`; inputs s, z; weights b, any number of them.
+    /// `y[1] = eps sum s sgn0(z)`; inputs s, z; weights optionally b.
     AuditEpsilon { eps: f64 },
     /// Elements of a row where `|z - z'| < TINY`, so that DeepLIFT takes the derivative: `y[0]`; inputs z, z'; weights
     /// a mask of the channels that count.

@@ -10,7 +10,7 @@ use super::{Scene, data, plain, plain_shape, rnet};
 #[test]
 fn the_synopsis_of_explain_holds() {
     let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
-    let options = "--method --target --output --format --logits --backend --precision --layer --baseline --epsilon --batch-norm \
+    let options = "--method --target --output --format --logits --backend --device --precision --layer --baseline --epsilon --batch-norm \
         --steps --samples --sigma --seed --batch --smooth --reduce --max-error --resolution --preprocess --colormap \
         --alpha --threads --json --quiet --verbose";
     for option in options.split_whitespace() {
@@ -256,6 +256,7 @@ fn an_interrupt_leaves_whole_files_and_exits_130() {
     let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
         .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "--batch", "1", "-t", "0"])
         .current_dir(scene.folder.path())
+        .env("CUDA_VISIBLE_DEVICES", "-1")
         .stdout(std::process::Stdio::null())
         .stderr(std::process::Stdio::piped())
         .spawn()

@@ -64,6 +64,8 @@ impl Scene {
         let output: Output = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
             .args(args)
             .current_dir(self.folder.path())
+            // These tests are the CPU's, also on a machine with a GPU.
+            .env("CUDA_VISIBLE_DEVICES", "-1")
             .output()
             .expect("the binary runs");
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use fluoroscope::backend::{Backend, Phase};
+use fluoroscope::backend::{Backend, BackendError, Phase};
 use fluoroscope::graph::{Constant, Precision};
 use fluoroscope::program::{
     Arrangement, Buffer, BufferId, Element, Kernel, Layout, Part, Per, Port, Program, Segment, Stage, Step, View,
@@ -161,12 +161,34 @@ impl Bench {
 
     /// Whole buffers of the expected outputs, every lane, after a run with `inputs`.
     pub fn run(&self, backend: &dyn Backend, inputs: &[Entry]) -> Vec<Vec<f64>> {
-        let mut session = backend.load(self.program()).expect("a small program loads");
+        self.try_run(backend, inputs).expect("a small program runs")
+    }
+
+    /// As [`Bench::run`], for a backend that may fail.
+    pub fn try_run(&self, backend: &dyn Backend, inputs: &[Entry]) -> Result<Vec<Vec<f64>>, BackendError> {
+        let mut session = backend.load(self.program())?;
         for entry in inputs {
-            session.write(&entry.port, &entry.values.data).expect("as many values as the port takes");
+            session.write(&entry.port, &entry.values.data)?;
         }
-        session.run(Phase::Forward, None).expect("the step runs");
-        self.expected.iter().map(|entry| session.read(&self.every_lane(&entry.port)).expect("the port reads")).collect()
+        session.run(Phase::Forward, None)?;
+        self.expected.iter().map(|entry| session.read(&self.every_lane(&entry.port))).collect()
+    }
+
+    /// The inputs with every ninth float replaced by what is not a number, infinite, zero, or far from one.
+    pub fn specials(&self) -> Vec<Entry> {
+        const SPECIAL: [f64; 8] = [f64::NAN, 0.0, f64::INFINITY, -0.0, f64::NEG_INFINITY, 80.0, -80.0, 1e-20];
+        let mut inputs = self.inputs.clone();
+        let floats = inputs.iter_mut().filter(|entry| self.buffers[entry.port.view.buffer.0].element == Element::Float);
+        for (number, entry) in floats.enumerate() {
+            for (i, v) in entry.values.data.iter_mut().enumerate().filter(|(i, _)| i % 9 == number % 9) {
+                *v = SPECIAL[i / 9 % 8];
+            }
+        }
+        inputs
+    }
+
+    pub fn stem(&self) -> &'static str {
+        self.steps[0].kernel.stem()
     }
 
     /// The whole buffer of a port.

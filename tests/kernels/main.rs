@@ -2,13 +2,19 @@
 
 mod bench;
 mod cases;
+mod cuda;
 mod identities;
 mod oracle;
+mod sim;
+mod traffic;
 
 use bench::{Bench, Entry, Setting};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::graph::Precision;
+use fluoroscope::kernel;
+use rayon::prelude::*;
+use sim::Simulator;
 
 const SETTINGS: [Setting; 4] = [
     Setting { images: 1, references: 1, messages: 1, nested: false },
@@ -64,20 +70,29 @@ fn threads_do_not_change_a_bit() {
     });
 }
 
+fn the_batch_keeps_the_bits_of(case: &cases::Case, backend: &dyn Backend) {
+    let batch = build(case, Setting { images: 3, references: 3, messages: 1, nested: false });
+    let single = build(case, Setting { images: 1, references: 1, messages: 1, nested: false });
+    let together = batch.run(backend, &batch.inputs);
+    for n in 0..3 {
+        let alone = single.run(backend, &item(&batch, &single, n));
+        for (together, alone) in together.iter().zip(alone) {
+            assert_eq!(together[n * alone.len()..][..alone.len()], alone, "{}, image {n}", case.name);
+        }
+    }
+}
+
 #[test]
 fn the_batch_does_not_change_a_bit() {
     let backend = cpu(Precision::F32, 2);
-    for case in cases::all() {
-        let batch = build(&case, Setting { images: 3, references: 3, messages: 1, nested: false });
-        let single = build(&case, Setting { images: 1, references: 1, messages: 1, nested: false });
-        let together = batch.run(&backend, &batch.inputs);
-        for n in 0..3 {
-            let alone = single.run(&backend, &item(&batch, &single, n));
-            for (together, alone) in together.iter().zip(alone) {
-                assert_eq!(together[n * alone.len()..][..alone.len()], alone, "{}, image {n}", case.name);
-            }
-        }
-    }
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
+}
+
+#[test]
+fn the_batch_does_not_change_a_bit_of_ptx() {
+    let backend = Simulator::default();
+    let cases = cases::all().len();
+    (0..cases).into_par_iter().for_each_init(cases::all, |cases, i| the_batch_keeps_the_bits_of(&cases[i], &backend));
 }
 
 /// Image `n` of the batch's inputs, in the single program's places.
@@ -104,4 +119,68 @@ fn a_session_times_every_step_and_counts_values() {
     let port = bench.expected[0].port.clone();
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
     assert!(error.contains("takes 1 values, got 3"), "{error}");
+}
+
+/// Complaints and stems without PTX, over all cases in all settings.
+fn simulate(simulator: &Simulator) -> (Vec<String>, Vec<&'static str>) {
+    let count = cases::all().len() * SETTINGS.len();
+    let one = |cases: &mut Vec<cases::Case>, i: usize| {
+        let (case, setting) = (&cases[i / SETTINGS.len()], SETTINGS[i % SETTINGS.len()]);
+        let bench = build(case, setting);
+        if !kernel::source(bench.stem()).is_some_and(|source| source.ptx) {
+            return (vec![], Some(bench.stem()));
+        }
+        let found = match bench.try_run(simulator, &bench.inputs) {
+            Ok(outputs) => bench.check(&outputs, 2e-5, true),
+            Err(error) => vec![error.to_string()],
+        };
+        (found.into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name)).collect(), None)
+    };
+    let results: Vec<_> = (0..count).into_par_iter().map_init(cases::all, one).collect();
+    println!("{count} runs");
+    let mut missing: Vec<_> = results.iter().filter_map(|(_, missing)| *missing).collect();
+    missing.sort_unstable();
+    missing.dedup();
+    (results.into_iter().flat_map(|(complaints, _)| complaints).collect(), missing)
+}
+
+#[test]
+fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
+    let simulator = Simulator::default();
+    let (complaints, missing) = simulate(&simulator);
+    let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+    assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
+    assert_eq!(missing, [""; 0], "kernels without PTX");
+    for (stem, coverage) in simulator.coverage() {
+        let share = 1.0 - coverage.unexecuted.len() as f64 / coverage.lines as f64;
+        println!("{stem:<28} {:>6} lines, {:.2} % run", coverage.lines, 100.0 * share);
+        let shown = coverage.unexecuted.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+        assert!(share >= 0.98, "{stem}: {:.2} % of lines are run\n{shown}", 100.0 * share);
+    }
+}
+
+/// What is not a number stays so, infinities and zeros go the same ways: as by the CPU, up to rounding. Convolutions are left
+/// out, since padding that a kernel may or may not multiply by zero makes a difference there.
+#[test]
+fn ptx_treats_special_values_as_the_cpu_does() {
+    let (cpu, simulator) = (cpu(Precision::F32, 1), Simulator::default());
+    let build = |case: &cases::Case| build(case, SETTINGS[3]);
+    let is_convolution = |bench: &Bench| bench.stem().starts_with("conv2d") || bench.stem().starts_with("depthwise");
+    let by_cpu = |case: &cases::Case| {
+        let bench = build(case);
+        (!is_convolution(&bench)).then(|| bench.run(&cpu, &bench.specials()).concat())
+    };
+    // Not among the interpreter's tasks: a thread that waits for the backend's would take up another.
+    let wanted: Vec<Option<Vec<f64>>> = cases::all().iter().map(by_cpu).collect();
+    let one = |cases: &mut Vec<cases::Case>, i: usize| {
+        let (bench, want) = (build(&cases[i]), wanted[i].as_ref()?);
+        let got = bench.run(&simulator, &bench.specials()).concat();
+        let close = |want: f64, got: f64| want == got || (want - got).abs() <= 1e-3 * (1.0 + want.abs());
+        let differs =
+            |(want, got): (&f64, &f64)| want.is_nan() != got.is_nan() || !want.is_nan() && !close(*want, *got);
+        let at = want.iter().zip(&got).position(differs)?;
+        Some(format!("{}: element {at} is {:e}, {:e} by the CPU", cases[i].name, got[at], want[at]))
+    };
+    let found: Vec<_> = (0..wanted.len()).into_par_iter().map_init(cases::all, one).flatten().collect();
+    assert!(found.is_empty(), "{} complaints\n{}", found.len(), found.join("\n"));
 }

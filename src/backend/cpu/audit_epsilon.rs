@@ -4,7 +4,7 @@ use super::stages::Output;
 use super::view::Input;
 
 /// `y[0] = sum s b` and `y[1] = eps sum s sgn0(z)` over the pixels and channels of a row; the other lanes are zero.
-pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, biases: &[&[T]], y: &Output<T>, eps: T) {
+pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, bias: Option<&[T]>, y: &Output<T>, eps: T) {
     y.each_pixel(
         #[inline(always)]
         |at, sums| {
@@ -15,7 +15,7 @@ pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, biases: &[&[T]], y: &O
             let mut to_eps = [T::ZERO; PARTIAL];
             for x in 0..s.width {
                 let share = s.pixel(at.n, at.y, x);
-                for bias in biases {
+                if let Some(bias) = bias {
                     accumulate(&mut to_bias, [share, bias], |[s, b]| s * b);
                 }
                 let z = z.pixel(at.n, at.y, x);

@@ -50,8 +50,7 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), out, resize),
         Kernel::CamMix => cam_mix(&input(0), &input(1), out),
         Kernel::AuditEpsilon { eps } => {
-            let biases: Vec<&[T]> = (0..frame.step.weights.len()).filter_map(|i| frame.weight(i)).collect();
-            audit_epsilon(&input(0), &input(1), &biases, out, T::from_f64(*eps));
+            audit_epsilon(&input(0), &input(1), frame.weight(0), out, T::from_f64(*eps));
         }
         Kernel::AuditRescale => audit_rescale(&input(0), &input(1), weight(frame), out),
     }

@@ -123,6 +123,11 @@ impl Backend for CpuBackend {
         "cpu"
     }
 
+    fn device(&self) -> String {
+        let threads = self.pool.current_num_threads();
+        if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
+    }
+
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
         match &self.cache {
             TypedCache::F32(cache) => self.session(program, cache),

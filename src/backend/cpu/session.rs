@@ -7,6 +7,7 @@ use super::arena::{Storage, Writer};
 use super::frame::{Frame, StepWeights, slot_of};
 use super::launch::launch;
 use super::real::Real;
+use crate::backend::items::{Units, UnitsMut};
 use crate::backend::{BackendError, Phase, Session};
 use crate::program::{Port, Program};
 
@@ -61,33 +62,16 @@ impl<T: Real> Session for CpuSession<T> {
     }
 
     fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
+        port.check(&self.program, items.len())?;
         let buffer = self.program.buffer(port.view);
-        let (count, area) = (self.program.count(buffer.per), buffer.area());
-        if items.len() != count * port.len() {
-            let (what, want) = (buffer.name.clone(), count * port.len());
-            return Err(BackendError::Length { what, want, got: items.len() });
-        }
-        let (pitch, offset) = (buffer.channels, port.view.offset);
+        let len = self.program.count(buffer.per) * buffer.item_len();
         let slot = slot_of(&self.program, port.view);
-        if let Storage::Float(data) = &mut self.slots[slot] {
-            scatter(port, items, area, &mut data[..count * area * pitch], pitch);
-            return Ok(());
-        }
-        let packed: Vec<f64> = port.layout.pack(items, area);
-        let pixels = packed.chunks_exact(port.layout.physical()).enumerate();
-        match &mut self.slots[slot] {
-            Storage::Index(data) => pixels.for_each(|(at, pixel)| {
-                let lanes = &mut data[at * pitch + offset..][..pixel.len()];
-                lanes.iter_mut().zip(pixel).for_each(|(lane, v)| *lane = *v as u32);
-            }),
-            Storage::Bits(data) => pixels.for_each(|(at, pixel)| {
-                let bytes = data[at * pitch.div_ceil(8) + offset / 8..].iter_mut();
-                bytes.zip(pixel.chunks(8)).for_each(|(byte, lanes)| {
-                    *byte = lanes.iter().rev().fold(0, |byte, v| byte << 1 | u8::from(*v != 0.0));
-                });
-            }),
-            Storage::Float(_) => {}
-        }
+        let units = match &mut self.slots[slot] {
+            Storage::Float(data) => UnitsMut::Float(&mut data[..len]),
+            Storage::Bits(data) => UnitsMut::Bits(&mut data[..len]),
+            Storage::Index(data) => UnitsMut::Index(&mut data[..len]),
+        };
+        units.scatter(port, buffer, items, T::from_f64);
         Ok(())
     }
 
@@ -99,37 +83,16 @@ impl<T: Real> Session for CpuSession<T> {
 
     fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
         let buffer = self.program.buffer(port.view);
-        let units = self.program.count(buffer.per) * buffer.item_len();
-        let values: Vec<f64> = match &self.slots[slot_of(&self.program, port.view)] {
-            Storage::Float(data) => {
-                let items = port.layout.unpack(&data[..units], buffer.area(), buffer.channels, port.view.offset);
-                return Ok(items.into_iter().map(T::to_f64).collect());
-            }
-            Storage::Index(data) => data[..units].iter().map(|v| f64::from(*v)).collect(),
-            Storage::Bits(data) => data[..units]
-                .chunks_exact(buffer.channels.div_ceil(8))
-                .flat_map(|pixel| (0..buffer.channels).map(|c| f64::from(pixel[c / 8] >> (c % 8) & 1)))
-                .collect(),
+        let len = self.program.count(buffer.per) * buffer.item_len();
+        let units = match &self.slots[slot_of(&self.program, port.view)] {
+            Storage::Float(data) => Units::Float(&data[..len]),
+            Storage::Bits(data) => Units::Bits(&data[..len]),
+            Storage::Index(data) => Units::Index(&data[..len]),
         };
-        Ok(port.layout.unpack(&values, buffer.area(), buffer.channels, port.view.offset))
+        Ok(units.gather(port, buffer, T::to_f64))
     }
 
     fn slot_bytes(&self) -> usize {
         self.program.slot_bytes(T::BYTES)
-    }
-}
-
-/// NCHW items to the port's lanes of NHWC pixels, zeros in its padding lanes.
-fn scatter<T: Real>(port: &Port, items: &[f64], area: usize, data: &mut [T], pitch: usize) {
-    let (places, real, offset) = (port.layout.places(), port.layout.real(), port.view.offset);
-    if port.layout.has_padding() {
-        data.chunks_exact_mut(pitch).for_each(|pixel| pixel[offset..][..port.view.channels].fill(T::ZERO));
-    }
-    for (item, pixels) in items.chunks_exact(real * area).zip(data.chunks_exact_mut(area * pitch)) {
-        for (channel, place) in item.chunks_exact(area).zip(&places) {
-            for (v, pixel) in channel.iter().zip(pixels.chunks_exact_mut(pitch)) {
-                pixel[offset + place] = T::from_f64(*v);
-            }
-        }
     }
 }

@@ -1,0 +1,76 @@
+//! The CUDA backend: the PTX of `kernels/` on an NVIDIA device, in f32.
+//!
+//! Nothing of CUDA is needed to build, and nothing but the driver to run: it compiles the PTX. All slots of a program are one
+//! allocation; constants are uploaded once and shared by sessions; each part of a program is recorded as a graph on its
+//! first run and replayed afterwards. Every kernel sums in an order of its own that the batch does not change.
+//!
+//! After a sticky fault (an illegal address, say) CUDA fails every call of the process. The device is then lost: no call
+//! reaches it any more, and every operation ends in [`BackendError::DeviceLost`].
+
+mod api;
+mod arena;
+mod device;
+mod memory;
+mod modules;
+mod probe;
+mod session;
+mod stream;
+mod uploads;
+
+use std::sync::Arc;
+
+pub use self::probe::{Absence, DeviceInfo, Driver, probe};
+pub use self::session::CudaSession;
+
+use self::device::Device;
+use self::modules::Modules;
+use self::uploads::Uploads;
+use super::{Backend, BackendError, Session};
+use crate::program::Program;
+
+const NAME: &str = "cuda";
+
+/// An NVIDIA device, computing in f32.
+pub struct CudaBackend {
+    uploads: Uploads,
+    modules: Modules,
+    device: Arc<Device>,
+    poison: bool,
+}
+
+impl CudaBackend {
+    /// Device `ordinal` of those that `CUDA_VISIBLE_DEVICES` leaves.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] where there is no driver or no such device, or one is too old.
+    pub fn new(ordinal: usize) -> Result<Self, BackendError> {
+        let (uploads, modules) = (Uploads::default(), Modules::default());
+        Ok(Self { uploads, modules, device: Device::open(ordinal)?, poison: false })
+    }
+
+    /// Fresh slots hold not-a-number instead of zero, so that tests see what a step fails to write.
+    #[must_use]
+    pub fn poisoned(mut self) -> Self {
+        self.poison = true;
+        self
+    }
+}
+
+impl Backend for CudaBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn device(&self) -> String {
+        self.device.info.name.clone()
+    }
+
+    fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
+        let attempt = || CudaSession::new(self, Arc::clone(&program));
+        let session = match attempt() {
+            Err(BackendError::OutOfMemory { .. }) if self.uploads.prune() => attempt(),
+            session => session,
+        };
+        Ok(Box::new(session?))
+    }
+}

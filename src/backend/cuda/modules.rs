@@ -1,0 +1,134 @@
+//! Kernels, compiled by the driver and kept.
+
+use std::collections::HashMap;
+use std::ffi::{CString, c_void};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use cudarc::driver::sys::{CUfunction, CUjit_option, CUmodule};
+
+use super::NAME;
+use super::device::Device;
+use crate::backend::BackendError;
+use crate::kernel::{self, StageText};
+
+/// Bytes of the driver's log that are asked for.
+const LOG: usize = 8192;
+
+/// A kernel on the device.
+pub struct Function {
+    device: Arc<Device>,
+    module: CUmodule,
+    raw: CUfunction,
+    name: &'static str,
+}
+
+// SAFETY: a function is read only, and usable by any thread in which its context is current.
+unsafe impl Send for Function {}
+// SAFETY: as above.
+unsafe impl Sync for Function {}
+
+impl Function {
+    /// The kernel of `kernels/<stem>.ptx` in PTX text. The entry has the name of the file up to the first dot.
+    fn compile(device: &Arc<Device>, stem: &'static str, ptx: String) -> Result<Self, BackendError> {
+        let failed =
+            |reason: String| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
+        let text = CString::new(ptx).map_err(|_| failed("its text has a zero byte".to_owned()))?;
+        let entry = stem.split('.').next().unwrap_or(stem);
+        let entry = CString::new(entry).map_err(|_| failed("its name has a zero byte".to_owned()))?;
+        let api = device.enter()?;
+        let mut module = std::ptr::null_mut();
+        // SAFETY: the text ends with a zero; the pointer is valid for the call.
+        let code = unsafe { (api.load_module)(&raw mut module, text.as_ptr().cast()) };
+        device.check_memory(&format!("load kernel {stem}"), 0, code).map_err(|error| match error {
+            BackendError::Failed { reason, .. } => failed(match log(device, &text) {
+                Some(log) => format!("{reason}: {log}"),
+                None => reason,
+            }),
+            error => error,
+        })?;
+        let mut function = Self { device: Arc::clone(device), module, raw: std::ptr::null_mut(), name: stem };
+        // SAFETY: the module was just loaded; the name ends with a zero; the pointer is valid for the call.
+        let code = unsafe { (api.function)(&raw mut function.raw, module, entry.as_ptr()) };
+        device.check(&format!("find kernel {stem}"), code)?;
+        Ok(function)
+    }
+
+    pub fn raw(&self) -> CUfunction {
+        self.raw
+    }
+
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+}
+
+impl Drop for Function {
+    fn drop(&mut self) {
+        if let Ok(api) = self.device.enter() {
+            // SAFETY: loaded by `compile`, unloaded once, after the streams that launch it.
+            let code = unsafe { (api.unload_module)(self.module) };
+            _ = self.device.check("free a kernel", code);
+        }
+    }
+}
+
+/// What the driver's compiler says about a text that does not load, on one line.
+fn log(device: &Device, text: &CString) -> Option<String> {
+    let api = device.enter().ok()?;
+    let mut log = vec![0u8; LOG];
+    let mut options = [CUjit_option::CU_JIT_ERROR_LOG_BUFFER, CUjit_option::CU_JIT_ERROR_LOG_BUFFER_SIZE_BYTES];
+    let mut values = [log.as_mut_ptr().cast::<c_void>(), std::ptr::without_provenance_mut(LOG - 1)];
+    let mut module = std::ptr::null_mut();
+    // SAFETY: two options with a value each: a buffer, and its length without the last zero.
+    let code = unsafe {
+        (api.load_module_with)(
+            &raw mut module,
+            text.as_ptr().cast(),
+            options.len() as u32,
+            options.as_mut_ptr(),
+            values.as_mut_ptr(),
+        )
+    };
+    if code == 0 {
+        // SAFETY: loaded a moment ago.
+        unsafe { (api.unload_module)(module) };
+        return None;
+    }
+    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+    let text = String::from_utf8_lossy(&log[..end]).replace(';', ",");
+    let words: Vec<&str> = text.split_whitespace().collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Stem and stages of a kernel.
+type Key = (&'static str, Vec<StageText>);
+
+/// Kernels that are loaded.
+#[derive(Default)]
+pub struct Modules {
+    loaded: Mutex<HashMap<Key, Arc<Function>>>,
+}
+
+impl Modules {
+    /// The kernel with these stages, compiled where it is new.
+    ///
+    /// # Errors
+    /// [`BackendError::Failed`] with the driver's log where it refuses the kernel.
+    pub fn get(
+        &self,
+        device: &Arc<Device>,
+        stem: &'static str,
+        stages: &[StageText],
+    ) -> Result<Arc<Function>, BackendError> {
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (stem, stages.to_vec());
+        if let Some(function) = loaded.get(&key) {
+            return Ok(Arc::clone(function));
+        }
+        let failed = |reason| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
+        let ptx = kernel::ptx(stem, stages).map_err(|error| failed(error.to_string()))?;
+        let function = Arc::new(Function::compile(device, stem, ptx)?);
+        loaded.insert(key, Arc::clone(&function));
+        Ok(function)
+    }
+}

@@ -1,0 +1,179 @@
+//! What the driver says is there.
+
+use std::ffi::{CStr, c_char, c_int};
+
+use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
+
+use super::NAME;
+use super::api::{Api, Code};
+use crate::backend::BackendError;
+
+/// The driver of CUDA 11.4 is the first with every function that is called, as `cuDriverGetVersion` counts.
+const OLDEST_DRIVER: c_int = 11_040;
+/// The kernels' `.target`.
+const OLDEST_DEVICE: [c_int; 2] = [7, 5];
+/// `CUDA_ERROR_NO_DEVICE`
+const NO_DEVICE: Code = 100;
+
+/// Why nothing can compute.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Absence {
+    #[error("no NVIDIA driver is installed")]
+    NoDriver,
+    #[error("the NVIDIA driver is too old: it is for CUDA {}, and 11.4 is needed", version(*.0))]
+    OldDriver(i32),
+    #[error("the NVIDIA driver lacks the symbol {0}")]
+    Symbol(&'static str),
+    #[error("the NVIDIA driver finds no device")]
+    NoDevice,
+    #[error("there is no device {asked}, only {}", numbers(*.count))]
+    NoSuchDevice { asked: usize, count: usize },
+    #[error("{name} is too old: it has compute capability {}.{}, and 7.5 is needed", .capability[0], .capability[1])]
+    OldDevice { name: String, capability: [i32; 2] },
+    #[error("the NVIDIA driver does not start: {0}")]
+    Refused(String),
+}
+
+impl Absence {
+    /// The way out.
+    fn hint(&self) -> &'static str {
+        match self {
+            Self::OldDriver(_) | Self::Symbol(_) => "update the driver, or use --backend cpu",
+            Self::NoSuchDevice { .. } => "see `fluoroscope devices`, or use --backend cpu",
+            Self::NoDevice => "see CUDA_VISIBLE_DEVICES and `nvidia-smi`, or use --backend cpu",
+            Self::NoDriver | Self::OldDevice { .. } | Self::Refused(_) => "use --backend cpu or auto",
+        }
+    }
+}
+
+impl From<Absence> for BackendError {
+    fn from(absence: Absence) -> Self {
+        let reason = format!("{absence}; {}", absence.hint());
+        Self::Unavailable { backend: NAME, reason }
+    }
+}
+
+fn version(driver: i32) -> String {
+    format!("{}.{}", driver / 1000, driver % 1000 / 10)
+}
+
+fn numbers(count: usize) -> String {
+    if count == 1 { "device 0".to_owned() } else { format!("devices 0 to {}", count - 1) }
+}
+
+/// The driver and its devices.
+#[derive(Clone, Debug)]
+pub struct Driver {
+    /// The release of CUDA that it is for.
+    pub cuda: String,
+    /// As `CUDA_VISIBLE_DEVICES` leaves and orders them.
+    pub devices: Vec<DeviceInfo>,
+}
+
+/// A device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceInfo {
+    pub name: String,
+    pub capability: [i32; 2],
+    pub memory: usize,
+}
+
+impl DeviceInfo {
+    /// # Errors
+    /// [`Absence::OldDevice`] where the kernels do not run on it.
+    pub fn check(&self) -> Result<(), Absence> {
+        if self.capability >= OLDEST_DEVICE {
+            return Ok(());
+        }
+        Err(Absence::OldDevice { name: self.name.clone(), capability: self.capability })
+    }
+}
+
+/// Asks the driver.
+///
+/// # Errors
+/// [`Absence`] where there is no driver, it is too old, or has no device.
+pub fn probe() -> Result<Driver, Absence> {
+    let (api, count) = start()?;
+    let devices = (0..count).map(|ordinal| info(api, handle(api, ordinal)?)).collect::<Result<_, _>>()?;
+    let mut driver = 0;
+    // SAFETY: the pointer is valid for the call.
+    refused(api, unsafe { (api.driver_version)(&raw mut driver) })?;
+    Ok(Driver { cuda: version(driver), devices })
+}
+
+/// A device by its number.
+pub fn find(ordinal: usize) -> Result<(&'static Api, CUdevice, DeviceInfo), Absence> {
+    let (api, count) = start()?;
+    let number = c_int::try_from(ordinal).ok().filter(|number| *number < count);
+    let number = number.ok_or(Absence::NoSuchDevice { asked: ordinal, count: count.unsigned_abs() as usize })?;
+    let device = handle(api, number)?;
+    let info = info(api, device)?;
+    info.check()?;
+    Ok((api, device, info))
+}
+
+/// The driver, started, and how many devices it has.
+fn start() -> Result<(&'static Api, c_int), Absence> {
+    let api = Api::open()?;
+    let (mut driver, mut count) = (0, 0);
+    // SAFETY: needs no initialisation; the pointer is valid for the call.
+    refused(api, unsafe { (api.driver_version)(&raw mut driver) })?;
+    if driver < OLDEST_DRIVER {
+        return Err(Absence::OldDriver(driver));
+    }
+    // SAFETY: the flags must be zero.
+    refused(api, unsafe { (api.init)(0) })?;
+    // SAFETY: the pointer is valid for the call.
+    refused(api, unsafe { (api.device_count)(&raw mut count) })?;
+    if count < 1 { Err(Absence::NoDevice) } else { Ok((api, count)) }
+}
+
+fn handle(api: &Api, ordinal: c_int) -> Result<CUdevice, Absence> {
+    let mut device = 0;
+    // SAFETY: the pointer is valid for the call.
+    refused(api, unsafe { (api.device)(&raw mut device, ordinal) })?;
+    Ok(device)
+}
+
+fn info(api: &Api, device: CUdevice) -> Result<DeviceInfo, Absence> {
+    let mut name = [0 as c_char; 256];
+    // SAFETY: the buffer has the length that is given, and the driver ends it with a zero.
+    refused(api, unsafe { (api.device_name)(name.as_mut_ptr(), name.len() as c_int - 1, device) })?;
+    // SAFETY: the last byte is still zero.
+    let name = unsafe { CStr::from_ptr(name.as_ptr()) }.to_string_lossy().into_owned();
+    let mut memory = 0;
+    // SAFETY: the pointer is valid for the call.
+    refused(api, unsafe { (api.device_memory)(&raw mut memory, device) })?;
+    let attribute = |which| {
+        let mut value = 0;
+        // SAFETY: the pointer is valid for the call.
+        refused(api, unsafe { (api.device_attribute)(&raw mut value, which, device) }).map(|()| value)
+    };
+    let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
+    let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
+    Ok(DeviceInfo { name, capability: [major, minor], memory })
+}
+
+fn refused(api: &Api, code: Code) -> Result<(), Absence> {
+    match code {
+        0 => Ok(()),
+        NO_DEVICE => Err(Absence::NoDevice),
+        _ => Err(Absence::Refused(describe(api, code))),
+    }
+}
+
+/// `CUDA_ERROR_ILLEGAL_ADDRESS (an illegal memory access was encountered)`
+pub fn describe(api: &Api, code: Code) -> String {
+    let text = |find: unsafe extern "C" fn(Code, *mut *const c_char) -> Code| {
+        let mut text = std::ptr::null();
+        // SAFETY: the pointer is valid for the call.
+        let found = unsafe { find(code, &raw mut text) } == 0 && !text.is_null();
+        // SAFETY: the driver gave a string of its own, which is never freed.
+        found.then(|| unsafe { CStr::from_ptr(text) }.to_string_lossy().into_owned())
+    };
+    match (text(api.error_name), text(api.error_text)) {
+        (Some(name), Some(text)) => format!("{name} ({text})"),
+        (name, text) => name.or(text).unwrap_or_else(|| format!("CUDA error {code}")),
+    }
+}

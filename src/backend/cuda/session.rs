@@ -1,0 +1,231 @@
+use std::cell::RefCell;
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::CudaBackend;
+use super::arena::Arena;
+use super::device::Device;
+use super::memory::Pinned;
+use super::modules::Function;
+use super::stream::{Event, Graph, Stream};
+use super::uploads::Upload;
+use crate::backend::gpu::{Launch, Pointer, launch};
+use crate::backend::items::{Units, UnitsMut};
+use crate::backend::{BackendError, Phase, Session};
+use crate::program::{Element, Port, Program, Step};
+
+/// A program with its slots and weights on the device.
+pub struct CudaSession {
+    // The first field is dropped first, and waits for all work on the others.
+    stream: Stream,
+    program: Arc<Program>,
+    steps: Vec<Bound>,
+    arena: Arena,
+    /// Of the forward and the backward part.
+    replays: [Replay; 2],
+    marks: Vec<Event>,
+    sent: Option<Sent>,
+    received: RefCell<Option<Pinned>>,
+}
+
+/// A step, ready to be launched.
+struct Bound {
+    function: Arc<Function>,
+    pointers: Vec<u64>,
+    launch: Launch,
+    _uploads: Vec<Arc<Upload>>,
+}
+
+/// How a part of the program is run.
+enum Replay {
+    /// Not yet.
+    New,
+    Recorded(Graph),
+    /// The driver does not record it.
+    Plain,
+}
+
+/// The buffer that items are sent from, and when its last copy ends.
+struct Sent {
+    buffer: Pinned,
+    copied: Event,
+}
+
+impl CudaSession {
+    /// # Errors
+    /// [`BackendError::OutOfMemory`], or a kernel that cannot be loaded.
+    pub fn new(backend: &CudaBackend, program: Arc<Program>) -> Result<Self, BackendError> {
+        let stream = Stream::new(&backend.device)?;
+        let arena = Arena::new(&stream, &program, if backend.poison { 0xFF } else { 0 })?;
+        let steps = program.steps.iter().map(|step| bind(backend, &stream, &arena, &program, step));
+        let steps = steps.collect::<Result<Vec<_>, _>>()?;
+        stream.wait()?;
+        let (replays, marks) = ([Replay::New, Replay::New], Vec::new());
+        Ok(Self { stream, program, steps, arena, replays, marks, sent: None, received: RefCell::new(None) })
+    }
+
+    fn phase(&self, phase: Phase) -> Range<usize> {
+        match phase {
+            Phase::Forward => 0..self.program.backward_from,
+            Phase::Backward => self.program.backward_from..self.steps.len(),
+        }
+    }
+
+    /// Records the steps of a phase on its first run, then replays them.
+    fn replay(&mut self, phase: Phase) -> Result<(), BackendError> {
+        let steps = &self.steps[self.phase(phase)];
+        if steps.is_empty() {
+            return Ok(());
+        }
+        let all = || steps.iter().try_for_each(|step| step.launch(&self.stream));
+        let replay = &mut self.replays[phase as usize];
+        if matches!(replay, Replay::New) {
+            *replay = match self.stream.record(all) {
+                Ok(graph) => Replay::Recorded(graph),
+                Err(lost @ BackendError::DeviceLost { .. }) => return Err(lost),
+                Err(_) => Replay::Plain,
+            };
+        }
+        match replay {
+            Replay::Recorded(graph) => self.stream.replay(graph),
+            Replay::New | Replay::Plain => all(),
+        }
+    }
+
+    /// Launches the steps of a phase with a mark around each.
+    fn timed(&mut self, phase: Phase, times: &mut Vec<Duration>) -> Result<(), BackendError> {
+        let range = self.phase(phase);
+        while self.marks.len() <= range.len() {
+            self.marks.push(Event::new(&self.stream.device)?);
+        }
+        let marks = &self.marks[..=range.len()];
+        self.stream.mark(&marks[0])?;
+        for (step, after) in self.steps[range].iter().zip(&marks[1..]) {
+            step.launch(&self.stream)?;
+            self.stream.mark(after)?;
+        }
+        self.stream.wait()?;
+        for pair in marks.windows(2) {
+            times.push(pair[0].until(&pair[1])?);
+        }
+        Ok(())
+    }
+}
+
+/// A buffer of so many bytes from which the last copy has ended: the one there is, if it is large enough.
+fn sender<'a>(sent: &'a mut Option<Sent>, device: &Arc<Device>, bytes: usize) -> Result<&'a mut Sent, BackendError> {
+    if let Some(sent) = sent {
+        sent.copied.wait()?;
+    }
+    let large_enough = sent.take().filter(|sent| sent.buffer.len() >= bytes);
+    Ok(sent.insert(match large_enough {
+        Some(sent) => sent,
+        None => Sent { buffer: Pinned::new(device, bytes)?, copied: Event::new(device)? },
+    }))
+}
+
+/// The same to receive into.
+fn receiver<'a>(
+    received: &'a mut Option<Pinned>,
+    device: &Arc<Device>,
+    bytes: usize,
+) -> Result<&'a mut Pinned, BackendError> {
+    let large_enough = received.take().filter(|buffer| buffer.len() >= bytes);
+    Ok(received.insert(match large_enough {
+        Some(buffer) => buffer,
+        None => Pinned::new(device, bytes)?,
+    }))
+}
+
+/// A step with its kernel loaded and its constants uploaded.
+fn bind(
+    backend: &CudaBackend,
+    stream: &Stream,
+    arena: &Arena,
+    program: &Program,
+    step: &Step,
+) -> Result<Bound, BackendError> {
+    let launch = launch(program, step).map_err(|error| BackendError::Failed {
+        backend: super::NAME,
+        what: format!("launch {}", step.kernel.stem()),
+        reason: error.to_string(),
+    })?;
+    let function = backend.modules.get(&backend.device, launch.stem, &launch.stages)?;
+    let (mut pointers, mut uploads) = (Vec::new(), Vec::new());
+    for pointer in &launch.pointers {
+        let upload = match pointer {
+            Pointer::Buffer(id) => {
+                pointers.push(arena.address(program, *id));
+                continue;
+            }
+            Pointer::Weight(weight) => backend.uploads.weight(stream, weight)?,
+            Pointer::Table(table) => backend.uploads.table(stream, table)?,
+            Pointer::Zeros(count) => backend.uploads.zeros(stream, *count)?,
+        };
+        pointers.push(upload.address());
+        uploads.push(upload);
+    }
+    Ok(Bound { function, pointers, launch, _uploads: uploads })
+}
+
+impl Bound {
+    fn launch(&self, stream: &Stream) -> Result<(), BackendError> {
+        let Launch { blocks, params, .. } = &self.launch;
+        // SAFETY: the launch was written for this kernel and these buffers; slots and uploads live as long as the session.
+        unsafe { stream.launch(&self.function, *blocks, &self.pointers, params) }
+    }
+}
+
+impl Session for CudaSession {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
+        port.check(&self.program, items.len())?;
+        let buffer = self.program.buffer(port.view);
+        let region = self.arena.region(&self.program, port.view.buffer);
+        let Sent { buffer: pinned, copied } = sender(&mut self.sent, &self.stream.device, region.bytes)?;
+        let bytes = &mut pinned[..region.bytes];
+        if port.view.channels != buffer.channels {
+            // The port's neighbours in the buffer stay as they are.
+            self.stream.download(&self.arena.memory, region.offset, bytes)?;
+        }
+        let units = match buffer.element {
+            Element::Float => UnitsMut::Float(bytemuck::cast_slice_mut::<u8, f32>(bytes)),
+            Element::Bits => UnitsMut::Bits(bytes),
+            Element::Index => UnitsMut::Index(bytemuck::cast_slice_mut(bytes)),
+        };
+        units.scatter(port, buffer, items, |v| v as f32);
+        // SAFETY: the buffer is pinned, and is not touched before `copied` is passed.
+        unsafe { self.stream.upload(&pinned[..region.bytes], &self.arena.memory, region.offset)? };
+        self.stream.mark(copied)
+    }
+
+    fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
+        match times {
+            Some(times) => self.timed(phase, times),
+            None => self.replay(phase),
+        }
+    }
+
+    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
+        let buffer = self.program.buffer(port.view);
+        let region = self.arena.region(&self.program, port.view.buffer);
+        let mut received = self.received.borrow_mut();
+        let pinned = receiver(&mut received, &self.stream.device, region.bytes)?;
+        let bytes = &mut pinned[..region.bytes];
+        self.stream.download(&self.arena.memory, region.offset, bytes)?;
+        let units = match buffer.element {
+            Element::Float => Units::Float(bytemuck::cast_slice::<u8, f32>(bytes)),
+            Element::Bits => Units::Bits(bytes),
+            Element::Index => Units::Index(bytemuck::cast_slice(bytes)),
+        };
+        Ok(units.gather(port, buffer, f64::from))
+    }
+
+    fn slot_bytes(&self) -> usize {
+        self.arena.memory.bytes()
+    }
+}

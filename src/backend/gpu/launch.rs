@@ -1,0 +1,160 @@
+//! A step of a program as a launch: a kernel by name, its pointers, one block of parameters.
+//!
+//! Parameters are 512 bytes: 16 words of the kernel's own, of which the first four are how many threads have work, runs of
+//! four channels a pixel, pixels an item and messages an image; from byte 64 on 16 places of tensors, in the order of the
+//! pointers; from byte 320 on 48 constants of stages.
+
+use std::sync::Arc;
+
+use super::fields::fields;
+use super::stages::Tail;
+use crate::kernel::StageText;
+use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, View, Weight};
+
+/// Bytes of the parameters.
+pub const PARAM_BYTES: usize = 512;
+
+/// Where the places of tensors, and the constants of stages, begin.
+const PLACES: usize = 64;
+const CONSTANTS: usize = 320;
+/// How many of each fit.
+const MOST_PLACES: usize = (CONSTANTS - PLACES) / 16;
+const MOST_CONSTANTS: usize = (PARAM_BYTES - CONSTANTS) / 4;
+
+/// What a kernel's argument points to.
+#[derive(Clone, Debug)]
+pub enum Pointer {
+    Buffer(BufferId),
+    /// Materialised in f32.
+    Weight(Weight),
+    /// Physical elements of a [`Kernel::Rearrange`].
+    Table(Arc<[u32]>),
+    /// So many zeros, in place of a bias that the step does not have; or four bytes that are never written.
+    Zeros(usize),
+}
+
+/// How a kernel sees a tensor: units are floats, or bytes of bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Place {
+    pub item_stride: u32,
+    pub pixel_stride: u32,
+    pub offset: u32,
+    /// The tensor has an item per image where the output has one per message.
+    pub per_image: u32,
+}
+
+/// One launch of a kernel.
+#[derive(Clone, Debug)]
+pub struct Launch {
+    /// The file of `kernels/`, without its ending.
+    pub stem: &'static str,
+    pub stages: Vec<StageText>,
+    /// Inputs, weights, outputs, then the operands of the stages.
+    pub pointers: Vec<Pointer>,
+    pub params: Box<[u8; PARAM_BYTES]>,
+    /// Blocks of 256 threads.
+    pub blocks: u32,
+}
+
+/// A step that cannot be launched on a GPU.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{step}: {what} {count} exceeds the {limit} of a kernel")]
+pub struct LaunchError {
+    pub step: String,
+    pub what: &'static str,
+    pub count: usize,
+    pub limit: usize,
+}
+
+/// The launch of a step.
+///
+/// # Errors
+/// Where a count does not fit into the parameters.
+pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
+    let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
+    let mut pointers = Pointers { program, of: program.buffer(step.output).per, list: Vec::new() };
+    let fields = fields(program, step, &mut pointers);
+    let tail = Tail::new(&step.stages, &mut pointers);
+    let most = u32::MAX as usize;
+    if let Some((what, count)) = fields.counts().into_iter().find(|(_, count)| *count > most) {
+        return Err(fail(what, count, most));
+    }
+    if pointers.list.len() > MOST_PLACES {
+        return Err(fail("number of tensors", pointers.list.len(), MOST_PLACES));
+    }
+    if tail.constants.len() > MOST_CONSTANTS {
+        return Err(fail("number of constants", tail.constants.len(), MOST_CONSTANTS));
+    }
+    let mut params = Box::new([0; PARAM_BYTES]);
+    let mut put = |at: usize, word: u32| params[at..at + 4].copy_from_slice(&word.to_le_bytes());
+    for (i, word) in fields.words().into_iter().enumerate() {
+        put(4 * i, word);
+    }
+    for (i, (_, place)) in pointers.list.iter().enumerate() {
+        let words = [place.item_stride, place.pixel_stride, place.offset, place.per_image];
+        words.into_iter().enumerate().for_each(|(word, value)| put(PLACES + 16 * i + 4 * word, value));
+    }
+    for (i, constant) in tail.constants.iter().enumerate() {
+        put(CONSTANTS + 4 * i, constant.to_bits());
+    }
+    let blocks = fields.blocks();
+    let pointers = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
+    Ok(Launch { stem: fields.stem, stages: tail.stages, pointers, params, blocks })
+}
+
+/// The arguments of a launch, in order, each with its place.
+pub struct Pointers<'a> {
+    pub program: &'a Program,
+    /// How often the output exists.
+    pub of: Per,
+    pub list: Vec<(Pointer, Place)>,
+}
+
+impl Pointers<'_> {
+    /// A tensor of the program; gives its number.
+    pub fn view(&mut self, view: View) -> usize {
+        self.operand(&Operand::from(view))
+    }
+
+    pub fn operand(&mut self, operand: &Operand) -> usize {
+        let view = operand.view;
+        let buffer = self.program.buffer(view);
+        let bits = buffer.element == Element::Bits;
+        let unit = |channels: usize| if bits { channels.div_ceil(8) } else { channels } as u32;
+        let shared = buffer.per == Per::Reference && self.program.references == 1;
+        let place = Place {
+            item_stride: if shared { 0 } else { buffer.item_len() as u32 },
+            pixel_stride: if operand.one_pixel { 0 } else { unit(buffer.channels) },
+            offset: unit(view.offset),
+            per_image: u32::from(buffer.per != Per::Message && self.of == Per::Message),
+        };
+        self.push(Pointer::Buffer(view.buffer), place)
+    }
+
+    /// A weight of a step; one of a stage has a value per channel, the same at every pixel.
+    pub fn weight(&mut self, weight: &Weight) -> usize {
+        self.push(Pointer::Weight(weight.clone()), Place::default())
+    }
+
+    /// A weight that may be absent, with `channels` zeros in its place.
+    pub fn bias(&mut self, weight: Option<&Weight>, channels: usize) -> usize {
+        match weight {
+            Some(weight) => self.weight(weight),
+            None => self.push(Pointer::Zeros(channels), Place::default()),
+        }
+    }
+
+    pub fn push(&mut self, pointer: Pointer, place: Place) -> usize {
+        self.list.push((pointer, place));
+        self.list.len() - 1
+    }
+
+    /// The tables and absent outputs of kernels.
+    pub fn winners(&mut self, kernel: &Kernel) {
+        match kernel {
+            Kernel::PoolMaxForward { index: Some(view), .. } => _ = self.view(*view),
+            Kernel::PoolMaxForward { index: None, .. } => _ = self.push(Pointer::Zeros(4), Place::default()),
+            _ => {}
+        }
+    }
+}

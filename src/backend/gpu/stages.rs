@@ -1,0 +1,154 @@
+//! The stages of a step as text: words of `kernels/stages/`, their tensors and constants.
+
+use super::launch::Pointers;
+use crate::graph::Activation;
+use crate::kernel::{Operand as Named, StageText};
+use crate::program::{Numerator, Operand, Part, Stage, View, Weight};
+
+/// All stages of a step.
+#[derive(Default)]
+pub struct Tail {
+    pub stages: Vec<StageText>,
+    pub constants: Vec<f32>,
+}
+
+/// What a stage points to.
+enum Tensor<'a> {
+    Operand(&'a Operand),
+    View(View),
+    Weight(&'a Weight),
+}
+
+/// A stage in the making.
+#[derive(Default)]
+struct Parts<'a> {
+    word: &'static str,
+    variant: &'static str,
+    tensors: Vec<Tensor<'a>>,
+    constants: Vec<f64>,
+    curve: Option<&'a Activation>,
+}
+
+impl Tail {
+    pub fn new(stages: &[Stage], pointers: &mut Pointers) -> Self {
+        let mut tail = Self::default();
+        for stage in stages {
+            tail.push(parts(stage), pointers);
+        }
+        tail
+    }
+
+    fn push(&mut self, parts: Parts, pointers: &mut Pointers) {
+        let Parts { word, variant, tensors, constants, curve } = parts;
+        let first = self.constants.len();
+        let of_curve = curve.map(curve_constants).unwrap_or_default();
+        self.constants.extend(of_curve.iter().chain(&constants).map(|c| *c as f32));
+        let operands = tensors.into_iter().map(|tensor| {
+            let (slot, spread) = match tensor {
+                Tensor::Operand(operand) => (pointers.operand(operand), operand.one_channel),
+                Tensor::View(view) => (pointers.view(view), false),
+                Tensor::Weight(weight) => (pointers.weight(weight), false),
+            };
+            Named { pointer: format!("operand{slot}"), slot, spread }
+        });
+        self.stages.push(StageText {
+            word,
+            curve: curve.map(curve_file),
+            operands: operands.collect(),
+            constants: first,
+            curve_constants: of_curve.len(),
+            variant,
+        });
+    }
+}
+
+fn part_name(part: Part) -> &'static str {
+    match part {
+        Part::All => "all",
+        Part::Pos => "pos",
+        Part::Neg => "neg",
+        Part::Square => "square",
+        Part::One => "one",
+        Part::Zero => "zero",
+    }
+}
+
+/// Operands first, then the slopes of a PRelu.
+fn parts(stage: &Stage) -> Parts<'_> {
+    use Tensor::{Operand as Of, View as At, Weight as Per};
+    let word = |word: &'static str| Parts { word, ..Parts::default() };
+    match stage {
+        Stage::Add { operand, negative } => {
+            let variant = if *negative { "sub" } else { "add" };
+            Parts { tensors: vec![Of(operand)], variant, ..word("add") }
+        }
+        Stage::Affine { scale, shift } => Parts { tensors: vec![Per(scale), Per(shift)], ..word("affine") },
+        Stage::Scale { factor } => Parts { tensors: vec![Per(factor)], ..word("scale") },
+        Stage::Multiply { factor } => Parts { constants: vec![*factor], ..word("multiply") },
+        Stage::Activate { activation, slope } => {
+            Parts { curve: Some(activation), tensors: slope.iter().map(Per).collect(), ..word("activate") }
+        }
+        Stage::Take { part } => Parts { variant: part_name(*part), ..word("take") },
+        Stage::Keep { into } => Parts { tensors: vec![At(*into)], ..word("keep") },
+        Stage::KeepBits { into, activation } => {
+            Parts { tensors: vec![At(*into)], curve: Some(activation), ..word("keep_bits") }
+        }
+        Stage::Gate { bits, high, low, slope } => Parts {
+            tensors: [Of(bits)].into_iter().chain(slope.iter().map(Per)).collect(),
+            constants: vec![*high, *low],
+            variant: if slope.is_some() { "slope" } else { "" },
+            ..word("gate")
+        },
+        Stage::Positive => word("positive"),
+        Stage::Derivative { z, activation } => {
+            Parts { tensors: vec![Of(z)], curve: Some(activation), ..word("derivative") }
+        }
+        Stage::Times { operand, part } => {
+            Parts { tensors: vec![Of(operand)], variant: part_name(*part), ..word("times") }
+        }
+        Stage::TimesDifference { a, b } => Parts { tensors: vec![Of(a), Of(b)], ..word("times_difference") },
+        Stage::TimesMean { a, b } => Parts { tensors: vec![Of(a), Of(b)], ..word("times_mean") },
+        Stage::Epsilon { z, numerator, slope, eps } => Parts {
+            tensors: [Of(z)].into_iter().chain(slope.iter().map(Per)).collect(),
+            constants: vec![*eps],
+            curve: if let Numerator::Activated(activation) = numerator { Some(activation) } else { None },
+            variant: if matches!(numerator, Numerator::Z) { "over_z" } else { "" },
+            ..word("epsilon")
+        },
+        Stage::Rescale { z, reference, activation, slope } => Parts {
+            tensors: [Of(z), Of(reference)].into_iter().chain(slope.iter().map(Per)).collect(),
+            constants: vec![Stage::TINY],
+            curve: Some(activation),
+            ..word("rescale")
+        },
+    }
+}
+
+/// The file of `kernels/curves/`.
+fn curve_file(activation: &Activation) -> &'static str {
+    match activation {
+        Activation::Relu => "relu",
+        Activation::Clip { .. } => "clip",
+        Activation::LeakyRelu { .. } => "leaky_relu",
+        Activation::PRelu { .. } => "prelu",
+        Activation::Elu { .. } => "elu",
+        Activation::Sigmoid => "sigmoid",
+        Activation::HardSigmoid { .. } => "hard_sigmoid",
+        Activation::HardSwish => "hard_swish",
+        Activation::Tanh => "tanh",
+        Activation::Softplus => "softplus",
+        Activation::Silu => "silu",
+        Activation::Gelu => "gelu",
+        Activation::Reciprocal => "reciprocal",
+    }
+}
+
+fn curve_constants(activation: &Activation) -> Vec<f64> {
+    match activation {
+        Activation::Clip { low, high } => vec![*low, *high],
+        Activation::LeakyRelu { slope } => vec![*slope],
+        Activation::Elu { alpha } => vec![*alpha],
+        Activation::HardSigmoid { alpha, beta } => vec![*alpha, *beta],
+        _ => Vec::new(),
+    }
+}

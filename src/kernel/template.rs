@@ -1,0 +1,51 @@
+//! The PTX templates: loops and constants, rendered for a list of stages.
+//!
+//! Shared by `build.rs`, which renders every kernel without stages, and by the crate.
+
+use minijinja::value::Serde;
+use minijinja::{Environment, Value, context};
+use serde::Serialize;
+
+/// A tensor that a stage reads or writes.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Operand {
+    /// Name of its pointer among the kernel's arguments.
+    pub pointer: String,
+    /// Number of its place in the parameters.
+    pub slot: usize,
+    /// One channel serves all.
+    pub spread: bool,
+}
+
+/// A stage as text: a file of `kernels/stages/` and what it is told.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct StageText {
+    /// The file's name.
+    pub word: &'static str,
+    /// The file of `kernels/curves/` with the stage's activation.
+    pub curve: Option<&'static str>,
+    pub operands: Vec<Operand>,
+    /// Number of the first of its constants in the parameters; those of the curve come first.
+    pub constants: usize,
+    /// How many of them are the curve's.
+    pub curve_constants: usize,
+    /// Which variant of the file: `subtract`, `pos`, `over_z`, ...
+    pub variant: &'static str,
+}
+
+/// Renders a kernel out of `files`, `(path below kernels/, text)`.
+///
+/// # Errors
+/// Where a template is wrong or names a file that is not there.
+pub fn render<'a>(
+    files: impl IntoIterator<Item = (&'a str, &'a str)>,
+    stem: &str,
+    stages: &[StageText],
+) -> Result<String, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+    for (name, text) in files {
+        environment.add_template(name, text)?;
+    }
+    environment.get_template(&format!("{stem}.ptx"))?.render(context! { stages => Value::from(Serde(stages)) })
+}

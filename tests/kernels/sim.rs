@@ -1,0 +1,302 @@
+//! A backend that runs the PTX in a checking interpreter: a fault is an error that shows the line.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use fluoroscope::backend::gpu::{Pointer, launch};
+use fluoroscope::backend::{Backend, BackendError, Phase, Session};
+use fluoroscope::kernel::{self, StageText};
+use fluoroscope::program::slots::unit_bytes;
+use fluoroscope::program::{Arrangement, Buffer, BufferId, Element, Part, Port, Program, Step, Weight};
+use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
+
+/// Launches of at most so many blocks over so many bytes are run with three schedules.
+const FEW_BLOCKS: u32 = 8;
+const FEW_BYTES: u64 = 1 << 20;
+
+/// Texts rendered so far, with what ran of them.
+#[derive(Clone, Default)]
+pub struct Simulator {
+    texts: Arc<Mutex<HashMap<(&'static str, Vec<StageText>), Arc<Text>>>>,
+}
+
+/// A kernel with its stages.
+struct Text {
+    stem: &'static str,
+    text: String,
+    module: Module,
+    report: Mutex<Report>,
+}
+
+impl Text {
+    fn kernel(&self) -> &ptx_sim::Kernel {
+        let name = self.stem.split('.').next().unwrap_or_default();
+        self.module.kernel(name).unwrap_or_else(|| panic!("{} has no entry {name}", self.stem))
+    }
+
+    fn line(&self, line: u32) -> &str {
+        self.text.lines().nth(line as usize - 1).unwrap_or_default().trim()
+    }
+}
+
+/// How many lines with instructions the texts of a stem have, and those never executed.
+#[derive(Default)]
+pub struct Coverage {
+    pub lines: usize,
+    pub unexecuted: Vec<String>,
+}
+
+fn failed(what: &str, reason: impl ToString) -> BackendError {
+    BackendError::Failed { backend: "simulator", what: what.to_owned(), reason: reason.to_string() }
+}
+
+impl Simulator {
+    /// Per stem, over all its texts.
+    pub fn coverage(&self) -> Vec<(&'static str, Coverage)> {
+        let mut stems: Vec<(&'static str, Coverage)> = Vec::new();
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut texts: Vec<_> = texts.iter().collect();
+        texts.sort_by_key(|((stem, stages), _)| (*stem, stages.len()));
+        for ((stem, stages), text) in texts {
+            if stems.last().is_none_or(|(last, _)| last != stem) {
+                stems.push((stem, Coverage::default()));
+            }
+            let Some((_, coverage)) = stems.last_mut() else { continue };
+            let report = text.report.lock().unwrap_or_else(PoisonError::into_inner);
+            let words: Vec<&str> = stages.iter().map(|stage| stage.word).collect();
+            coverage.lines += report.lines.len();
+            let unexecuted = report.unexecuted().map(|line| format!("{words:?} line {line}: {}", text.line(line)));
+            coverage.unexecuted.extend(unexecuted);
+        }
+        stems
+    }
+
+    /// Per stem, what its launches did, and how many of their instructions were products.
+    pub fn traffic(&self) -> Vec<(&'static str, LineReport, u64)> {
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_text = texts.values().map(|text| {
+            let report = text.report.lock().unwrap_or_else(PoisonError::into_inner);
+            let products = report.lines.iter().filter(|(line, _)| text.line(**line).starts_with("fma.rn"));
+            (text.stem, report.total(), products.map(|(_, line)| line.executed).sum())
+        });
+        of_text.collect()
+    }
+
+    fn text(&self, stem: &'static str, stages: Vec<StageText>) -> Result<Arc<Text>, BackendError> {
+        let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let key = (stem, stages);
+        if let Some(text) = texts.get(&key) {
+            return Ok(Arc::clone(text));
+        }
+        let rendered = kernel::ptx(stem, &key.1).map_err(|e| failed("render", e))?;
+        let module = Module::parse(&rendered).map_err(|e| failed(stem, e))?;
+        let lints: Vec<String> = ptx_sim::lint(&module).iter().map(ToString::to_string).collect();
+        if !lints.is_empty() {
+            return Err(failed(stem, lints.join("\n")));
+        }
+        let text = Arc::new(Text { stem, text: rendered, module, report: Mutex::default() });
+        texts.insert(key, Arc::clone(&text));
+        Ok(text)
+    }
+}
+
+impl Backend for Simulator {
+    fn name(&self) -> &'static str {
+        "simulator"
+    }
+
+    fn device(&self) -> String {
+        "a PTX interpreter".to_owned()
+    }
+
+    fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
+        let mut memory = Memory::new();
+        let slots = program.slots.slots.iter();
+        let slots: Vec<u64> =
+            slots.map(|slot| memory.alloc((slot.len * unit_bytes(slot.element, 4)).max(16))).collect();
+        let mut constants = Constants { memory, weights: HashMap::new() };
+        let steps = program.steps.iter().map(|step| {
+            let launch = launch(&program, step).map_err(|e| failed("launch", e))?;
+            let text = self.text(launch.stem, launch.stages)?;
+            let pointers = launch.pointers.iter().map(|pointer| match pointer {
+                Pointer::Buffer(id) => slot(&program, &slots, *id),
+                constant => constants.address(constant),
+            });
+            let mut params: Vec<u8> = pointers.flat_map(u64::to_le_bytes).collect();
+            params.extend_from_slice(&*launch.params);
+            let launch =
+                Launch { grid: [launch.blocks, 1, 1], block: [kernel::THREADS, 1, 1], shared_bytes: 0, params };
+            let writes = step.writes().iter().map(|view| slot(&program, &slots, view.buffer)).collect();
+            Ok(Prepared { text, launch, writes })
+        });
+        let steps = steps.collect::<Result<_, BackendError>>()?;
+        let mut memory = constants.memory;
+        for &slot in &slots {
+            memory.set_read_only(slot, true).map_err(|e| failed("load", e))?;
+        }
+        Ok(Box::new(SimulatorSession { program, memory, slots, steps }))
+    }
+}
+
+fn slot(program: &Program, slots: &[u64], buffer: BufferId) -> u64 {
+    slots[program.slots.of[buffer.0].unwrap_or_else(|| panic!("{} has no slot", program.buffers[buffer.0].name))]
+}
+
+/// Read-only memory beside the slots.
+struct Constants {
+    memory: Memory,
+    weights: HashMap<(usize, Part, Arrangement), u64>,
+}
+
+impl Constants {
+    fn address(&mut self, pointer: &Pointer) -> u64 {
+        match pointer {
+            Pointer::Buffer(_) => unreachable!("a buffer lies in a slot"),
+            Pointer::Weight(weight) => match self.weights.get(&weight.key()) {
+                Some(address) => *address,
+                None => self.add_weight(weight),
+            },
+            Pointer::Table(table) => self.upload(table.iter().flat_map(|entry| entry.to_le_bytes()).collect()),
+            Pointer::Zeros(count) => self.upload(vec![0; 4 * count]),
+        }
+    }
+
+    fn add_weight(&mut self, weight: &Weight) -> u64 {
+        let address = self.upload(weight.materialise_f32().iter().flat_map(|v| v.to_le_bytes()).collect());
+        self.weights.insert(weight.key(), address);
+        address
+    }
+
+    fn upload(&mut self, bytes: Vec<u8>) -> u64 {
+        let address = self.memory.alloc(bytes.len());
+        self.memory.write(address, &bytes).expect("the allocation is as long");
+        self.memory.set_read_only(address, true).expect("an allocation");
+        address
+    }
+}
+
+/// A step, ready to run.
+struct Prepared {
+    text: Arc<Text>,
+    launch: Launch,
+    /// Slots that it may write.
+    writes: Vec<u64>,
+}
+
+impl Prepared {
+    fn run(&self, memory: &mut Memory) -> Result<Report, Fault> {
+        let (kernel, options) = (self.text.kernel(), Options::default());
+        if self.launch.grid[0] <= FEW_BLOCKS && memory.allocated_bytes() <= FEW_BYTES {
+            run_seeds(kernel, &self.launch, memory, &options, [0, 1, 2])
+        } else {
+            run(kernel, &self.launch, memory, &options)
+        }
+    }
+}
+
+struct SimulatorSession {
+    program: Arc<Program>,
+    memory: Memory,
+    slots: Vec<u64>,
+    steps: Vec<Prepared>,
+}
+
+impl SimulatorSession {
+    fn protect(&mut self, slots: &[u64], read_only: bool) {
+        for slot in slots {
+            self.memory.set_read_only(*slot, read_only).expect("slots are allocations");
+        }
+    }
+
+    fn step(&mut self, at: usize, step: &Step) -> Result<(), BackendError> {
+        let writes = self.steps[at].writes.clone();
+        self.protect(&writes, false);
+        let prepared = &self.steps[at];
+        let report = prepared.run(&mut self.memory).map_err(|fault| {
+            let line = prepared.text.line(fault.line);
+            failed(&format!("run {} of {}", prepared.text.stem, step.label), format!("{fault}\n    {line}"))
+        })?;
+        prepared.text.report.lock().unwrap_or_else(PoisonError::into_inner).merge(&report);
+        self.protect(&writes, true);
+        Ok(())
+    }
+}
+
+/// Bytes of a pixel of a buffer, and of one storage unit.
+fn pixel_bytes(buffer: &Buffer) -> (usize, usize) {
+    let unit = unit_bytes(buffer.element, 4);
+    (buffer.item_len() / buffer.area() * unit, unit)
+}
+
+impl Session for SimulatorSession {
+    fn program(&self) -> &Program {
+        &self.program
+    }
+
+    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
+        let program = Arc::clone(&self.program);
+        let buffer = program.buffer(port.view);
+        let want = program.count(buffer.per) * port.len();
+        if items.len() != want {
+            return Err(BackendError::Length { what: buffer.name.clone(), want, got: items.len() });
+        }
+        let lanes: Vec<f64> = port.layout.pack(items, buffer.area());
+        let (pitch, unit) = pixel_bytes(buffer);
+        let first = if buffer.element == Element::Bits { port.view.offset / 8 } else { port.view.offset } * unit;
+        let mut at = slot(&program, &self.slots, port.view.buffer) + first as u64;
+        for pixel in lanes.chunks_exact(port.layout.physical()) {
+            let bytes: Vec<u8> = match buffer.element {
+                Element::Float => pixel.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+                Element::Index => pixel.iter().flat_map(|v| (*v as u32).to_le_bytes()).collect(),
+                Element::Bits => pixel.chunks(8).map(|lanes| byte_of(lanes)).collect(),
+            };
+            self.memory.write(at, &bytes).map_err(|e| failed("write", e))?;
+            at += pitch as u64;
+        }
+        Ok(())
+    }
+
+    fn run(&mut self, phase: Phase, mut times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
+        let program = Arc::clone(&self.program);
+        let range = match phase {
+            Phase::Forward => 0..program.backward_from,
+            Phase::Backward => program.backward_from..program.steps.len(),
+        };
+        for at in range {
+            let start = Instant::now();
+            self.step(at, &program.steps[at])?;
+            if let Some(times) = &mut times {
+                times.push(start.elapsed());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
+        let buffer = self.program.buffer(port.view);
+        let (pitch, _) = pixel_bytes(buffer);
+        let pixels = self.program.count(buffer.per) * buffer.area();
+        let address = slot(&self.program, &self.slots, port.view.buffer);
+        let bytes = self.memory.read(address, pixels * pitch).map_err(|e| failed("read", e))?;
+        let words = || bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
+        let values: Vec<f64> = match buffer.element {
+            Element::Float => words().map(|word| f64::from(f32::from_bits(word))).collect(),
+            Element::Index => words().map(f64::from).collect(),
+            Element::Bits => bytes
+                .chunks_exact(pitch)
+                .flat_map(|pixel| (0..buffer.channels).map(|c| f64::from(pixel[c / 8] >> (c % 8) & 1)))
+                .collect(),
+        };
+        Ok(port.layout.unpack(&values, buffer.area(), buffer.channels, port.view.offset))
+    }
+
+    fn slot_bytes(&self) -> usize {
+        self.program.slot_bytes(4)
+    }
+}
+
+/// Eight lanes' bits, lowest first.
+fn byte_of(lanes: &[f64]) -> u8 {
+    lanes.iter().rev().fold(0, |byte, v| byte << 1 | u8::from(*v != 0.0))
+}
