@@ -61,7 +61,7 @@ pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
         return Err(KernelError::Missing { stem: stem.to_owned(), known });
     }
     template::render(TEMPLATES.iter().copied(), stem, stages)
-        .map_err(|e| KernelError::Template { stem: stem.to_owned(), reason: format!("{e:#}") })
+        .map_err(|e| KernelError::Template { stem: stem.to_owned(), reason: template::reason(&e) })
 }
 
 #[cfg(test)]
