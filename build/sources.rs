@@ -238,7 +238,7 @@ fn rendered(templates: &[(String, String)], name: &str) -> Result<String, Vec<Pr
     let files = templates.iter().map(|(path, text)| (path.as_str(), text.as_str()));
     template::render(files, name, &[]).map_err(|e| {
         let file = e.name().map_or(Language::Ptx.path(name), |file| format!("{}/{file}", Language::Ptx.folder()));
-        vec![problem(&file, e.line().unwrap_or(1), format!("{e:#}"))]
+        vec![problem(&file, e.line().unwrap_or(1), template::reason(&e))]
     })
 }
 

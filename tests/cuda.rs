@@ -99,8 +99,8 @@ impl Scene {
     /// What the driver reports of a run: its last device, and the number of its launches.
     fn report(&self, name: &str) -> Value {
         let text = std::fs::read_to_string(self.folder.path().join(name)).expect("a report");
-        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
-        lines.filter(|line| line["kind"] == "device").last().expect("a device")
+        let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        lines.rfind(|line| line["kind"] == "device").expect("a device")
     }
 }
 
@@ -222,7 +222,8 @@ fn devices_are_listed_and_chosen() {
 
 #[test]
 fn broken_drivers_are_named_and_auto_does_without() {
-    let cases: [(Scene, &[(&str, &str)], &str); 9] = [
+    type Knobs<'a> = &'a [(&'a str, &'a str)];
+    let cases: [(Scene, Knobs, &str); 9] = [
         (Scene::with(Variant::Empty), &[], "no NVIDIA driver is installed"),
         (Scene::with(Variant::Garbage), &[], "no NVIDIA driver is installed"),
         (Scene::with(Variant::Without("cuGraphLaunch")), &[], "lacks the symbol cuGraphLaunch"),

@@ -60,11 +60,8 @@ pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
         let known = known().collect();
         return Err(KernelError::Missing { stem: stem.to_owned(), known });
     }
-    template::render(TEMPLATES.iter().copied(), stem, stages).map_err(|error| {
-        let chain = std::iter::successors(Some(&error as &dyn std::error::Error), |error| error.source());
-        let reason: Vec<String> = chain.map(ToString::to_string).collect();
-        KernelError::Template { stem: stem.to_owned(), reason: reason.join(": ") }
-    })
+    template::render(TEMPLATES.iter().copied(), stem, stages)
+        .map_err(|e| KernelError::Template { stem: stem.to_owned(), reason: template::reason(&e) })
 }
 
 #[cfg(test)]

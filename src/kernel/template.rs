@@ -49,3 +49,10 @@ pub fn render<'a>(
     }
     environment.get_template(&format!("{stem}.ptx"))?.render(context! { stages => Value::from(Serde(stages)) })
 }
+
+/// What went wrong, through all files that include one another.
+pub fn reason(error: &minijinja::Error) -> String {
+    let first: &dyn std::error::Error = error;
+    let chain = std::iter::successors(Some(first), |error| error.source());
+    chain.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

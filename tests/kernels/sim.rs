@@ -249,7 +249,7 @@ impl Session for SimulatorSession {
             let bytes: Vec<u8> = match buffer.element {
                 Element::Float => pixel.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
                 Element::Index => pixel.iter().flat_map(|v| (*v as u32).to_le_bytes()).collect(),
-                Element::Bits => pixel.chunks(8).map(|lanes| byte_of(lanes)).collect(),
+                Element::Bits => pixel.chunks(8).map(byte_of).collect(),
             };
             self.memory.write(at, &bytes).map_err(|e| failed("write", e))?;
             at += pitch as u64;
