@@ -15,10 +15,13 @@ use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, r
 const FEW_BLOCKS: u32 = 8;
 const FEW_BYTES: u64 = 1 << 20;
 
+/// Texts by stem and stages.
+type Texts = HashMap<(&'static str, Vec<StageText>), Arc<Text>>;
+
 /// Texts rendered so far, with what ran of them.
 #[derive(Clone, Default)]
 pub struct Simulator {
-    texts: Arc<Mutex<HashMap<(&'static str, Vec<StageText>), Arc<Text>>>>,
+    texts: Arc<Mutex<Texts>>,
 }
 
 /// A kernel with its stages.
