@@ -52,6 +52,7 @@ ONE_CHANNEL = {"cam", "grad-cam"}
 LOGITS_LIMIT = 1e-4
 # The error of an additive method in f32, relative to the largest of 1 and the expected sum.
 DEEPLIFT_LIMIT = 1e-2
+CONSERVATION_LIMIT = 1e-3
 
 
 def size_of(name):
@@ -171,11 +172,14 @@ def check(binary, model, name, arguments):
     if not deeplift <= DEEPLIFT_LIMIT:
         problems.append(f"DeepLIFT misses its sum by {deeplift:.1e}")
     lrp = of_method["lrp-epsilon"]["report"]
+    if not lrp["conservation_error"] <= CONSERVATION_LIMIT:
+        problems.append(f"LRP-epsilon loses {lrp['conservation_error']:.1e} beside biases and epsilon")
     return {
         "logit": records[0]["report"]["logit"],
         "error": error,
         "methods": len(of_method),
         "absorbed": (lrp["to_biases"] + lrp["to_epsilon"]) / lrp["logit"],
+        "conserved": lrp["conservation_error"],
         "deeplift": deeplift,
         "integrated": of_method["integrated-gradients"]["report"]["completeness_error"],
         "seconds": seconds,
@@ -198,14 +202,14 @@ def top_errors(binary, model, image, want, scale):
         return [abs(record["report"]["logit"] - want[record["target"]]) / scale for record in records]
 
 
-HEADER = """| model | exporter | logit | logits off by | maps | LRP-epsilon absorbed | DeepLIFT error | IG error | s | problems |
-|---|---|---:|---:|---:|---:|---:|---:|---:|---|"""
+HEADER = """| model | exporter | logit | logits off by | maps | LRP-epsilon absorbed | and lost | DeepLIFT error | IG error | s | problems |
+|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|"""
 
 
 def row(name, exporter, found):
     notes = list(found["problems"]) + [f"{method} refused: no such head" for method in found["refused"]]
     figures = [f"{found['logit']:.3f}", f"{found['error']:.1e}", str(found["methods"]), f"{found['absorbed']:.1%}"]
-    figures += [f"{found['deeplift']:.1e}", f"{found['integrated']:.1e}", f"{found['seconds']:.1f}"]
+    figures += [f"{found['conserved']:.1e}", f"{found['deeplift']:.1e}", f"{found['integrated']:.1e}", f"{found['seconds']:.1f}"]
     return " | ".join(["| " + name, exporter, *figures, "; ".join(notes) or "none"]) + " |"
 
 
