@@ -106,7 +106,7 @@ def report(arch, batch, method, ours, times, errors, memory):
         if times.get(peer):
             ratio = median(b / a for a, b in zip(times["ours"], times[peer]))
             # Their CAMs are clamped before they are upsampled, ours come raw and are clamped for the comparison.
-            wrong = errors[peer] is None or errors[peer] > (0.5 if method == "grad_cam" else 0.1)
+            wrong = errors[peer] is None or not errors[peer] <= (0.5 if method == "grad_cam" else 0.1)
             cells += [f"{median(times[peer]) * 1e3:.0f}", f"{ratio:.2f}" + (" (wrong)" if wrong else ""),
                       f"{memory[peer] / batch / 1e6:.0f}", "-" if errors[peer] is None else f"{errors[peer]:.0e}"]
         else:
