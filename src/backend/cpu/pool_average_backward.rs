@@ -1,9 +1,8 @@
-use super::conv2d_forward::taps;
 use super::pool_average_forward::divisor;
 use super::real::Real;
 use super::stages::Output;
 use super::view::Input;
-use super::window::pool_axes;
+use super::window::{pairs, pool_axes};
 use crate::graph::Pool;
 
 /// `m_x` = sum of `m_y / divisor` over the windows on x's cell.
@@ -13,11 +12,11 @@ pub fn pool_average_backward<T: Real>(m_y: &Input<T>, m_x: &Output<T>, pool: &Po
         .flat_map(|oy| (0..m_y.width).map(move |ox| (oy, ox)))
         .map(|(oy, ox)| divisor(pool, &windows, oy, ox))
         .collect();
+    let [rows, columns] = windows.map(|axis| axis.covers());
     m_x.each_pixel(
         #[inline(always)]
         |at, sums| {
-            for (ky, kx) in taps(&windows) {
-                let (Some(oy), Some(ox)) = (windows[0].window(at.y, ky), windows[1].window(at.x, kx)) else { continue };
+            for (&(_, oy), &(_, ox)) in pairs(&rows[at.y], &columns[at.x]) {
                 let divisor = divisors[oy * m_y.width + ox];
                 let m = m_y.lanes(at.n, oy, ox, at.channel, sums.len());
                 sums.iter_mut().zip(m).for_each(|(sum, m)| *sum += *m / divisor);

@@ -1,9 +1,8 @@
-use super::conv2d_forward::taps;
 use super::lanes::RUN;
 use super::real::Real;
 use super::stages::Output;
 use super::view::Input;
-use super::window::pool_axes;
+use super::window::{pairs, pool_axes};
 use crate::graph::Pool;
 use crate::program::Stage;
 
@@ -21,14 +20,14 @@ pub struct PoolPair<'a, T> {
 /// where x''s did, divided by `x - x'`; where that vanishes, the sum of m over the windows that x's cell won.
 pub fn pool_max_rescale<T: Real>(m_y: &Input<T>, pair: &PoolPair<T>, m_x: &Output<T>, pool: &Pool) {
     let windows = pool_axes(pool, [m_x.height, m_x.width], [m_y.height, m_y.width]);
+    let [rows, columns] = windows.map(|axis| axis.covers());
     let tiny = T::from_f64(Stage::TINY);
     m_x.each_pixel(
         #[inline(always)]
         |at, shares| {
             let count = shares.len();
             let mut plain = [T::ZERO; RUN];
-            for (ky, kx) in taps(&windows) {
-                let (Some(oy), Some(ox)) = (windows[0].window(at.y, ky), windows[1].window(at.x, kx)) else { continue };
+            for (&(ky, oy), &(kx, ox)) in pairs(&rows[at.y], &columns[at.x]) {
                 let tap = (ky * pool.kernel[1] + kx) as u32;
                 let m = m_y.lanes(at.n, oy, ox, at.channel, count);
                 let y = pair.y.lanes(at.n, oy, ox, at.channel, count);

@@ -29,6 +29,12 @@ impl Axis {
         (from.is_multiple_of(self.stride) && from / self.stride < self.windows).then_some(from / self.stride)
     }
 
+    /// For every cell the taps that lie on it, in their order, each with its window.
+    pub fn covers(&self) -> Vec<Vec<(usize, usize)>> {
+        let of_cell = |i| (0..self.taps).filter_map(|k| Some((k, self.window(i, k)?))).collect();
+        (0..self.cells).map(of_cell).collect()
+    }
+
     /// Taps of window `o` that count in the divisor of an average: those on cells, and with `pads` those on padding, but
     /// not those beyond it, which only ceil mode adds.
     pub fn counted(&self, o: usize, pads: bool) -> usize {
@@ -57,4 +63,9 @@ pub fn axes(params: &ConvParams, cells: [usize; 2], windows: [usize; 2]) -> [Axi
 pub fn pool_axes(pool: &Pool, cells: [usize; 2], windows: [usize; 2]) -> [Axis; 2] {
     let (kernel, stride, dilation, pads) = (pool.kernel, pool.stride, pool.dilation, pool.pads);
     axes(&ConvParams { kernel, stride, dilation, pads, groups: 1 }, cells, windows)
+}
+
+/// Every element of `a` with every one of `b`, `b` fastest.
+pub fn pairs<'a, A, B>(a: &'a [A], b: &'a [B]) -> impl Iterator<Item = (&'a A, &'a B)> {
+    a.iter().flat_map(move |a| b.iter().map(move |b| (a, b)))
 }
