@@ -1,6 +1,9 @@
 //! The real binary on the stand-in driver of `ptx-sim/driver`: maps, drivers that are broken, memory that runs out, launches
 //! that fail.
 
+#[path = "cli/ran.rs"]
+mod ran;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -11,6 +14,8 @@ use fluoroscope::tensor::Tensor;
 use ptx_sim_driver::{Variant, install};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use ran::Ran;
 
 /// Largest difference to f64 on the CPU, relative to the peak of its map.
 const LIMIT: f64 = 1e-4;
@@ -23,12 +28,6 @@ const METHODS: &str = "saliency,input-x-gradient,deconvnet,guided-backprop,grad-
 struct Scene {
     folder: TempDir,
     driver: PathBuf,
-}
-
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
 }
 
 /// The whole stand-in driver, installed once.
@@ -72,11 +71,7 @@ impl Scene {
         // What the driver says about faults is not the program's.
         command.env("PTX_SIM_LOG", self.folder.path().join("driver.log"));
         let output = command.output().expect("the binary runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap_or_else(|| panic!("{settings:?} {arguments:?}: {}", output.status));
-        let ran = Ran { code, stdout: text(&output.stdout), stderr: text(&output.stderr) };
-        assert!(!ran.stderr.contains("panicked"), "{settings:?} {arguments:?}: {}", ran.stderr);
-        ran
+        Ran::new(&output, &format!("{settings:?} {arguments:?}"))
     }
 
     /// `explain` of `net` into the folder `into`.
@@ -101,27 +96,6 @@ impl Scene {
         let text = std::fs::read_to_string(self.folder.path().join(name)).expect("a report");
         let mut lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
         lines.rfind(|line| line["kind"] == "device").expect("a device")
-    }
-}
-
-impl Ran {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
-        self
-    }
-
-    /// All of `words`, in lines that begin as they should; the last kind is the driver's, about its settings.
-    #[track_caller]
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
-        }
-        for line in self.stderr.lines() {
-            let known = ["error: ", "hint: ", "note: ", "ptx-sim: "].iter().any(|start| line.starts_with(start));
-            assert!(known, "a line of its own kind: {line:?}");
-        }
-        self
     }
 }
 

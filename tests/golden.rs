@@ -1,5 +1,5 @@
-//! Every golden heatmap of `data/golden`, in f64, in f32 and by the PTX in its interpreter: maps of Captum, Zennit and pytorch-grad-cam where they are
-//! right, of an exact oracle where they are not.
+//! Every golden heatmap of `data/golden`, in f64, in f32 and by the PTX in its interpreter: maps of Captum, Zennit and
+//! pytorch-grad-cam where they are right, of an exact oracle where they are not.
 
 #[path = "kernels/sim.rs"]
 #[allow(dead_code, reason = "this test asks for no coverage")]

@@ -3,6 +3,7 @@
 mod commands;
 mod explain;
 mod formats;
+mod ran;
 mod refusals;
 
 use std::path::{Path, PathBuf};
@@ -13,16 +14,11 @@ use fluoroscope::tensor::Tensor;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use ran::Ran;
+
 /// A temporary folder in which the binary runs.
 struct Scene {
     folder: TempDir,
-}
-
-/// What a run did.
-struct Ran {
-    code: i32,
-    stdout: String,
-    stderr: String,
 }
 
 impl Scene {
@@ -68,11 +64,7 @@ impl Scene {
             .env("CUDA_VISIBLE_DEVICES", "-1")
             .output()
             .expect("the binary runs");
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().expect("an exit code, not a signal");
-        let ran = Ran { code, stdout: text(&output.stdout), stderr: text(&output.stderr) };
-        assert!(!ran.stderr.contains("panicked"), "{args:?}: {}", ran.stderr);
-        ran
+        Ran::new(&output, &format!("{args:?}"))
     }
 
     /// Files below `name`, relative and sorted.
@@ -99,25 +91,6 @@ impl Scene {
 }
 
 impl Ran {
-    #[track_caller]
-    fn exits(self, code: i32) -> Self {
-        assert_eq!(self.code, code, "stdout: {}\nstderr: {}", self.stdout, self.stderr);
-        self
-    }
-
-    /// One line that begins with `error:` and holds every one of `words`.
-    #[track_caller]
-    fn says(self, words: &[&str]) -> Self {
-        for word in words {
-            assert!(self.stderr.contains(word), "no {word:?} in {}", self.stderr);
-        }
-        for line in self.stderr.lines().filter(|line| !line.is_empty()) {
-            let known = ["error: ", "hint: ", "note: "].iter().any(|start| line.starts_with(start));
-            assert!(known, "a line of its own kind: {line:?}");
-        }
-        self
-    }
-
     fn objects(&self) -> Vec<Value> {
         self.stdout.lines().map(|line| serde_json::from_str(line).expect("a JSON line")).collect()
     }

@@ -149,7 +149,7 @@ impl Pointers<'_> {
         self.list.len() - 1
     }
 
-    /// The tables and absent outputs of kernels.
+    /// Where a max-pool's winners go, or what stands there when nobody reads them.
     pub fn winners(&mut self, kernel: &Kernel) {
         match kernel {
             Kernel::PoolMaxForward { index: Some(view), .. } => _ = self.view(*view),
