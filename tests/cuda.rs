@@ -71,7 +71,8 @@ impl Scene {
         // What the driver says about faults is not the program's.
         command.env("PTX_SIM_LOG", self.folder.path().join("driver.log"));
         let output = command.output().expect("the binary runs");
-        Ran::new(&output, &format!("{settings:?} {arguments:?}"))
+        // The last kind is the driver's, about its settings.
+        Ran::new(&output, &format!("{settings:?} {arguments:?}"), &["error: ", "hint: ", "note: ", "ptx-sim: "])
     }
 
     /// `explain` of `net` into the folder `into`.

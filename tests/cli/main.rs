@@ -64,7 +64,7 @@ impl Scene {
             .env("CUDA_VISIBLE_DEVICES", "-1")
             .output()
             .expect("the binary runs");
-        Ran::new(&output, &format!("{args:?}"))
+        Ran::new(&output, &format!("{args:?}"), &["error: ", "hint: ", "note: "])
     }
 
     /// Files below `name`, relative and sorted.
