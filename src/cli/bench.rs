@@ -73,7 +73,7 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let told = |done| bar.set((steps + done) as f64);
     let times = times(&program, &*backend, repeats, told).map_err(failure)?;
     bar.say("roof");
-    let roof = (backend.name() == "cpu").then(|| Roof::measure(threads(place.threads)));
+    let roof = (backend.name() == "cpu").then(|| Roof::measure(place.cores()));
     console.finish();
     let rows: Vec<Row> = (0..program.steps.len()).map(|i| row(&program, i, errors[i], times[i], roof)).collect();
 
@@ -84,7 +84,7 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     if args.json {
         let object = json!({
             "model": args.model, "method": choice.to_string(), "batch": batch, "repeats": repeats,
-            "backend": backend.name(), "device": backend.device(), "threads": threads(place.threads), "roof": roof,
+            "backend": backend.name(), "device": backend.device(), "threads": place.cores(), "roof": roof,
             "steps": rows, "kernels": kernels, "phases": phases, "images_per_second": images,
         });
         console.line(&format!("{object:#}"));
@@ -106,11 +106,6 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
         console.failure(&Failure { code: INPUT, message, hint: Some(hint) });
     }
     Ok(if failed.is_empty() { DONE } else { INPUT })
-}
-
-/// Threads of the CPU backend.
-fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// Writes an image of noise, a baseline of zeros and seeds of the first class.

@@ -73,4 +73,10 @@ impl Backend for CudaBackend {
         };
         Ok(Box::new(session?))
     }
+
+    /// Each has a stream of its own: the copies of one, and the host's work between its parts, take the time in which the
+    /// other computes.
+    fn sessions_in_flight(&self) -> usize {
+        2
+    }
 }
