@@ -1,6 +1,7 @@
 //! The methods against formulas written from the papers, the axioms they obey, and the programs they become.
 
 mod axioms;
+mod flight;
 mod nets;
 mod oracle;
 mod plan;

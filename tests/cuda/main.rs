@@ -1,7 +1,8 @@
 //! The real binary on the stand-in driver of `ptx-sim/driver`: maps, drivers that are broken, memory that runs out, launches
 //! that fail.
 
-#[path = "cli/ran.rs"]
+mod pipeline;
+#[path = "../cli/ran.rs"]
 mod ran;
 
 use std::collections::BTreeMap;
