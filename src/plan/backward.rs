@@ -238,7 +238,8 @@ impl Planner<'_> {
         let operand = self.operand_at(other, result);
         match (&self.reference, rule) {
             (Some(reference), Rule::Rescale) => {
-                Stage::TimesMean { a: operand, b: Operand { view: reference.read(other), ..operand } }
+                let b = Operand { view: reference.read(other), ..operand.clone() };
+                Stage::TimesMean { a: operand, b }
             }
             _ => Stage::Times { operand, part: Part::All },
         }
@@ -286,7 +287,7 @@ impl Planner<'_> {
             self.audit_rescale(node.label(), z);
         }
         if let (Rule::Rescale, Some(reference)) = (rule, &self.reference) {
-            let (z, reference) = (self.image.read(z).into(), reference.read(z).into());
+            let (z, reference) = (self.recall(&self.image, z), self.recall(reference, z));
             let message = message.then(Stage::Rescale { z, reference, activation: activation.clone(), slope });
             return self.masked(activation, node.output, message);
         }
@@ -295,8 +296,8 @@ impl Planner<'_> {
         if rule == Rule::Deconvnet {
             return message;
         }
-        if !activation.is_two_valued() {
-            let stage = Stage::Derivative { z: self.image.read(z).into(), activation: activation.clone() };
+        if !activation.is_two_valued() || self.chains.is_prologue(i) {
+            let stage = Stage::Derivative { z: self.recall(&self.image, z), activation: activation.clone() };
             return self.masked(activation, node.output, message.then(stage));
         }
         let bits = self.image.read_bits(i, node.output, &mut self.buffers).into();

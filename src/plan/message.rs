@@ -127,7 +127,7 @@ impl Planner<'_> {
         match message.meaning {
             Meaning::Relevance => message,
             Meaning::Multiplier(of) => {
-                let operand = self.image.read(of).into();
+                let operand = self.recall(&self.image, of);
                 message.then(Stage::Times { operand, part: Part::All }).meaning(Meaning::Relevance)
             }
         }

@@ -6,11 +6,13 @@
 
 mod layout;
 mod print;
+mod prologue;
 pub mod slots;
 mod stage;
 mod weight;
 
 pub use layout::{Layout, Segment};
+pub use prologue::{Prologue, ScaleShift};
 pub use stage::{Numerator, Operand, Part, Stage};
 pub use weight::{Arrangement, Weight};
 
@@ -160,9 +162,19 @@ impl Kernel {
             Self::AuditRescale => "audit_rescale",
         }
     }
+
+    /// Input `i` is a value of the forward pass that the kernel can load by way of a [`Prologue`].
+    pub fn loads_through(&self, i: usize) -> bool {
+        match self {
+            Self::Conv2dForward(_) | Self::PoolAverageForward { .. } => i == 0,
+            Self::AuditEpsilon { .. } => i == 1,
+            Self::AuditRescale => true,
+            _ => false,
+        }
+    }
 }
 
-/// One kernel launch: `output = stages(kernel(inputs, weights))`.
+/// One kernel launch: `output = stages(kernel(prologue(inputs), weights))`.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The node it serves, for listings and errors.
@@ -171,11 +183,18 @@ pub struct Step {
     pub inputs: Vec<View>,
     pub weights: Vec<Weight>,
     pub output: View,
+    /// Elementwise head, of the inputs that [`Kernel::loads_through`] names.
+    pub prologue: Option<Prologue>,
     /// Elementwise tail, applied in order while the result is in registers.
     pub stages: Vec<Stage>,
 }
 
 impl Step {
+    /// The prologue of input `i`.
+    pub fn prologue_of(&self, i: usize) -> Option<&Prologue> {
+        self.prologue.as_ref().filter(|_| self.kernel.loads_through(i))
+    }
+
     /// Every view the step reads: inputs, then the operands of its stages.
     pub fn reads(&self) -> Vec<View> {
         self.inputs.iter().copied().chain(self.stages.iter().flat_map(Stage::reads)).collect()

@@ -1,19 +1,21 @@
-use super::{View, Weight};
+use super::{ScaleShift, View, Weight};
 use crate::graph::Activation;
 
 /// A tensor that a stage reads at the element it works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Operand {
     pub view: View,
     /// One pixel serves the whole image: a squeeze-and-excitation gate.
     pub one_pixel: bool,
     /// One channel serves all: a spatial mask, a CAM.
     pub one_channel: bool,
+    /// The stage reads this image of the tensor, which is not stored; a channel of its own for each.
+    pub scale_shift: Option<ScaleShift>,
 }
 
 impl From<View> for Operand {
     fn from(view: View) -> Self {
-        Self { view, one_pixel: false, one_channel: false }
+        Self { view, one_pixel: false, one_channel: false, scale_shift: None }
     }
 }
 
@@ -99,13 +101,13 @@ impl Stage {
     /// `|z - z'|` below which DeepLIFT's quotient gives way to the derivative.
     pub const TINY: f64 = 1e-10;
 
-    pub fn operands(&self) -> Vec<Operand> {
+    pub fn operands(&self) -> Vec<&Operand> {
         match self {
-            Self::Add { operand, .. } | Self::Times { operand, .. } => vec![*operand],
-            Self::Gate { bits, .. } => vec![*bits],
-            Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![*z],
-            Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![*a, *b],
-            Self::Rescale { z, reference, .. } => vec![*z, *reference],
+            Self::Add { operand, .. } | Self::Times { operand, .. } => vec![operand],
+            Self::Gate { bits, .. } => vec![bits],
+            Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![z],
+            Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![a, b],
+            Self::Rescale { z, reference, .. } => vec![z, reference],
             Self::Affine { .. }
             | Self::Scale { .. }
             | Self::Multiply { .. }

@@ -7,13 +7,14 @@ use fluoroscope::program::{
 
 use crate::bench::Bench;
 use crate::oracle::{self, Array};
+use crate::prologues;
 
 pub struct Case {
     pub name: String,
     pub build: Box<dyn Fn(&mut Bench)>,
 }
 
-fn case(name: impl Into<String>, build: impl Fn(&mut Bench) + 'static) -> Case {
+pub fn case(name: impl Into<String>, build: impl Fn(&mut Bench) + 'static) -> Case {
     Case { name: name.into(), build: Box::new(build) }
 }
 
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
     audits(&mut cases);
     stages(&mut cases);
     chains(&mut cases);
+    prologues::prologues(&mut cases);
     cases
 }
 
@@ -102,7 +104,7 @@ pub fn filter(b: &Bench, w: &Constant, g: &Geometry) -> Weight {
     Bench::weight(w, Arrangement::Conv { kernel: g.params.kernel, groups: g.params.groups, input, output })
 }
 
-fn add_bias(values: &mut Array, bias: &Constant) {
+pub fn add_bias(values: &mut Array, bias: &Constant) {
     *values = Array::from_fn(values.n, values.shape(), |at| values.at(at) + bias.get(at[1]));
 }
 
@@ -202,7 +204,7 @@ pub fn windows(shape: [usize; 3], pool: &Pool) -> [usize; 2] {
 }
 
 /// Few values, so that windows have ties.
-fn quantised(b: &mut Bench, per: Per, shape: [usize; 3]) -> (View, Array) {
+pub fn quantised(b: &mut Bench, per: Per, shape: [usize; 3]) -> (View, Array) {
     let n = b.count(per);
     let data = b.random(n * shape.iter().product::<usize>()).into_iter().map(|v| (v * 4.0).round() / 4.0).collect();
     let values = Array { n, c: shape[0], h: shape[1], w: shape[2], data };
@@ -422,7 +424,7 @@ fn audits(cases: &mut Vec<Case>) {
 }
 
 /// The sum of `f(channel, column)` over a row.
-fn sum_of_row([channels, _, width]: [usize; 3], f: impl Fn(usize, usize) -> f64) -> f64 {
+pub fn sum_of_row([channels, _, width]: [usize; 3], f: impl Fn(usize, usize) -> f64) -> f64 {
     (0..channels).flat_map(|c| (0..width).map(move |x| (c, x))).map(|(c, x)| f(c, x)).sum()
 }
 
@@ -440,7 +442,7 @@ fn operand(b: &mut Bench, shape: [usize; 3], (per, one_pixel, one_channel): Sour
     let spread = Array::from_fn(messages, shape, |[n, channel, y, x]| {
         values.at([b.item(per, Per::Message, n), channel % c, y % h, x % w])
     });
-    (Operand { view, one_pixel, one_channel }, spread)
+    (Operand { one_pixel, one_channel, ..view.into() }, spread)
 }
 
 type Source = (Per, bool, bool);
@@ -475,8 +477,8 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
     let mut add = |name: &str, stage: MakeStage, formula: Formula, condition: f64| {
         table.push((name.to_owned(), stage, formula, condition));
     };
-    add("add", Box::new(|n| Stage::Add { operand: n.a, negative: false }), Box::new(|e| e.v + e.a), 1.0);
-    add("subtract", Box::new(|n| Stage::Add { operand: n.a, negative: true }), Box::new(|e| e.v - e.a), 1.0);
+    add("add", Box::new(|n| Stage::Add { operand: n.a.clone(), negative: false }), Box::new(|e| e.v + e.a), 1.0);
+    add("subtract", Box::new(|n| Stage::Add { operand: n.a.clone(), negative: true }), Box::new(|e| e.v - e.a), 1.0);
     add(
         "affine",
         Box::new(|n| Stage::Affine { scale: n.p.clone(), shift: n.q.clone() }),
@@ -488,32 +490,37 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
     add("positive", Box::new(|_| Stage::Positive), Box::new(|e| e.v.max(0.0)), 1.0);
     add(
         "times difference",
-        Box::new(|n| Stage::TimesDifference { a: n.a, b: n.b }),
+        Box::new(|n| Stage::TimesDifference { a: n.a.clone(), b: n.b.clone() }),
         Box::new(|e| e.v * (e.a - e.b)),
         1.0,
     );
-    add("times mean", Box::new(|n| Stage::TimesMean { a: n.a, b: n.b }), Box::new(|e| e.v * (e.a + e.b) / 2.0), 1.0);
+    add(
+        "times mean",
+        Box::new(|n| Stage::TimesMean { a: n.a.clone(), b: n.b.clone() }),
+        Box::new(|e| e.v * (e.a + e.b) / 2.0),
+        1.0,
+    );
     add(
         "gate",
-        Box::new(|n| Stage::Gate { bits: n.bits, high: 1.0, low: 0.25, slope: None }),
+        Box::new(|n| Stage::Gate { bits: n.bits.clone(), high: 1.0, low: 0.25, slope: None }),
         Box::new(|e| if e.bit { e.v } else { 0.25 * e.v }),
         1.0,
     );
     add(
         "gate with slopes",
-        Box::new(|n| Stage::Gate { bits: n.bits, high: 1.0, low: 0.0, slope: Some(n.p.clone()) }),
+        Box::new(|n| Stage::Gate { bits: n.bits.clone(), high: 1.0, low: 0.0, slope: Some(n.p.clone()) }),
         Box::new(|e| if e.bit { e.v } else { e.p * e.v }),
         1.0,
     );
     for (part, of) in parts() {
         add(&format!("take {part:?}"), Box::new(move |_| Stage::Take { part }), Box::new(move |e| of(e.v)), 1.0);
-        let stage: MakeStage = Box::new(move |n| Stage::Times { operand: n.a, part });
+        let stage: MakeStage = Box::new(move |n| Stage::Times { operand: n.a.clone(), part });
         add(&format!("times {part:?}"), stage, Box::new(move |e| e.v * of(e.a)), 1.0);
     }
     for (name, numerator) in [("one", Numerator::One), ("z", Numerator::Z)] {
         let of = if name == "one" { |_: f64| 1.0 } else { |z: f64| z };
         let stage: MakeStage =
-            Box::new(move |n| Stage::Epsilon { z: n.a, numerator: numerator.clone(), slope: None, eps: 0.125 });
+            Box::new(move |n| Stage::Epsilon { z: n.a.clone(), numerator: numerator.clone(), slope: None, eps: 0.125 });
         add(&format!("epsilon {name}"), stage, Box::new(move |e| e.v * of(e.a) / (e.a + 0.125 * sgn0(e.a))), 1.0);
     }
     for f in activations() {
@@ -529,7 +536,7 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         add(
             &format!("epsilon {}", f.name()),
             Box::new(move |n| Stage::Epsilon {
-                z: n.a,
+                z: n.a.clone(),
                 numerator: Numerator::Activated(f1.clone()),
                 slope: slope(&f1, n),
                 eps: 0.125,
@@ -540,7 +547,12 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         let (f1, f2) = (f.clone(), f.clone());
         add(
             &format!("rescale {}", f.name()),
-            Box::new(move |n| Stage::Rescale { z: n.a, reference: n.b, activation: f1.clone(), slope: slope(&f1, n) }),
+            Box::new(move |n| Stage::Rescale {
+                z: n.a.clone(),
+                reference: n.b.clone(),
+                activation: f1.clone(),
+                slope: slope(&f1, n),
+            }),
             Box::new(move |e| {
                 let (at, difference) = (|z| oracle::value(&f2, z, e.p), e.a - e.b);
                 if difference == 0.0 {
@@ -556,7 +568,7 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
             let (f1, f2) = (f.clone(), f.clone());
             add(
                 &format!("derivative {}", f.name()),
-                Box::new(move |n| Stage::Derivative { z: n.a, activation: f1.clone() }),
+                Box::new(move |n| Stage::Derivative { z: n.a.clone(), activation: f1.clone() }),
                 Box::new(move |e| e.v * oracle::derivative(&f2, e.a, 0.0)),
                 1.0,
             );
@@ -607,10 +619,13 @@ fn stages(cases: &mut Vec<Case>) {
         ("one pixel", (Per::Image, true, false), [33, 5, 2]),
         ("one channel", (Per::Message, false, true), [255, 2, 3]),
     ];
-    for (source_name, source, shape) in sources {
+    let stored = sources.map(|(name, source, shape)| (name, source, shape, false));
+    let scaled = ("scaled", (Per::Image, false, false), [13, 3, 5], true);
+    for (source_name, source, shape, scaled) in stored.into_iter().chain([scaled]) {
         for (name, stage, formula, condition) in stage_table() {
             cases.push(case(format!("{name}, {source_name}"), move |b| {
-                b.condition = condition;
+                // Scaled operands are rounded.
+                b.condition = if scaled { 10.0 * condition } else { condition };
                 // Reciprocals of zero lanes are infinite.
                 let shape = if name.contains("Reciprocal") {
                     [shape[0].next_multiple_of(8), shape[1], shape[2]]
@@ -618,16 +633,25 @@ fn stages(cases: &mut Vec<Case>) {
                     shape
                 };
                 b.dense |= name.contains("Reciprocal");
-                stage_case(b, shape, source, &stage, &formula);
+                stage_case(b, shape, (source, scaled), &stage, &formula);
             }));
         }
     }
 }
 
-fn stage_case(b: &mut Bench, shape: [usize; 3], source: Source, stage: &MakeStage, formula: &Formula) {
+fn stage_case(
+    b: &mut Bench,
+    shape: [usize; 3],
+    (source, scaled): (Source, bool),
+    stage: &MakeStage,
+    formula: &Formula,
+) {
     let (v_view, v) = b.noise(Per::Message, shape, 4.0);
-    let (a_operand, a) = operand(b, shape, source, false);
-    let (b_operand, b_values) = operand(b, shape, source, false);
+    let mut floats = || {
+        let (operand, values) = operand(b, shape, source, false);
+        if scaled { prologues::scaled(b, operand, &values) } else { (operand, values) }
+    };
+    let ((a_operand, a), (b_operand, b_values)) = (floats(), floats());
     let (bits_operand, bits) = operand(b, shape, source, true);
     let (p, q) = (b.constant(shape[0]), b.constant(shape[0]));
     let ones = Constant::new(vec![1.0; shape[0]], Precision::F32);

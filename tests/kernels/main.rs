@@ -5,6 +5,7 @@ mod cases;
 mod cuda;
 mod identities;
 mod oracle;
+mod prologues;
 mod sim;
 mod traffic;
 

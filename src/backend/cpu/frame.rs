@@ -4,22 +4,35 @@ use std::sync::Arc;
 
 use super::arena::{Storage, Writer};
 use super::lanes::{BitLanes, Lanes, Pixels};
+use super::prologue::{BoundPrologue, Source};
 use super::real::Real;
 use super::stages::{BoundStage, Output};
 use super::tile::PackedWeights;
 use super::view::{Input, Sink};
-use crate::program::{Operand, Program, Stage, Step, View, Weight};
+use crate::program::{Operand, Program, Prologue, ScaleShift, Stage, Step, View, Weight};
 
-/// Materialised weights of a step: its own, then those of every stage in the order of [`stage_weights`].
+/// Materialised weights of a step: its own, those of its prologue, then those of every stage in the order of
+/// [`stage_weights`].
 pub struct StepWeights<T> {
     /// Empty slices stand for filters that are packed.
     pub kernel: Vec<Arc<[T]>>,
     pub packed: Option<Arc<PackedWeights>>,
+    pub prologue: Vec<Arc<[T]>>,
     pub stages: Vec<Vec<Arc<[T]>>>,
 }
 
-/// The weights that a stage names.
+/// The scale and the shift of a prologue that has them.
+pub fn prologue_weights(prologue: &Prologue) -> impl Iterator<Item = &Weight> {
+    prologue.scale_shift.iter().flat_map(ScaleShift::weights)
+}
+
+/// The weights that a stage names, then the scale and the shift of each operand that has them.
 pub fn stage_weights(stage: &Stage) -> Vec<&Weight> {
+    let images = stage.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
+    own_weights(stage).into_iter().chain(images.flat_map(ScaleShift::weights)).collect()
+}
+
+fn own_weights(stage: &Stage) -> Vec<&Weight> {
     match stage {
         Stage::Affine { scale, shift } => vec![scale, shift],
         Stage::Scale { factor } => vec![factor],
@@ -49,6 +62,18 @@ pub fn slot_of(program: &Program, view: View) -> usize {
 impl<'a, T: Real> Frame<'a, T> {
     pub fn input(&self, i: usize) -> Input<'a, T> {
         self.view(self.step.inputs[i], Storage::floats)
+    }
+
+    /// An input with its prologue.
+    pub fn source(&self, i: usize) -> Source<'a, T> {
+        let bound = |prologue: &'a Prologue| BoundPrologue {
+            scale_shift: match &self.weights.prologue[..] {
+                [scale, shift] => Some([scale, shift]),
+                _ => None,
+            },
+            activation: prologue.activation.as_ref(),
+        };
+        Source { input: self.input(i), prologue: self.step.prologue_of(i).map(bound) }
     }
 
     /// An input of winners' places.
@@ -123,8 +148,13 @@ impl<'a, T: Real> Frame<'a, T> {
         Pixels { input, one_pixel: operand.one_pixel, one_channel: operand.one_channel, area: output.area(), aligned }
     }
 
-    fn lanes(&self, operand: &Operand) -> Lanes<'a, T> {
-        Lanes::Pixels(self.pixels(operand, Storage::floats))
+    /// An operand, with the next two of `weights` where it has a scale and a shift.
+    fn lanes(&self, operand: &Operand, weights: &mut std::slice::Iter<'a, Arc<[T]>>) -> Lanes<'a, T> {
+        let pixels = self.pixels(operand, Storage::floats);
+        match operand.scale_shift.as_ref().and_then(|_| weights.next().zip(weights.next())) {
+            Some((scale, shift)) => Lanes::Affine { pixels, scale, shift },
+            None => Lanes::Pixels(pixels),
+        }
     }
 
     fn bit_lanes(&self, operand: &Operand) -> BitLanes<'a> {
@@ -136,9 +166,12 @@ impl<'a, T: Real> Frame<'a, T> {
 
     fn stage(&self, stage: &'a Stage, weights: &'a [Arc<[T]>]) -> BoundStage<'a, T> {
         let weight = |i: usize| Lanes::Channels(&weights[i]);
-        let slope = || weights.first().map_or(Lanes::Unread, |slope| Lanes::Channels(slope));
+        let (own, images) = weights.split_at(own_weights(stage).len());
+        let slope = || own.first().map_or(Lanes::Unread, |slope| Lanes::Channels(slope));
+        let mut images = images.iter();
+        let mut lanes = |operand| self.lanes(operand, &mut images);
         match stage {
-            Stage::Add { operand, negative } => BoundStage::Add { operand: self.lanes(operand), negative: *negative },
+            Stage::Add { operand, negative } => BoundStage::Add { operand: lanes(operand), negative: *negative },
             Stage::Affine { .. } => BoundStage::Affine { scale: weight(0), shift: weight(1) },
             Stage::Scale { .. } => BoundStage::Scale { factor: weight(0) },
             Stage::Multiply { factor } => BoundStage::Multiply { factor: T::from_f64(*factor) },
@@ -153,15 +186,15 @@ impl<'a, T: Real> Frame<'a, T> {
                 slope: slope.as_ref().map(|_| weight(0)),
             },
             Stage::Positive => BoundStage::Positive,
-            Stage::Derivative { z, activation } => BoundStage::Derivative { z: self.lanes(z), activation },
-            Stage::Times { operand, part } => BoundStage::Times { operand: self.lanes(operand), part: *part },
-            Stage::TimesDifference { a, b } => BoundStage::TimesDifference { a: self.lanes(a), b: self.lanes(b) },
-            Stage::TimesMean { a, b } => BoundStage::TimesMean { a: self.lanes(a), b: self.lanes(b) },
+            Stage::Derivative { z, activation } => BoundStage::Derivative { z: lanes(z), activation },
+            Stage::Times { operand, part } => BoundStage::Times { operand: lanes(operand), part: *part },
+            Stage::TimesDifference { a, b } => BoundStage::TimesDifference { a: lanes(a), b: lanes(b) },
+            Stage::TimesMean { a, b } => BoundStage::TimesMean { a: lanes(a), b: lanes(b) },
             Stage::Epsilon { z, numerator, eps, .. } => {
-                BoundStage::Epsilon { z: self.lanes(z), numerator, slope: slope(), eps: T::from_f64(*eps) }
+                BoundStage::Epsilon { z: lanes(z), numerator, slope: slope(), eps: T::from_f64(*eps) }
             }
             Stage::Rescale { z, reference, activation, .. } => {
-                BoundStage::Rescale { z: self.lanes(z), reference: self.lanes(reference), activation, slope: slope() }
+                BoundStage::Rescale { z: lanes(z), reference: lanes(reference), activation, slope: slope() }
             }
         }
     }

@@ -27,6 +27,7 @@ mod pool_average_forward;
 mod pool_max_backward;
 mod pool_max_forward;
 mod pool_max_rescale;
+mod prologue;
 mod real;
 mod rearrange;
 mod resize;
@@ -47,7 +48,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::arena::Storage;
-use self::frame::{StepWeights, stage_weights};
+use self::frame::{StepWeights, prologue_weights, stage_weights};
 use self::real::Real;
 pub use self::session::CpuSession;
 pub use self::tile::Level;
@@ -144,8 +145,9 @@ fn step_weights<T: Real>(program: &Program, step: &Step, cache: &mut Cache<T>) -
         let is_packed = i == 0 && packed.is_some();
         kernel.push(if is_packed { Arc::new([]) } else { cache.materialised(weight) });
     }
+    let prologue = step.prologue.iter().flat_map(prologue_weights).map(|weight| cache.materialised(weight)).collect();
     let of_stage = |stage| stage_weights(stage).into_iter().map(|weight| cache.materialised(weight)).collect();
-    StepWeights { kernel, packed, stages: step.stages.iter().map(of_stage).collect() }
+    StepWeights { kernel, packed, prologue, stages: step.stages.iter().map(of_stage).collect() }
 }
 
 /// The filters of a step in the engine's order; `None` where the backend does not compute in f32.

@@ -78,17 +78,20 @@ impl<T: Real> Output<'_, T> {
     #[inline(always)]
     pub fn prefetch(&self, pixel: usize, step: usize, rows: usize, channel: usize, channels: usize) {
         let pixels = || (0..rows).map(|r| pixel + r * step);
+        let lanes = |operand: &Lanes<T>| {
+            if let Some(operand) = operand.pixels() {
+                pixels().for_each(|pixel| fetch(&operand.input.data[operand.start(pixel) + channel..], channels));
+            }
+        };
         for stage in &self.stages {
             match stage {
-                BoundStage::Add { operand: Lanes::Pixels(operand), .. }
-                | BoundStage::Epsilon { z: Lanes::Pixels(operand), .. }
-                | BoundStage::Times { operand: Lanes::Pixels(operand), .. } => {
-                    pixels().for_each(|pixel| fetch(&operand.input.data[operand.start(pixel) + channel..], channels));
-                }
-                BoundStage::Rescale { z: Lanes::Pixels(z), reference: Lanes::Pixels(reference), .. } => {
-                    pixels().for_each(|pixel| fetch(&z.input.data[z.start(pixel) + channel..], channels));
-                    pixels()
-                        .for_each(|pixel| fetch(&reference.input.data[reference.start(pixel) + channel..], channels));
+                BoundStage::Add { operand: z, .. }
+                | BoundStage::Epsilon { z, .. }
+                | BoundStage::Times { operand: z, .. }
+                | BoundStage::Derivative { z, .. } => lanes(z),
+                BoundStage::Rescale { z, reference, .. } => {
+                    lanes(z);
+                    lanes(reference);
                 }
                 BoundStage::Gate { bits, .. } => {
                     pixels().for_each(|pixel| fetch(&bits.0.input.data[bits.0.start(pixel) + channel / 8..], 1));
