@@ -63,7 +63,7 @@ fn pair(of: &str) -> Vec<Operand> {
     ["scale", "shift"].map(|name| Operand { pointer: format!("{of}_{name}"), ..Operand::default() }).to_vec()
 }
 
-/// A prologue, and a list of stages that uses every file, with every curve that has what the word needs, every variant and
+/// A prologue where the kernel takes one, and a list of stages that uses every file, with every curve that has what the word needs, every variant and
 /// operands of every kind. Their places are any: nothing runs them.
 fn every_word(source: &KernelSource) -> Fused {
     let mut slot = source.inputs.len() + source.outputs.len();
@@ -101,7 +101,7 @@ fn every_word(source: &KernelSource) -> Fused {
             }
         }
     }
-    Fused { prologue: Some(prologue("clip")), stages }
+    Fused { prologue: takes_prologue(source.stem).then(|| prologue("clip")), stages }
 }
 
 #[test]
