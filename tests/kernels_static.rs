@@ -73,8 +73,10 @@ fn every_word(source: &KernelSource) -> Fused {
             let scale_shift = if slot % 4 == 1 { pair(&pointer) } else { Vec::new() };
             Operand { pointer, slot: slot % 16, spread: slot % 2 == 0, scale_shift }
         });
+        let channels = slot.is_multiple_of(5).then_some(4);
+        let operands = operands.collect();
         slot += 3;
-        StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
+        StageText { word, curve, operands, constants: 0, curve_constants: 2, channels, variant }
     };
     let mut stages = Vec::new();
     for word in words("stages/") {
@@ -242,7 +244,8 @@ fn short(stage: &StageText) -> String {
     let spread = mark("spread", |operand| operand.spread);
     let scaled = mark("scaled", |operand| !operand.scale_shift.is_empty());
     let affine = if stage.word == "prologue" { mark("affine", |_| true) } else { "" };
-    let told = [stage.curve.unwrap_or_default(), stage.variant, spread, scaled, affine];
+    let part = if stage.channels.is_some() { "part" } else { "" };
+    let told = [stage.curve.unwrap_or_default(), stage.variant, spread, scaled, affine, part];
     let told: Vec<&str> = told.into_iter().filter(|word| !word.is_empty() && *word != stage.word).collect();
     if told.is_empty() { stage.word.to_owned() } else { format!("{}({})", stage.word, told.join(",")) }
 }

@@ -118,7 +118,7 @@ fn check_step(
 }
 
 fn bound(step: &Step) -> f64 {
-    let divides = step.stages.iter().any(|stage| matches!(stage, Stage::Rescale { .. }));
+    let divides = step.stages.iter().any(|stage| matches!(stage.inner(), Stage::Rescale { .. }));
     if divides || matches!(step.kernel, Kernel::PoolMaxRescale { .. }) { RESCALE_BOUND } else { BOUND }
 }
 

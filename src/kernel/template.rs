@@ -31,6 +31,8 @@ pub struct StageText {
     pub constants: usize,
     /// How many of them are the curve's.
     pub curve_constants: usize,
+    /// Number of the first of two words among the constants, where the stage is for some channels: the first and how many.
+    pub channels: Option<usize>,
     /// Which variant of the file: `subtract`, `pos`, `over_z`, ...
     pub variant: &'static str,
 }

@@ -137,14 +137,13 @@ impl Planner<'_> {
         Message::new(output, Meaning::Multiplier(x))
     }
 
-    /// A concatenation: every member gets its channels.
+    /// A concatenation: every member gets its channels, which are its own.
     fn split(&mut self, i: usize, message: Message) -> Vec<(ValueId, Message)> {
         let graph = self.graph;
         let node = &graph.nodes[i];
         let message = self.in_terms_of(node.output, message);
         let relevance = message.meaning == Meaning::Relevance;
         let whole = self.materialise(message, node.label());
-        self.producers.claim(whole);
         let mut offset = whole.offset;
         let mut parts = Vec::new();
         for &member in &node.inputs {

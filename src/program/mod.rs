@@ -13,7 +13,7 @@ mod weight;
 
 pub use layout::{Layout, Segment};
 pub use prologue::{Prologue, ScaleShift};
-pub use stage::{Numerator, Operand, Part, Stage};
+pub use stage::{Channels, Numerator, Operand, Part, Stage};
 pub use weight::{Arrangement, Weight};
 
 use std::sync::Arc;
@@ -79,6 +79,23 @@ pub struct View {
     pub offset: usize,
     /// Physical channels.
     pub channels: usize,
+}
+
+impl View {
+    /// The channel after the last.
+    fn end(&self) -> usize {
+        self.offset + self.channels
+    }
+
+    /// All channels of `other` are among these.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.buffer == other.buffer && self.offset <= other.offset && other.end() <= self.end()
+    }
+
+    /// Some channel belongs to both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.buffer == other.buffer && self.offset < other.end() && other.offset < self.end()
+    }
 }
 
 /// Window geometry of a convolution; its spatial sizes are those of its buffers.

@@ -75,6 +75,9 @@ impl Program {
             Stage::Rescale { z, reference, activation, .. } => {
                 two(&format!("rescale {}", activation.name()), z, reference)
             }
+            Stage::Within { channels, stage } => {
+                format!("[{}..{}] {}", channels.first, channels.first + channels.count, self.show_stage(stage))
+            }
         }
     }
 }

@@ -58,6 +58,13 @@ pub enum Numerator {
     Activated(Activation),
 }
 
+/// Neighbouring physical channels of a step's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    pub first: usize,
+    pub count: usize,
+}
+
 /// One elementwise operation on a step's result `v`, at the element (item, pixel, channel).
 ///
 /// With sgn0(z) = +1 for z >= 0, else -1. Per-channel weights are in physical order, zero in padding lanes.
@@ -95,6 +102,8 @@ pub enum Stage {
     Epsilon { z: Operand, numerator: Numerator, slope: Option<Weight>, eps: f64 },
     /// `v (f(z) - f(z')) / (z - z')`, or `v f'(z)` where `|z - z'| < tiny`
     Rescale { z: Operand, reference: Operand, activation: Activation, slope: Option<Weight> },
+    /// The stage at some channels, of which its operands and weights are; the others stay. Not for stages that keep.
+    Within { channels: Channels, stage: Box<Self> },
 }
 
 impl Stage {
@@ -108,6 +117,7 @@ impl Stage {
             Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![z],
             Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![a, b],
             Self::Rescale { z, reference, .. } => vec![z, reference],
+            Self::Within { stage, .. } => stage.operands(),
             Self::Affine { .. }
             | Self::Scale { .. }
             | Self::Multiply { .. }
@@ -117,6 +127,35 @@ impl Stage {
             | Self::KeepBits { .. }
             | Self::Positive => Vec::new(),
         }
+    }
+
+    /// The stage itself, at whichever channels.
+    pub fn inner(&self) -> &Self {
+        match self {
+            Self::Within { stage, .. } => stage,
+            stage => stage,
+        }
+    }
+
+    /// Its own constants per channel, not those of its operands.
+    pub fn weights(&self) -> Vec<&Weight> {
+        match self {
+            Self::Affine { scale, shift } => vec![scale, shift],
+            Self::Scale { factor } => vec![factor],
+            Self::Activate { slope, .. }
+            | Self::Gate { slope, .. }
+            | Self::Epsilon { slope, .. }
+            | Self::Rescale { slope, .. } => slope.iter().collect(),
+            Self::Within { stage, .. } => stage.weights(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// How many tensors it reads and writes, weights among them.
+    pub fn tensors(&self) -> usize {
+        let operands = self.operands();
+        let scaled = operands.iter().filter(|operand| operand.scale_shift.is_some()).count();
+        operands.len() + 2 * scaled + self.weights().len() + usize::from(self.writes().is_some())
     }
 
     pub fn reads(&self) -> Vec<View> {

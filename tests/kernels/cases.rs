@@ -2,7 +2,7 @@
 
 use fluoroscope::graph::{Activation, Constant, Pool, PoolKind, Precision, Resize, ResizeMode};
 use fluoroscope::program::{
-    Arrangement, ConvParams, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight,
+    Arrangement, Channels, ConvParams, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight,
 };
 
 use crate::bench::Bench;
@@ -692,6 +692,9 @@ fn chains(cases: &mut Vec<Case>) {
     for g in convolutions() {
         cases.push(case(format!("residual relu: {}", g.name), move |b| residual_relu(b, &g)));
         cases.push(case(format!("gated residual message: {}", g.name), move |b| gated_message(b, &g)));
+        if g.x[0] >= 13 {
+            cases.push(case(format!("message of two members: {}", g.name), move |b| message_of_two(b, &g)));
+        }
     }
 }
 
@@ -750,6 +753,33 @@ fn gated_message(b: &mut Bench, g: &Geometry) {
     let stages = vec![
         Stage::Add { operand: other.into(), negative: false },
         Stage::Gate { bits, high: 1.0, low: 0.0, slope: None },
+    ];
+    let weights = vec![filter(b, &w, g)];
+    b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);
+}
+
+/// conv transposed, then stages of their own for the first eight channels and for the others
+fn message_of_two(b: &mut Bench, g: &Geometry) {
+    const FIRST: usize = 8;
+    b.dense = true;
+    let (m_y, m) = b.noise(Per::Message, g.y(), 1.0);
+    let rest = [g.x[0] - FIRST, g.x[1], g.x[2]];
+    let (z, values) = operand(b, rest, (Per::Image, false, false), false);
+    let (bits, gate) = operand(b, rest, (Per::Image, false, false), true);
+    let w = b.constant(g.weights());
+    let m_x = oracle::conv_transposed(&m, &w.to_vec(), g.x, &g.params);
+    let want = Array::from_fn(m_x.n, g.x, |at @ [n, c, y, x]| {
+        let Some(c) = c.checked_sub(FIRST) else { return -0.5 * m_x.at(at) };
+        let z = values.at([n, c, y, x]);
+        gate.at([n, c, y, x]) * m_x.at(at) * z / (z + 0.125f64.copysign(z))
+    });
+    let out = b.expect(Per::Message, Element::Float, want);
+    let within = |first, count, stage| Stage::Within { channels: Channels { first, count }, stage: Box::new(stage) };
+    let count = out.channels - FIRST;
+    let stages = vec![
+        within(0, FIRST, Stage::Multiply { factor: -0.5 }),
+        within(FIRST, count, Stage::Gate { bits, high: 1.0, low: 0.0, slope: None }),
+        within(FIRST, count, Stage::Epsilon { z, numerator: Numerator::Z, slope: None, eps: 0.125 }),
     ];
     let weights = vec![filter(b, &w, g)];
     b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);

@@ -102,6 +102,29 @@ fn nothing_stands_between_the_convolutions_of_residual_blocks() {
 }
 
 #[test]
+fn nothing_stands_between_the_convolutions_of_branches() {
+    let mut net = Net::new(5, [3, 16, 16], Precision::F32);
+    let mut x = net.conv(net.input(), 16, Window::square(3, 1, 1));
+    x = net.relu(x);
+    for _ in 0..3 {
+        let branches = [1, 3].map(|kernel| {
+            let y = net.conv(x, 4 * kernel, Window::square(kernel, 1, kernel / 2));
+            net.relu(y)
+        });
+        let joined = net.concat(&branches);
+        let y = net.conv(joined, 8, Window::square(1, 1, 0));
+        x = net.relu(y);
+    }
+    let mean = net.global_pool(x);
+    let logits = net.dense(mean, 5);
+    let graph = net.finish(logits);
+    for name in FUSED {
+        let program = program(&graph, &[name], Batch::of(1));
+        assert_eq!(between_convolutions(&program), Vec::<String>::new(), "{name}\n{program}");
+    }
+}
+
+#[test]
 fn golden_chains_are_fused() {
     for (golden, of_method) in [
         ("vgg", [0, 0, 0, 0, 0]),

@@ -7,9 +7,9 @@ use super::frame::Frame;
 use super::lanes::Lanes;
 use super::prologue::Source;
 use super::real::Real;
-use super::stages::{BoundStage, Output};
+use super::stages::{BoundStage, Output, Placed};
 use super::tile::{self, Geometry, PackedWeights, Tile, View};
-use crate::program::{Arrangement, ConvParams, Kernel, Program, Step};
+use crate::program::{Arrangement, Channels, ConvParams, Kernel, Program, Step};
 
 /// Which way a convolution runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -86,7 +86,9 @@ pub fn convolve<T: Real>(frame: &Frame<T>) -> bool {
     let x = View { data: &data[input.offset..], pixel_stride: input.pitch };
     let mut output = frame.output();
     if let Some(bias) = frame.weight(1) {
-        output.stages.insert(0, BoundStage::Add { operand: Lanes::Channels(bias), negative: false });
+        let stage = BoundStage::Add { operand: Lanes::Channels(bias), negative: false };
+        let channels = Channels { first: 0, count: output.channels };
+        output.stages.insert(0, Placed { channels, stage });
     }
     let sink = Finish(output);
     let channels = input.channels;

@@ -6,10 +6,10 @@ use super::arena::{Storage, Writer};
 use super::lanes::{BitLanes, Lanes, Pixels};
 use super::prologue::{BoundPrologue, Source};
 use super::real::Real;
-use super::stages::{BoundStage, Output};
+use super::stages::{BoundStage, Output, Placed};
 use super::tile::PackedWeights;
 use super::view::{Input, Sink};
-use crate::program::{Operand, Program, Prologue, ScaleShift, Stage, Step, View, Weight};
+use crate::program::{Channels, Operand, Program, Prologue, ScaleShift, Stage, Step, View, Weight};
 
 /// Materialised weights of a step: its own, those of its prologue, then those of every stage in the order of
 /// [`stage_weights`].
@@ -28,20 +28,8 @@ pub fn prologue_weights(prologue: &Prologue) -> impl Iterator<Item = &Weight> {
 
 /// The weights that a stage names, then the scale and the shift of each operand that has them.
 pub fn stage_weights(stage: &Stage) -> Vec<&Weight> {
-    let images = stage.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
-    own_weights(stage).into_iter().chain(images.flat_map(ScaleShift::weights)).collect()
-}
-
-fn own_weights(stage: &Stage) -> Vec<&Weight> {
-    match stage {
-        Stage::Affine { scale, shift } => vec![scale, shift],
-        Stage::Scale { factor } => vec![factor],
-        Stage::Activate { slope, .. }
-        | Stage::Gate { slope, .. }
-        | Stage::Epsilon { slope, .. }
-        | Stage::Rescale { slope, .. } => slope.iter().collect(),
-        _ => Vec::new(),
-    }
+    let scaled = stage.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
+    stage.weights().into_iter().chain(scaled.flat_map(ScaleShift::weights)).collect()
 }
 
 /// A step while it runs: what it writes is taken out of the slots, the rest is read.
@@ -93,7 +81,7 @@ impl<'a, T: Real> Frame<'a, T> {
             width: buffer.width,
             channels: self.step.output.channels,
             sink: self.float_sink(self.step.output),
-            stages: self.step.stages.iter().zip(&self.weights.stages).map(|(s, w)| self.stage(s, w)).collect(),
+            stages: self.step.stages.iter().zip(&self.weights.stages).map(|(s, w)| self.placed(s, w)).collect(),
         }
     }
 
@@ -144,7 +132,7 @@ impl<'a, T: Real> Frame<'a, T> {
         let output = self.program.buffer(self.step.output);
         let aligned = !operand.one_pixel && input.items.iter().enumerate().all(|(n, item)| n == *item);
         debug_assert!(operand.one_pixel || (input.height, input.width) == (output.height, output.width));
-        debug_assert!(operand.one_channel || input.channels == self.step.output.channels, "{}", self.step.label);
+        debug_assert!(operand.one_channel || input.channels <= self.step.output.channels, "{}", self.step.label);
         Pixels { input, one_pixel: operand.one_pixel, one_channel: operand.one_channel, area: output.area(), aligned }
     }
 
@@ -164,12 +152,20 @@ impl<'a, T: Real> Frame<'a, T> {
         BitLanes(pixels)
     }
 
+    fn placed(&self, stage: &'a Stage, weights: &'a [Arc<[T]>]) -> Placed<'a, T> {
+        let whole = Channels { first: 0, count: self.step.output.channels };
+        match stage {
+            Stage::Within { channels, stage } => Placed { channels: *channels, stage: self.stage(stage, weights) },
+            stage => Placed { channels: whole, stage: self.stage(stage, weights) },
+        }
+    }
+
     fn stage(&self, stage: &'a Stage, weights: &'a [Arc<[T]>]) -> BoundStage<'a, T> {
         let weight = |i: usize| Lanes::Channels(&weights[i]);
-        let (own, images) = weights.split_at(own_weights(stage).len());
+        let (own, scales) = weights.split_at(stage.weights().len());
         let slope = || own.first().map_or(Lanes::Unread, |slope| Lanes::Channels(slope));
-        let mut images = images.iter();
-        let mut lanes = |operand| self.lanes(operand, &mut images);
+        let mut scales = scales.iter();
+        let mut lanes = |operand| self.lanes(operand, &mut scales);
         match stage {
             Stage::Add { operand, negative } => BoundStage::Add { operand: lanes(operand), negative: *negative },
             Stage::Affine { .. } => BoundStage::Affine { scale: weight(0), shift: weight(1) },
@@ -196,6 +192,7 @@ impl<'a, T: Real> Frame<'a, T> {
             Stage::Rescale { z, reference, activation, .. } => {
                 BoundStage::Rescale { z: lanes(z), reference: lanes(reference), activation, slope: slope() }
             }
+            Stage::Within { .. } => unreachable!("{}: a part of a part", self.step.label),
         }
     }
 }

@@ -95,7 +95,7 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
         words.into_iter().enumerate().for_each(|(word, value)| put(PLACES + 16 * i + 4 * word, value));
     }
     for (i, constant) in elementwise.constants.iter().enumerate() {
-        put(CONSTANTS + 4 * i, constant.to_bits());
+        put(CONSTANTS + 4 * i, *constant);
     }
     let blocks = fields.blocks();
     let pointers = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();

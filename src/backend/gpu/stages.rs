@@ -3,13 +3,14 @@
 use super::launch::Pointers;
 use crate::graph::Activation;
 use crate::kernel::{Fused, Operand as Named, StageText};
-use crate::program::{Numerator, Operand, Part, Prologue, ScaleShift, Stage, Step, View, Weight};
+use crate::program::{Channels, Numerator, Operand, Part, Prologue, ScaleShift, Stage, Step, View, Weight};
 
 /// All that a step does element by element beside its kernel.
 #[derive(Default)]
 pub struct Elementwise {
     pub fused: Fused,
-    pub constants: Vec<f32>,
+    /// Words: floats, and channels as integers.
+    pub constants: Vec<u32>,
 }
 
 /// What a stage points to.
@@ -45,6 +46,7 @@ struct Parts<'a> {
     tensors: Vec<Tensor<'a>>,
     constants: Vec<f64>,
     curve: Option<&'a Activation>,
+    channels: Option<Channels>,
 }
 
 impl Elementwise {
@@ -56,16 +58,21 @@ impl Elementwise {
     }
 
     fn text(&mut self, parts: Parts, pointers: &mut Pointers) -> StageText {
-        let Parts { word, variant, tensors, constants, curve } = parts;
+        let Parts { word, variant, tensors, constants, curve, channels } = parts;
         let first = self.constants.len();
         let of_curve = curve.map(curve_constants).unwrap_or_default();
-        self.constants.extend(of_curve.iter().chain(&constants).map(|c| *c as f32));
+        self.constants.extend(of_curve.iter().chain(&constants).map(|c| (*c as f32).to_bits()));
+        let channels = channels.map(|Channels { first, count }| {
+            self.constants.extend([first as u32, count as u32]);
+            self.constants.len() - 2
+        });
         StageText {
             word,
             curve: curve.map(curve_file),
             operands: tensors.into_iter().map(|tensor| tensor.name(pointers)).collect(),
             constants: first,
             curve_constants: of_curve.len(),
+            channels,
             variant,
         }
     }
@@ -139,6 +146,7 @@ fn parts(stage: &Stage) -> Parts<'_> {
             curve: Some(activation),
             ..word("rescale")
         },
+        Stage::Within { channels, stage } => Parts { channels: Some(*channels), ..parts(stage) },
     }
 }
 
