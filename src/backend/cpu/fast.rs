@@ -95,7 +95,7 @@ pub fn convolve<T: Real>(frame: &Frame<T>) -> bool {
     let load = prologue.map(|prologue| {
         move |pixels: &mut [f32], pitch: usize| {
             if let Some(values) = T::from_f32s(pixels) {
-                prologue.apply(values, 0, channels, pitch);
+                prologue.apply(values, channels, pitch);
             }
         }
     });

@@ -14,20 +14,28 @@ pub struct BoundPrologue<'a, T> {
 }
 
 impl<T: Real> BoundPrologue<'_, T> {
-    /// `v = f(scale v + shift)` for rows of `channels` values, `pitch` apart, that begin at channel `first`.
-    pub fn apply(&self, values: &mut [T], first: usize, channels: usize, pitch: usize) {
+    /// `v = f(scale v + shift)` for rows of `channels` values, `pitch` apart.
+    pub fn apply(&self, values: &mut [T], channels: usize, pitch: usize) {
         vectorised::<T, _>(
             #[inline(always)]
             || {
-                for row in values.chunks_mut(pitch) {
-                    let row = &mut row[..channels];
-                    if let Some([scale, shift]) = self.scale_shift {
-                        scale_and_shift(row, &scale[first..], &shift[first..]);
-                    }
-                    if let Some(activation) = self.activation {
-                        with_curve!(activation, T, f => row.iter_mut().for_each(|v| *v = f.value(*v, T::ZERO)));
-                    }
+                if let Some([scale, shift]) = self.scale_shift {
+                    values.chunks_mut(pitch).for_each(|row| scale_and_shift(&mut row[..channels], scale, shift));
                 }
+            },
+        );
+        self.activate(values, channels, pitch);
+    }
+
+    /// `v = f(v)`, likewise.
+    fn activate(&self, values: &mut [T], channels: usize, pitch: usize) {
+        let Some(activation) = self.activation else { return };
+        vectorised::<T, _>(
+            #[inline(always)]
+            || {
+                with_curve!(activation, T, f => for row in values.chunks_mut(pitch) {
+                    row[..channels].iter_mut().for_each(|v| *v = f.value(*v, T::ZERO));
+                });
             },
         );
     }
@@ -58,7 +66,10 @@ impl<T: Real> Source<'_, T> {
         let Some(prologue) = &self.prologue else { return values };
         let scratch = &mut scratch[..count];
         scratch.copy_from_slice(values);
-        prologue.apply(scratch, channel, count, count);
+        if let Some([scale, shift]) = prologue.scale_shift {
+            scale_and_shift(scratch, &scale[channel..], &shift[channel..]);
+        }
+        prologue.activate(scratch, count, count);
         scratch
     }
 }
