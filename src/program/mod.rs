@@ -9,6 +9,7 @@ mod print;
 pub mod slots;
 mod stage;
 mod weight;
+mod work;
 
 pub use layout::{Layout, Segment};
 pub use stage::{Numerator, Operand, Part, Stage};
@@ -201,6 +202,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// All physical channels of a buffer.
+    pub fn whole(buffer: &Buffer, id: BufferId) -> Self {
+        let &Buffer { channels, height, width, .. } = buffer;
+        let layout = Layout { segments: vec![Segment { real: channels, padded: channels }] };
+        Self { view: View { buffer: id, offset: 0, channels }, layout, height, width }
+    }
+
     /// Elements of one item without padding.
     pub fn len(&self) -> usize {
         self.layout.real() * self.height * self.width

@@ -121,6 +121,19 @@ impl Stage {
         self.operands().into_iter().map(|operand| operand.view).collect()
     }
 
+    /// Per-channel constants, in the order in which the stage names them.
+    pub fn weights(&self) -> Vec<&Weight> {
+        match self {
+            Self::Affine { scale, shift } => vec![scale, shift],
+            Self::Scale { factor } => vec![factor],
+            Self::Activate { slope, .. }
+            | Self::Gate { slope, .. }
+            | Self::Epsilon { slope, .. }
+            | Self::Rescale { slope, .. } => slope.iter().collect(),
+            _ => Vec::new(),
+        }
+    }
+
     pub fn writes(&self) -> Option<View> {
         match self {
             Self::Keep { into } | Self::KeepBits { into, .. } => Some(*into),

@@ -8,27 +8,14 @@ use super::real::Real;
 use super::stages::{BoundStage, Output};
 use super::tile::PackedWeights;
 use super::view::{Input, Sink};
-use crate::program::{Operand, Program, Stage, Step, View, Weight};
+use crate::program::{Operand, Program, Stage, Step, View};
 
-/// Materialised weights of a step: its own, then those of every stage in the order of [`stage_weights`].
+/// Materialised weights of a step: its own, then those of every stage in the order of [`Stage::weights`].
 pub struct StepWeights<T> {
     /// Empty slices stand for filters that are packed.
     pub kernel: Vec<Arc<[T]>>,
     pub packed: Option<Arc<PackedWeights>>,
     pub stages: Vec<Vec<Arc<[T]>>>,
-}
-
-/// The weights that a stage names.
-pub fn stage_weights(stage: &Stage) -> Vec<&Weight> {
-    match stage {
-        Stage::Affine { scale, shift } => vec![scale, shift],
-        Stage::Scale { factor } => vec![factor],
-        Stage::Activate { slope, .. }
-        | Stage::Gate { slope, .. }
-        | Stage::Epsilon { slope, .. }
-        | Stage::Rescale { slope, .. } => slope.iter().collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// A step while it runs: what it writes is taken out of the slots, the rest is read.
