@@ -6,22 +6,23 @@
 //!
 //! `benches/gpu/models.py DIR` exports ResNet-50, VGG-16, DenseNet-121 and EfficientNet-B0.
 
+#[path = "common/place.rs"]
+mod place;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
-use fluoroscope::backend::cpu::CpuBackend;
-use fluoroscope::backend::cuda::CudaBackend;
 use fluoroscope::backend::step_check;
 use fluoroscope::backend::{Backend, BackendError, Phase, Session};
-use fluoroscope::graph::Precision;
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
 use fluoroscope::program::{Element, Port, Program, Step};
 use fluoroscope::rule::RuleOptions;
+use place::fail;
 
 /// One of each family of rules.
 const METHODS: [&str; 6] = ["gradient", "guided-backprop", "grad-cam", "lrp-epsilon", "lrp-zplus", "deeplift"];
@@ -30,7 +31,7 @@ const BATCHES: [usize; 2] = [1, 32];
 
 fn main() {
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
-    let backend = backend();
+    let backend = place::backend(None);
     for path in models() {
         let model = Model::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -43,17 +44,6 @@ fn main() {
         }
     }
     criterion.final_summary();
-}
-
-/// `FLUOROSCOPE_BACKEND`: cpu, which it is without, or cuda.
-fn backend() -> Box<dyn Backend> {
-    let name = std::env::var("FLUOROSCOPE_BACKEND").unwrap_or_else(|_| "cpu".to_owned());
-    let started: Result<Box<dyn Backend>, BackendError> = match name.as_str() {
-        "cpu" => CpuBackend::new(Precision::F32, None).map(|backend| Box::new(backend) as _),
-        "cuda" => CudaBackend::new(0).map(|backend| Box::new(backend) as _),
-        other => fail(&format!("FLUOROSCOPE_BACKEND={other}: give cpu or cuda")),
-    };
-    started.unwrap_or_else(|error| fail(&error.to_string()))
 }
 
 /// The ONNX files in `FLUOROSCOPE_MODELS`, or those that are shipped.
@@ -70,11 +60,6 @@ fn models() -> Vec<PathBuf> {
         fail(&format!("FLUOROSCOPE_MODELS={folder} has no ONNX file; make some with benches/gpu/models.py {folder}"));
     }
     models
-}
-
-fn fail(reason: &str) -> ! {
-    eprintln!("error: {reason}");
-    std::process::exit(2);
 }
 
 fn program(model: &Model, method: &str, batch: usize) -> Program {

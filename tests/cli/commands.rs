@@ -53,7 +53,8 @@ fn kernels_are_checked_and_timed() {
     let scene = Scene::new();
     let args = ["bench", &rnet(), "--method", "deeplift", "--batch", "2", "--repeats", "2", "--threads", "1"];
     let ran = scene.run(&args).exits(0);
-    for word in ["GFLOP/s", "GB/s", "roof", "conv2d_backward", "pool_max_rescale", "images/s", "forward", "backward"] {
+    for word in ["GFLOP/s", "GB/s", "roof", "conv2d_backward", "pool_max_rescale", "heatmaps/s", "forward", "backward"]
+    {
         assert!(ran.stdout.contains(word), "no {word:?} in {}", ran.stdout);
     }
     let ran = scene.run(&[&args[..], &["--json"]].concat()).exits(0);
