@@ -51,14 +51,14 @@ struct Outcome {
 }
 
 impl Outcome {
-    /// The bits of all lanes of a case's outputs.
+    /// The bits of a case's outputs. What is not a number was not written, lanes outside of the views; the others' count is
+    /// compared.
     fn of(bench: &Bench, backend: &dyn Backend) -> Self {
         let program = bench.program();
         let launch = launch(&program, &program.steps[0]).expect("a launch");
         let text = kernel::ptx(launch.stem, &launch.stages).expect("a text");
-        let values = bench.run(backend, &bench.inputs).into_iter().flatten();
-        // What is not a number has many bit patterns.
-        let bits = values.map(|v| if v.is_nan() { f32::NAN.to_bits() } else { (v as f32).to_bits() }).collect();
+        let values = bench.run(backend, &bench.inputs).into_iter().flatten().filter(|v| !v.is_nan());
+        let bits = values.map(|v| (v as f32).to_bits()).collect();
         let exact = !text.contains(".approx") && !text.contains("mma.sync");
         Self { kernel: launch.stem, ptx: hash(text.as_bytes()), exact, bits }
     }
@@ -118,13 +118,14 @@ impl Record {
         if fresh && now.exact {
             let first = self.values.iter().zip(&of_now.values).position(|(was, is)| was != is);
             let at = first.map_or("others than those kept".to_owned(), |at| format!("value {at} of those kept"));
-            return (self.digest != of_now.digest).then(|| format!("{kernel}, {case}: {at} differ in bits"));
+            let differs = first.is_some() || self.digest != of_now.digest;
+            return differs.then(|| format!("{kernel}, {case}: {at} differ in bits"));
         }
         let floats = |bits: &[u32]| bits.iter().map(|bits| f64::from(f32::from_bits(*bits))).collect::<Vec<_>>();
         let (was, is) = (floats(&self.values), floats(&of_now.values));
-        let peak = floats(&now.bits).iter().filter(|v| !v.is_nan()).fold(0f64, |peak, v| peak.max(v.abs()));
+        let peak = floats(&now.bits).iter().fold(0f64, |peak, v| peak.max(v.abs()));
         let allowed = if fresh { ULPS * f64::from(f32::EPSILON) * peak } else { tolerance * (1.0 + peak) };
-        let far = |(was, is): (&f64, &f64)| was.is_nan() != is.is_nan() || (was - is).abs() > allowed;
+        let far = |(was, is): (&f64, &f64)| was.is_nan() || (was - is).abs() > allowed;
         let at = was.iter().zip(&is).position(far)?;
         Some(format!("{kernel}, {case}: value {at} of those kept was {:e}, is {:e}", was[at], is[at]))
     }
@@ -170,9 +171,9 @@ fn replay(text: &str, file: &str) -> Replay {
 pub fn write(folder: &Path, cases: &[Case], backend: &dyn Backend, driver: &Driver) -> PathBuf {
     let device = &driver.devices[0];
     let [major, minor] = device.capability;
-    let letters = |c: char| if c.is_ascii_alphanumeric() { c.to_ascii_lowercase() } else { '-' };
-    let name: String = device.name.chars().map(letters).collect();
-    let path = folder.join(format!("sm_{major}{minor}-{name}.jsonl"));
+    let name = device.name.to_ascii_lowercase();
+    let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
+    let path = folder.join(format!("sm_{major}{minor}-{}.jsonl", words.join("-")));
     let head = json!({ "chip": device.name, "capability": format!("{major}.{minor}"), "driver": driver.cuda });
     let lines = cases.iter().map(|case| Outcome::of(&build(case, SETTING), backend).record(&case.name).line());
     let text: String = [head.to_string()].into_iter().chain(lines).map(|line| line + "\n").collect();

@@ -270,7 +270,7 @@ fn roofs(axes: &Axes, roof: &Roof, taken: &mut Vec<Frame>) -> Group {
     let (across, up) = (top[0] - foot[0], foot[1] - top[1]);
     let wide = LETTER * SMALL * text.chars().count() as f64;
     let (length, angle) = (across.hypot(up), up.atan2(across));
-    let start = [foot[0] + 0.2 * across - 5.0 * up / length, foot[1] - 0.2 * up - 5.0 * across / length];
+    let start = [foot[0] + 0.2 * across - 6.0 * up / length, foot[1] - 0.2 * up - 6.0 * across / length];
     taken.push(Frame {
         left: start[0] - SMALL * angle.sin(),
         top: start[1] - wide * angle.sin() - SMALL * angle.cos(),
