@@ -12,8 +12,10 @@ use crate::backend::gpu::PARAM_BYTES;
 use crate::backend::{BackendError, Roof};
 use crate::kernel::THREADS;
 
-/// A launch of at least so long is timed: its start no longer matters.
+/// A probe that computes is timed where it takes at least so long: its start no longer matters.
 const LONG: Duration = Duration::from_millis(4);
+/// The same for the copy, which by then moves far more than a cache holds.
+const LONG_COPY: Duration = Duration::from_millis(1);
 /// Launches of which the fastest counts; together they are long enough for the clocks to rise.
 const ATTEMPTS: usize = 16;
 /// Blocks that fill a multiprocessor.
@@ -115,7 +117,7 @@ impl Probes<'_> {
             check("probes/copy", last.iter().all(|byte| *byte == 0x5a))?;
             let rate = |seconds: f64| 2.0 * bytes as f64 / seconds / 1e9;
             found = Some(rate(seconds));
-            if seconds >= LONG.as_secs_f64() || 2 * bytes > device.info.memory / SHARE {
+            if seconds >= LONG_COPY.as_secs_f64() || 2 * bytes > device.info.memory / SHARE {
                 let seconds = self.best(seconds, || self.launch(&copy, blocks, &pointers, &params))?;
                 return Ok(rate(seconds));
             }

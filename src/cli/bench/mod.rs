@@ -280,3 +280,17 @@ fn complain(run: &Run, console: &Console) -> bool {
     }
     !failed.is_empty() || run.differs.is_some()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_map_that_is_not_that_of_its_copy_is_found() {
+        let checked = [vec![1.0, -0.0], vec![2.0, f64::NAN]];
+        let mut maps = [checked.to_vec(), checked.to_vec()].concat();
+        assert_eq!(different(&maps, &checked), None);
+        maps[2][1] = 0.0;
+        assert_eq!(different(&maps, &checked), Some(2));
+    }
+}
