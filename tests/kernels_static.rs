@@ -42,6 +42,12 @@ fn templates() -> impl Iterator<Item = (&'static str, &'static KernelSource)> {
     })
 }
 
+/// Stems of the probes, which take no stages.
+fn probes() -> impl Iterator<Item = &'static str> {
+    let stems = TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx"));
+    stems.filter(|stem| stem.starts_with("probes/"))
+}
+
 /// Files of a folder below `kernels/`.
 fn words(folder: &str) -> Vec<&'static str> {
     let in_folder = |(path, _): &(&'static str, &str)| path.strip_prefix(folder)?.strip_suffix(".ptx");
@@ -174,14 +180,14 @@ fn lint(text: &str) -> Vec<String> {
 
 #[test]
 fn ptx_keeps_the_rules() {
-    for (stem, source) in templates() {
-        for fused in [Fused::default(), every_word(source)] {
-            let text = kernel::ptx(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
-            let found = lint(&text);
-            assert!(found.is_empty(), "kernels/{stem}.ptx with {} stages: {found:#?}", fused.stages.len());
-            let module = ptx_sim::Module::parse(&text).unwrap_or_else(|e| panic!("kernels/{stem}.ptx: {e}"));
-            assert_eq!(ptx_sim::lint(&module), [], "kernels/{stem}.ptx");
-        }
+    let kernels = templates().flat_map(|(stem, source)| [(stem, Fused::default()), (stem, every_word(source))]);
+    for (stem, fused) in kernels.chain(probes().map(|stem| (stem, Fused::default()))) {
+        let text = kernel::ptx(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
+        let found = lint(&text);
+        assert!(found.is_empty(), "kernels/{stem}.ptx with {} stages: {found:#?}", fused.stages.len());
+        let module = ptx_sim::Module::parse(&text).unwrap_or_else(|e| panic!("kernels/{stem}.ptx: {e}"));
+        assert_eq!(ptx_sim::lint(&module), [], "kernels/{stem}.ptx");
+        assert!(module.kernel(kernel::entry(stem)).is_some(), "kernels/{stem}.ptx: the entry has another name");
     }
 }
 
@@ -294,6 +300,12 @@ fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
             let shown = if words.is_empty() { "-" } else { words };
             jobs.extend(targets.iter().map(|target| (stem, shown.to_owned(), text.clone(), *target)));
         }
+    }
+    for stem in probes() {
+        let text = kernel::ptx(stem, &Fused::default()).unwrap_or_else(|e| panic!("{e}"));
+        let least = TARGETS.iter().position(|target| text.contains(&format!(".target {target}\n")));
+        let targets = &TARGETS[least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"))..];
+        jobs.extend(targets.iter().map(|target| (stem, "-".to_owned(), text.clone(), *target)));
     }
     jobs
 }

@@ -4,6 +4,10 @@ pub mod cpu;
 pub mod cuda;
 pub mod gpu;
 mod items;
+mod roof;
+pub mod step_check;
+
+pub use self::roof::Roof;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -56,6 +60,14 @@ pub trait Backend: Send + Sync {
     /// # Errors
     /// [`BackendError::OutOfMemory`] where the slots do not fit.
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError>;
+
+    /// Measures what the device can do at most, which takes a second or so; `None` where the backend has no probes.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    fn roof(&self) -> Result<Option<Roof>, BackendError> {
+        Ok(None)
+    }
 }
 
 /// A loaded program with its storage.

@@ -16,9 +16,7 @@ mod names;
 mod options;
 mod outputs;
 mod progress;
-mod roof;
 mod shell;
-mod step_check;
 mod table;
 
 use std::ffi::OsString;

@@ -48,7 +48,13 @@ pub fn source(stem: &str) -> Option<&'static KernelSource> {
     KERNELS.iter().find(|kernel| kernel.stem == stem)
 }
 
-/// The PTX text of a kernel, or of a variant (`stem.variant`), with what is fused into it.
+/// The entry of a kernel, a variant (`stem.variant`) or a probe (`probes/name`): the name of its file up to a dot.
+pub fn entry(stem: &str) -> &str {
+    let file = stem.rsplit('/').next().unwrap_or(stem);
+    file.split('.').next().unwrap_or(file)
+}
+
+/// The PTX text of a kernel, of a variant (`stem.variant`) or of a probe (`probes/name`), with what is fused into it.
 ///
 /// # Errors
 /// Where there is no such kernel, or a stage names no file of `kernels/stages/`, or a curve none of `kernels/curves/`.
@@ -90,6 +96,12 @@ mod tests {
         let stage = StageText { word: "blur", ..StageText::default() };
         let stage = ptx("activation_forward", &of_stages(vec![stage])).expect_err("no such stage").to_string();
         assert!(stage.contains("activation_forward") && stage.contains("blur"), "{stage}");
+    }
+
+    #[test]
+    fn an_entry_is_named_as_its_file() {
+        let names = ["rearrange", "conv2d_forward.tile", "probes/copy"].map(entry);
+        assert_eq!(names, ["rearrange", "conv2d_forward", "copy"]);
     }
 
     #[test]

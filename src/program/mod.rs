@@ -10,6 +10,7 @@ mod prologue;
 pub mod slots;
 mod stage;
 mod weight;
+mod work;
 
 pub use layout::{Layout, Segment};
 pub use prologue::{Prologue, ScaleShift};
@@ -212,6 +213,12 @@ impl Step {
         self.prologue.as_ref().filter(|_| self.kernel.loads_through(i))
     }
 
+    /// Every weight that the step reads: its own, those of its prologue, those of its stages.
+    pub fn constants(&self) -> impl Iterator<Item = &Weight> {
+        let prologue = self.prologue.iter().flat_map(Prologue::weights);
+        self.weights.iter().chain(prologue).chain(self.stages.iter().flat_map(Stage::constants))
+    }
+
     /// Every view the step reads: inputs, then the operands of its stages.
     pub fn reads(&self) -> Vec<View> {
         self.inputs.iter().copied().chain(self.stages.iter().flat_map(Stage::reads)).collect()
@@ -237,6 +244,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// All physical channels of a buffer.
+    pub fn whole(buffer: &Buffer, id: BufferId) -> Self {
+        let &Buffer { channels, height, width, .. } = buffer;
+        let layout = Layout { segments: vec![Segment { real: channels, padded: channels }] };
+        Self { view: View { buffer: id, offset: 0, channels }, layout, height, width }
+    }
+
     /// Elements of one item without padding.
     pub fn len(&self) -> usize {
         self.layout.real() * self.height * self.width

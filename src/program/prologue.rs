@@ -22,3 +22,10 @@ pub struct Prologue {
     /// Not a `PRelu`, which needs a slope per channel; `f(0) = 0` where x has padding lanes.
     pub activation: Option<Activation>,
 }
+
+impl Prologue {
+    /// Its scale and its shift, where it has them.
+    pub fn weights(&self) -> impl Iterator<Item = &Weight> {
+        self.scale_shift.iter().flat_map(ScaleShift::weights)
+    }
+}

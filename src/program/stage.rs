@@ -151,11 +151,15 @@ impl Stage {
         }
     }
 
+    /// Its own constants per channel, then the scale and the shift of each operand that has them.
+    pub fn constants(&self) -> Vec<&Weight> {
+        let scaled = self.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
+        self.weights().into_iter().chain(scaled.flat_map(ScaleShift::weights)).collect()
+    }
+
     /// How many tensors it reads and writes, weights among them.
     pub fn tensors(&self) -> usize {
-        let operands = self.operands();
-        let scaled = operands.iter().filter(|operand| operand.scale_shift.is_some()).count();
-        operands.len() + 2 * scaled + self.weights().len() + usize::from(self.writes().is_some())
+        self.operands().len() + self.constants().len() + usize::from(self.writes().is_some())
     }
 
     pub fn reads(&self) -> Vec<View> {

@@ -527,14 +527,14 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         let slope = |f: &Activation, n: &Names| matches!(f, Activation::PRelu { .. }).then(|| n.p.clone());
         let (f1, f2) = (f.clone(), f.clone());
         add(
-            &format!("activate {}", f.name()),
+            &format!("activate {}", title(&f)),
             Box::new(move |n| Stage::Activate { activation: f1.clone(), slope: slope(&f1, n) }),
             Box::new(move |e| oracle::value(&f2, e.v, e.p)),
             1.0,
         );
         let (f1, f2) = (f.clone(), f.clone());
         add(
-            &format!("epsilon {}", f.name()),
+            &format!("epsilon {}", title(&f)),
             Box::new(move |n| Stage::Epsilon {
                 z: n.a.clone(),
                 numerator: Numerator::Activated(f1.clone()),
@@ -546,7 +546,7 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         );
         let (f1, f2) = (f.clone(), f.clone());
         add(
-            &format!("rescale {}", f.name()),
+            &format!("rescale {}", title(&f)),
             Box::new(move |n| Stage::Rescale {
                 z: n.a.clone(),
                 reference: n.b.clone(),
@@ -567,7 +567,7 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         if !matches!(f, Activation::PRelu { .. }) {
             let (f1, f2) = (f.clone(), f.clone());
             add(
-                &format!("derivative {}", f.name()),
+                &format!("derivative {}", title(&f)),
                 Box::new(move |n| Stage::Derivative { z: n.a.clone(), activation: f1.clone() }),
                 Box::new(move |e| e.v * oracle::derivative(&f2, e.a, 0.0)),
                 1.0,
@@ -608,6 +608,14 @@ pub fn activations() -> Vec<Activation> {
         Activation::Gelu,
         Activation::Reciprocal,
     ]
+}
+
+/// What tells an activation from the others of the table.
+fn title(activation: &Activation) -> String {
+    match activation {
+        Activation::Clip { low, high } => format!("Clip {low}..{high}"),
+        other => other.name().to_owned(),
+    }
 }
 
 /// Every stage over every kind of operand; where padding would not stay zero a mask follows, as in planned programs.
@@ -674,7 +682,7 @@ fn stage_case(
 /// Fused tails behind the kernels whose tiles differ, with everything that they keep.
 fn chains(cases: &mut Vec<Case>) {
     for f in activations().into_iter().filter(Activation::is_two_valued) {
-        cases.push(case(format!("keep bits {}", f.name()), move |b| {
+        cases.push(case(format!("keep bits {}", title(&f)), move |b| {
             let (x, values) = b.noise(Per::Image, [13, 3, 5], 4.0);
             let high = Array::from_fn(values.n, values.shape(), |at| {
                 let derivative = oracle::derivative(&f, values.at(at), 0.125);
@@ -687,7 +695,7 @@ fn chains(cases: &mut Vec<Case>) {
         }));
     }
     for f in activations().into_iter().filter(|f| !matches!(f, Activation::Reciprocal)) {
-        cases.push(case(format!("rescale {} of equal values", f.name()), move |b| rescale_of_equals(b, &f)));
+        cases.push(case(format!("rescale {} of equal values", title(&f)), move |b| rescale_of_equals(b, &f)));
     }
     for g in convolutions() {
         cases.push(case(format!("residual relu: {}", g.name), move |b| residual_relu(b, &g)));

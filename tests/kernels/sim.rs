@@ -34,7 +34,7 @@ struct Text {
 
 impl Text {
     fn kernel(&self) -> &ptx_sim::Kernel {
-        let name = self.stem.split('.').next().unwrap_or_default();
+        let name = kernel::entry(self.stem);
         self.module.kernel(name).unwrap_or_else(|| panic!("{} has no entry {name}", self.stem))
     }
 

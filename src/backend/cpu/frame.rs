@@ -9,27 +9,16 @@ use super::real::Real;
 use super::stages::{BoundStage, Output, Placed};
 use super::tile::PackedWeights;
 use super::view::{Input, Sink};
-use crate::program::{Channels, Operand, Program, Prologue, ScaleShift, Stage, Step, View, Weight};
+use crate::program::{Channels, Operand, Program, Prologue, Stage, Step, View};
 
 /// Materialised weights of a step: its own, those of its prologue, then those of every stage in the order of
-/// [`stage_weights`].
+/// [`Stage::constants`].
 pub struct StepWeights<T> {
     /// Empty slices stand for filters that are packed.
     pub kernel: Vec<Arc<[T]>>,
     pub packed: Option<Arc<PackedWeights>>,
     pub prologue: Vec<Arc<[T]>>,
     pub stages: Vec<Vec<Arc<[T]>>>,
-}
-
-/// The scale and the shift of a prologue that has them.
-pub fn prologue_weights(prologue: &Prologue) -> impl Iterator<Item = &Weight> {
-    prologue.scale_shift.iter().flat_map(ScaleShift::weights)
-}
-
-/// The weights that a stage names, then the scale and the shift of each operand that has them.
-pub fn stage_weights(stage: &Stage) -> Vec<&Weight> {
-    let scaled = stage.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
-    stage.weights().into_iter().chain(scaled.flat_map(ScaleShift::weights)).collect()
 }
 
 /// A step while it runs: what it writes is taken out of the slots, the rest is read.

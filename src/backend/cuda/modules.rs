@@ -28,13 +28,12 @@ unsafe impl Send for Function {}
 unsafe impl Sync for Function {}
 
 impl Function {
-    /// The kernel of `kernels/<stem>.ptx` in PTX text. The entry has the name of the file up to the first dot.
+    /// The kernel of `kernels/<stem>.ptx` in PTX text.
     fn compile(device: &Arc<Device>, stem: &'static str, ptx: String) -> Result<Self, BackendError> {
         let failed =
             |reason: String| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
         let text = CString::new(ptx).map_err(|_| failed("its text has a zero byte".to_owned()))?;
-        let entry = stem.split('.').next().unwrap_or(stem);
-        let entry = CString::new(entry).map_err(|_| failed("its name has a zero byte".to_owned()))?;
+        let entry = CString::new(kernel::entry(stem)).map_err(|_| failed("its name has a zero byte".to_owned()))?;
         let api = device.enter()?;
         let mut module = std::ptr::null_mut();
         // SAFETY: the text ends with a zero; the pointer is valid for the call.

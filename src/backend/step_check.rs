@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::backend::cpu::CpuBackend;
-use crate::backend::{Backend, BackendError, Phase, Session};
+use super::cpu::CpuBackend;
+use super::{Backend, BackendError, Phase, Session};
 use crate::graph::Precision;
-use crate::program::{BufferId, Element, Kernel, Layout, Port, Program, Segment, Stage, Step, View, slots};
+use crate::program::{Element, Kernel, Port, Program, Stage, Step, View, slots};
 
 /// Largest difference, relative to the peak of the step's result, that is taken for rounding.
 const BOUND: f64 = 1e-4;
@@ -49,26 +49,35 @@ fn is_port(program: &Program, buffer: usize) -> bool {
     program.ports().any(|port| port.view.buffer.0 == buffer)
 }
 
-/// A program of one step, everything it touches in a slot of its own.
-fn single(program: &Program, step: &Step) -> Program {
-    let mut single = Program { steps: vec![step.clone()], backward_from: 1, ..program.clone() };
-    let pinned: Vec<usize> = step.reads().iter().chain(&step.writes()).map(|view| view.buffer.0).collect();
-    let lives = slots::lifetimes(program.buffers.len(), &single.steps, &pinned);
-    single.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
-    single
+/// Different images of a batch that [`fill`] writes: image n is a copy of image n mod 2.
+pub const DIFFERENT: usize = 2;
+
+/// Writes images of noise, a baseline of zeros and seeds of the first class.
+///
+/// # Errors
+/// Whatever the device reports.
+pub fn fill(session: &mut dyn Session) -> Result<(), BackendError> {
+    let program = session.program().clone();
+    let mut state = 1u32;
+    let mut noise = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        f64::from(state >> 8) / f64::from(1u32 << 23) - 1.0
+    };
+    let count = |port: &Port| program.count(program.buffer(port.view).per) * port.len();
+    let different: Vec<f64> = (0..DIFFERENT * program.input.len()).map(|_| noise()).collect();
+    let images: Vec<f64> = different.iter().copied().cycle().take(count(&program.input)).collect();
+    session.write(&program.input, &images)?;
+    if let Some(port) = &program.reference {
+        session.write(port, &vec![0.0; count(port)])?;
+    }
+    if let Some(port) = &program.seeds {
+        let seeds: Vec<f64> = (0..count(port)).map(|i| f64::from(u8::from(i % port.len() == 0))).collect();
+        session.write(port, &seeds)?;
+    }
+    Ok(())
 }
 
-/// All physical channels of a buffer.
-fn port(program: &Program, id: BufferId) -> Port {
-    let buffer = &program.buffers[id.0];
-    let channels = buffer.channels;
-    let layout = Layout { segments: vec![Segment { real: channels, padded: channels }] };
-    let view = View { buffer: id, offset: 0, channels };
-    Port { view, layout, height: buffer.height, width: buffer.width }
-}
-
-/// Runs `program` on `fast` with `fill` writing its inputs, then every step again in f64 on the CPU; `done` is told how
-/// many are.
+/// Runs `program` on `fast` with the inputs of [`fill`], then every step again in f64 on the CPU; `done` is told how many are.
 ///
 /// # Errors
 /// Whatever a backend reports.
@@ -76,7 +85,6 @@ pub fn check(
     program: &Program,
     fast: &dyn Backend,
     threads: Option<usize>,
-    fill: impl FnOnce(&mut dyn Session) -> Result<(), BackendError>,
     done: impl Fn(usize),
 ) -> Result<Vec<StepError>, BackendError> {
     let exact = CpuBackend::new(Precision::F64, threads)?;
@@ -97,9 +105,9 @@ fn check_step(
     fast: &dyn Session,
     exact: &CpuBackend,
 ) -> Result<StepError, BackendError> {
-    let mut reference = exact.load(Arc::new(single(program, step)))?;
+    let mut reference = exact.load(Arc::new(program.only(step)))?;
     for view in step.reads() {
-        let port = port(program, view.buffer);
+        let port = Port::whole(program.buffer(view), view.buffer);
         reference.write(&port, &fast.read(&port)?)?;
     }
     reference.run(Phase::Forward, None)?;
@@ -108,7 +116,7 @@ fn check_step(
     let mut error = StepError { bound: bound(step), ..StepError::default() };
     let share_apart = if scales(step) { SHARE } else { 0.0 };
     for view in written.into_values() {
-        let port = port(program, view.buffer);
+        let port = Port::whole(program.buffer(view), view.buffer);
         let lanes = view.offset..view.offset + view.channels;
         let [got, want] = [fast.read(&port)?, reference.read(&port)?].map(|all| select(&all, &port, lanes.clone()));
         match program.buffer(view).element {
