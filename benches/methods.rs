@@ -3,17 +3,20 @@
 //!     cargo bench --bench methods                          criterion, over the models in `data/`
 //!     cargo bench --bench methods -- --serve MODEL THREADS  one JSON request a line on standard input, one answer a line
 //!
+//! `FLUOROSCOPE_BACKEND=cuda` takes the first CUDA device in place of the CPU.
+//!
 //! A request is `{"method", "input", "map"}`: a method's name, an `.npy` batch, and where to write the maps of class 0
 //! (or null). The answer is `{"seconds", "slot_bytes", "peak_bytes"}`; `benches/peers.py` times other tools against it.
+
+#[path = "common/place.rs"]
+mod place;
 
 use std::io::{BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use criterion::{BenchmarkId, Criterion, Throughput};
-use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::explain::{ExplainOptions, Explainer, Heatmap, Target};
-use fluoroscope::graph::Precision;
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::picture::{read_npy, write_npy};
@@ -68,9 +71,8 @@ fn check(lists: &[Vec<Heatmap>]) {
 }
 
 fn explainer(model: &Model, threads: Option<usize>, batch: usize) -> Explainer<'_> {
-    let backend = CpuBackend::new(Precision::F32, threads).expect("a backend");
     let options = ExplainOptions { batch: Some(batch), ..ExplainOptions::default() };
-    Explainer::new(model, Box::new(backend), options).expect("an explainer")
+    Explainer::new(model, place::backend(threads), options).expect("an explainer")
 }
 
 fn noise(model: &Model, batch: usize) -> Tensor {

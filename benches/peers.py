@@ -2,11 +2,14 @@
 """Fluoroscope against PyTorch by hand ("plain"), Captum and Zennit: one run, turn by turn, on one network and one batch.
 
     benches/peers.py --archs resnet50,vgg16,densenet121 --batches 1,4 --threads 2
+    benches/peers.py --device cuda --batches 1,32 --rounds 20
 
 `harness.py` beside this file builds the torchvision networks (fixed seed, calibrated batch norms) and one call for each
 peer and method; it needs torch, torchvision, onnx, captum and zennit. This script exports the same network to ONNX, starts `cargo bench --bench methods
 -- --serve`, and for every method lets all sides make a map in turn; the first maps are compared, then `--rounds` turns
-are timed. Figures are medians; ratios are medians over turns. Prints Markdown.
+are timed. Figures are medians; ratios are medians over turns. Prints Markdown. `--server` names that benchmark where it is
+built and there is no cargo. With `--device cuda` the peers' images lie on the device before they are timed and their maps stay
+there, ours come from and go to the host; their memory is what PyTorch allocated at most.
 """
 import argparse, contextlib, copy, ctypes, gc, importlib.util, json, os, statistics, subprocess, sys, tempfile, time, warnings
 
@@ -18,10 +21,13 @@ OURS = {"saliency": "saliency", "guided_backprop": "guided-backprop", "deconvnet
 class Server:
     """Our side, in a process of its own."""
 
-    def __init__(self, model, threads):
+    def __init__(self, model, args):
         here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-        command = ["cargo", "bench", "-q", "--bench", "methods", "--", "--serve", model, str(threads)]
-        self.process = subprocess.Popen(command, cwd=here, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        start = [args.server] if args.server else ["cargo", "bench", "-q", "--bench", "methods", "--"]
+        command = [*start, "--serve", model, str(args.threads)]
+        environment = os.environ | {"FLUOROSCOPE_BACKEND": args.device}
+        self.process = subprocess.Popen(command, cwd=here, env=environment, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
 
     def call(self, method, source, target=None):
         self.process.stdin.write(json.dumps({"method": OURS[method], "input": source, "map": target}) + "\n")
@@ -41,7 +47,7 @@ def peers_of(harness, shipped, fold, arch, method, x, t, args, stack):
     import torch
     out = []
     try:
-        plain = copy.deepcopy(fold).to(memory_format=torch.channels_last)
+        plain = copy.deepcopy(fold).to(args.device, memory_format=torch.channels_last)
         out.append(("plain", harness.plain_method(plain, method, x, t, args, arch, lambda s: s)))
     except NotImplementedError:
         pass
@@ -53,7 +59,7 @@ def peers_of(harness, shipped, fold, arch, method, x, t, args, stack):
                 model = copy.deepcopy(shipped) if method == "grad_cam" else harness.repaired(shipped, Addition_Module)
             else:
                 model = harness.repaired(fold, harness.zennit_sum())
-            model = model.requires_grad_(False).to(memory_format=torch.channels_last)
+            model = model.requires_grad_(False).to(args.device, memory_format=torch.channels_last)
             if peer == "captum":
                 out.append((peer, harness.captum_method(model, method, x, t, args, arch)))
             else:
@@ -73,8 +79,20 @@ def difference(a, b):
     return float((a - b).norm() / b.norm().clamp_min(1e-30))
 
 
-def row(server, calls, method, source, folder, rounds):
+def held(device, reset=False):
+    """Bytes that this process took at most since the last reset, and takes now."""
+    import torch
+    if device == "cpu":
+        return HARNESS.rss(reset=reset)
+    torch.cuda.synchronize()
+    if reset:
+        torch.cuda.reset_peak_memory_stats()
+    return torch.cuda.max_memory_allocated(), torch.cuda.memory_allocated()
+
+
+def row(server, calls, method, source, folder, args):
     import numpy, torch
+    finish = torch.cuda.synchronize if args.device == "cuda" else lambda: None
     path = os.path.join(folder, "map.npy")
     ours = server.call(method, source, path)
     reference = torch.from_numpy(numpy.load(path))
@@ -83,18 +101,20 @@ def row(server, calls, method, source, folder, rounds):
         try:
             gc.collect()
             ctypes.CDLL(None).malloc_trim(0)
-            held = HARNESS.rss(reset=True)[1]
+            before = held(args.device, reset=True)[1]
             errors[name] = difference(reference, call())
-            memory[name] = HARNESS.rss()[0] - held
+            memory[name] = held(args.device)[0] - before
             times[name] = []
         except Exception as error:  # a peer that fails is a result
             errors[name] = f"{type(error).__name__}"
-    for _ in range(rounds):
+    for _ in range(args.rounds):
         times["ours"].append(server.call(method, source)["seconds"])
         for name, call in calls:
             if name in times:
+                finish()
                 start = time.perf_counter()
                 call()
+                finish()
                 times[name].append(time.perf_counter() - start)
     return ours, times, errors, memory
 
@@ -120,11 +140,13 @@ def main():
     parser.add_argument("--archs", default="resnet50,vgg16,densenet121")
     parser.add_argument("--batches", default="1,4")
     parser.add_argument("--methods", default=",".join(OURS))
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--server", help="the built benchmark `methods`, in place of cargo")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seed", type=int, default=7)
     args = parser.parse_args()
-    args.ig_steps, args.ig_chunk, args.device = 32, 16, "cpu"
+    args.ig_steps, args.ig_chunk = 32, 16
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
     os.environ.setdefault("GOMP_SPINCOUNT", "0")
     warnings.filterwarnings("ignore")
@@ -134,6 +156,8 @@ def main():
     spec.loader.exec_module(HARNESS)
     import numpy, torch
     torch.set_num_threads(args.threads)
+    # f32 on both sides.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
     print("Milliseconds a batch; x = peer's time over ours; MB = extra memory an image; L2 = distance of the maps.\n")
     head = ["network", "method", "ours ms", "MB"]
     for peer in ("plain", "Captum", "Zennit"):
@@ -148,16 +172,17 @@ def main():
             example = torch.zeros(1, 3, 224, 224)
             torch.onnx.export(shipped, (example,), model, dynamo=False, input_names=["x"],
                               dynamic_axes={"x": {0: "n"}})
-            server = Server(model, args.threads)
+            server = Server(model, args)
             for batch in map(int, args.batches.split(",")):
                 x = torch.randn(batch, 3, 224, 224, generator=torch.Generator().manual_seed(args.seed + 1))
                 source = os.path.join(folder, f"x{batch}.npy")
                 numpy.save(source, x.numpy())
-                x, t = x.contiguous(memory_format=torch.channels_last), torch.zeros(batch, dtype=torch.long)
+                x = x.to(args.device).contiguous(memory_format=torch.channels_last)
+                t = torch.zeros(batch, dtype=torch.long, device=args.device)
                 for method in args.methods.split(","):
                     with contextlib.ExitStack() as stack:
                         calls = peers_of(HARNESS, shipped, fold, arch, method, x, t, args, stack)
-                        result = row(server, calls, method, source, folder, args.rounds)
+                        result = row(server, calls, method, source, folder, args)
                         report(arch, batch, method, *result)
                         del calls
                         gc.collect()

@@ -1,6 +1,6 @@
 //! The kernel sources: which stems exist in which language, what each file declares, and whether the twins agree.
 //!
-//! PTX files are templates; what they declare is read from their text without stages, and lines are those of that text.
+//! PTX files are templates; what they declare is read from their bare text, and lines are those of that text.
 //! Shared by `build.rs`, which stops the build at any problem, and by the tests.
 
 #[path = "../src/kernel/template.rs"]
@@ -233,10 +233,10 @@ fn templates_of(root: &Path) -> Result<Vec<(String, String)>, Problem> {
     Ok(templates)
 }
 
-/// A kernel's text without stages.
+/// A kernel's text with nothing fused into it.
 fn rendered(templates: &[(String, String)], name: &str) -> Result<String, Vec<Problem>> {
     let files = templates.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-    template::render(files, name, &[]).map_err(|e| {
+    template::render(files, name, &template::Fused::default()).map_err(|e| {
         let file = e.name().map_or(Language::Ptx.path(name), |file| format!("{}/{file}", Language::Ptx.folder()));
         vec![problem(&file, e.line().unwrap_or(1), template::reason(&e))]
     })

@@ -1,6 +1,9 @@
-//! Every golden heatmap of `data/golden`, in f64, in f32 and by the PTX in its interpreter: maps of Captum, Zennit and
+//! Every golden heatmap of `data/golden`, in f64, in f32 and by the PTX, in its interpreter or on a device: maps of Captum, Zennit and
 //! pytorch-grad-cam where they are right, of an exact oracle where they are not.
 
+#[path = "common/mod.rs"]
+#[allow(dead_code, reason = "this test starts neither the binary nor the stand-in driver")]
+mod common;
 #[path = "kernels/sim.rs"]
 #[allow(dead_code, reason = "this test asks for no coverage")]
 mod sim;
@@ -10,6 +13,7 @@ use std::sync::Arc;
 
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::backend::cuda::CudaBackend;
 use fluoroscope::explain::{Baseline, ExplainOptions, Explainer, Target};
 use fluoroscope::graph::{Op, Precision, Resize};
 use fluoroscope::model::Model;
@@ -112,7 +116,7 @@ impl Golden {
 }
 
 fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("data/golden")
+    common::root().join("data/golden")
 }
 
 fn image(batch: &Tensor, i: usize) -> Tensor {
@@ -246,6 +250,10 @@ fn goldens_in_f32() {
 
 #[test]
 fn goldens_by_the_ptx() {
+    if common::on_a_device() {
+        let cuda = || Box::new(CudaBackend::new(0).expect("the driver has a device")) as Box<dyn Backend>;
+        return check(Precision::F32, &cuda, allowed_in_f32);
+    }
     let simulator = sim::Simulator::default();
     check(Precision::F32, &|| Box::new(simulator.clone()), allowed_in_f32);
 }

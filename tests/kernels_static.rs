@@ -12,7 +12,7 @@ use std::{env, fs};
 
 use fluoroscope::backend::gpu::launch;
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{self, KERNELS, KernelSource, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS};
+use fluoroscope::kernel::{self, Fused, KERNELS, KernelSource, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS};
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
@@ -42,24 +42,47 @@ fn templates() -> impl Iterator<Item = (&'static str, &'static KernelSource)> {
     })
 }
 
+/// Stems of the probes, which take no stages.
+fn probes() -> impl Iterator<Item = &'static str> {
+    let stems = TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx"));
+    stems.filter(|stem| stem.starts_with("probes/"))
+}
+
 /// Files of a folder below `kernels/`.
 fn words(folder: &str) -> Vec<&'static str> {
     let in_folder = |(path, _): &(&'static str, &str)| path.strip_prefix(folder)?.strip_suffix(".ptx");
     TEMPLATES.iter().filter_map(in_folder).collect()
 }
 
-/// A list of stages that uses every file, with every curve that has what the word needs and every variant. Their
-/// places are any: nothing runs them.
-fn every_word(source: &KernelSource) -> Vec<StageText> {
+/// Kernels that take a prologue, with their variants.
+fn takes_prologue(stem: &str) -> bool {
+    let base = stem.split('.').next().unwrap_or_default();
+    ["conv2d_forward", "pool_average_forward", "audit_epsilon", "audit_rescale"].contains(&base)
+}
+
+/// A scale, a shift and a curve, in any places: nothing runs them.
+fn prologue(curve: &'static str) -> StageText {
+    StageText { word: "prologue", curve: Some(curve), operands: pair("prologue"), ..StageText::default() }
+}
+
+fn pair(of: &str) -> Vec<Operand> {
+    ["scale", "shift"].map(|name| Operand { pointer: format!("{of}_{name}"), ..Operand::default() }).to_vec()
+}
+
+/// A prologue where the kernel takes one, and a list of stages that uses every file, with every curve that has what the word needs, every variant and
+/// operands of every kind. Their places are any: nothing runs them.
+fn every_word(source: &KernelSource) -> Fused {
     let mut slot = source.inputs.len() + source.outputs.len();
     let mut stage = |word, variant, curve| {
-        let operands = (slot..slot + 3).map(|slot| Operand {
-            pointer: format!("operand{slot}"),
-            slot: slot % 16,
-            spread: slot % 2 == 0,
+        let operands = (slot..slot + 3).map(|slot| {
+            let pointer = format!("operand{slot}");
+            let scale_shift = if slot % 4 == 1 { pair(&pointer) } else { Vec::new() };
+            Operand { pointer, slot: slot % 16, spread: slot % 2 == 0, scale_shift }
         });
+        let channels = slot.is_multiple_of(5).then_some(4);
+        let operands = operands.collect();
         slot += 3;
-        StageText { word, curve, operands: operands.collect(), constants: 0, curve_constants: 2, variant }
+        StageText { word, curve, operands, constants: 0, curve_constants: 2, channels, variant }
     };
     let mut stages = Vec::new();
     for word in words("stages/") {
@@ -86,7 +109,7 @@ fn every_word(source: &KernelSource) -> Vec<StageText> {
             }
         }
     }
-    stages
+    Fused { prologue: takes_prologue(source.stem).then(|| prologue("clip")), stages }
 }
 
 #[test]
@@ -157,14 +180,14 @@ fn lint(text: &str) -> Vec<String> {
 
 #[test]
 fn ptx_keeps_the_rules() {
-    for (stem, source) in templates() {
-        for stages in [vec![], every_word(source)] {
-            let text = kernel::ptx(stem, &stages).unwrap_or_else(|e| panic!("{e}"));
-            let found = lint(&text);
-            assert!(found.is_empty(), "kernels/{stem}.ptx with {} stages: {found:#?}", stages.len());
-            let module = ptx_sim::Module::parse(&text).unwrap_or_else(|e| panic!("kernels/{stem}.ptx: {e}"));
-            assert_eq!(ptx_sim::lint(&module), [], "kernels/{stem}.ptx");
-        }
+    let kernels = templates().flat_map(|(stem, source)| [(stem, Fused::default()), (stem, every_word(source))]);
+    for (stem, fused) in kernels.chain(probes().map(|stem| (stem, Fused::default()))) {
+        let text = kernel::ptx(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
+        let found = lint(&text);
+        assert!(found.is_empty(), "kernels/{stem}.ptx with {} stages: {found:#?}", fused.stages.len());
+        let module = ptx_sim::Module::parse(&text).unwrap_or_else(|e| panic!("kernels/{stem}.ptx: {e}"));
+        assert_eq!(ptx_sim::lint(&module), [], "kernels/{stem}.ptx");
+        assert!(module.kernel(kernel::entry(stem)).is_some(), "kernels/{stem}.ptx: the entry has another name");
     }
 }
 
@@ -221,21 +244,30 @@ fn assemble(ptxas: &Path, text: &str, target: &str) -> Result<[usize; 3], String
     Ok([registers, before(" bytes smem").unwrap_or(0), spills])
 }
 
-/// A stage in the table: its word with what it is told.
+/// A stage or prologue in the table: its word with what it is told.
 fn short(stage: &StageText) -> String {
-    let spread = if stage.operands.iter().any(|operand| operand.spread) { "spread" } else { "" };
-    let told = [stage.curve.unwrap_or_default(), stage.variant, spread];
+    let mark = |word, of: fn(&Operand) -> bool| if stage.operands.iter().any(of) { word } else { "" };
+    let spread = mark("spread", |operand| operand.spread);
+    let scaled = mark("scaled", |operand| !operand.scale_shift.is_empty());
+    let affine = if stage.word == "prologue" { mark("affine", |_| true) } else { "" };
+    let part = if stage.channels.is_some() { "part" } else { "" };
+    let told = [stage.curve.unwrap_or_default(), stage.variant, spread, scaled, affine, part];
     let told: Vec<&str> = told.into_iter().filter(|word| !word.is_empty() && *word != stage.word).collect();
     if told.is_empty() { stage.word.to_owned() } else { format!("{}({})", stage.word, told.join(",")) }
 }
 
-/// By kernel and short list, the stages that the programs of the golden networks use.
-fn used_stages() -> BTreeMap<(&'static str, String), Vec<StageText>> {
+/// By kernel and short list, what the programs of the golden networks fuse, and every kernel's prologue.
+fn used() -> BTreeMap<(&'static str, String), Fused> {
     let folder = root().join("data/golden");
     let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
     nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+    let shown = |fused: &Fused| fused.prologue.iter().chain(&fused.stages).map(short).collect::<Vec<_>>().join(" ");
     let mut used = BTreeMap::new();
+    for (stem, _) in templates().filter(|(stem, _)| takes_prologue(stem)) {
+        let fused = Fused { prologue: Some(prologue("relu")), stages: Vec::new() };
+        used.insert((stem, shown(&fused)), fused);
+    }
     for net in nets {
         let model = Model::open_with(&net, Precision::F32).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         for method in METHODS {
@@ -245,29 +277,35 @@ fn used_stages() -> BTreeMap<(&'static str, String), Vec<StageText>> {
             let program = plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program");
             for step in &program.steps {
                 let launch = launch(&program, step).expect("a launch");
-                let words: Vec<String> = launch.stages.iter().map(short).collect();
-                used.entry((launch.stem, words.join(" "))).or_insert(launch.stages);
+                used.entry((launch.stem, shown(&launch.fused))).or_insert(launch.fused);
             }
         }
     }
     used
 }
 
-/// Kernel, short list of stages, text and target of everything to assemble: all chips without stages and with the longest
-/// list in use, the least chip with every list in use.
+/// Kernel, short list of what is fused, text and target of everything to assemble: all chips bare and with the longest list
+/// in use, the least chip with every list in use.
 fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
-    let used = used_stages();
+    let used = used();
     let mut jobs = Vec::new();
     for (stem, _) in templates() {
         let lists = used.iter().filter(|((of, words), _)| *of == stem && !words.is_empty());
-        let lists: Vec<_> = lists.map(|((_, words), stages)| (words.as_str(), &stages[..])).collect();
-        let longest = lists.iter().max_by_key(|(words, stages)| (stages.len(), words.len())).map(|(words, _)| *words);
-        for (words, stages) in [("", &[][..])].into_iter().chain(lists) {
-            let text = kernel::ptx(stem, stages).unwrap_or_else(|e| panic!("{e}"));
+        let lists: Vec<_> = lists.map(|((_, words), fused)| (words.as_str(), fused)).collect();
+        let longest =
+            lists.iter().max_by_key(|(words, fused)| (fused.stages.len(), words.len())).map(|(words, _)| *words);
+        for (words, fused) in [("", &Fused::default())].into_iter().chain(lists) {
+            let text = kernel::ptx(stem, fused).unwrap_or_else(|e| panic!("{e}"));
             let targets = if words.is_empty() || Some(words) == longest { &TARGETS[..] } else { &TARGETS[..1] };
             let shown = if words.is_empty() { "-" } else { words };
             jobs.extend(targets.iter().map(|target| (stem, shown.to_owned(), text.clone(), *target)));
         }
+    }
+    for stem in probes() {
+        let text = kernel::ptx(stem, &Fused::default()).unwrap_or_else(|e| panic!("{e}"));
+        let least = TARGETS.iter().position(|target| text.contains(&format!(".target {target}\n")));
+        let targets = &TARGETS[least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"))..];
+        jobs.extend(targets.iter().map(|target| (stem, "-".to_owned(), text.clone(), *target)));
     }
     jobs
 }

@@ -4,12 +4,15 @@ pub mod cpu;
 pub mod cuda;
 pub mod gpu;
 mod items;
+mod roof;
+pub mod step_check;
 mod values;
+
+pub use self::roof::Roof;
+pub use self::values::Values;
 
 use std::sync::Arc;
 use std::time::Duration;
-
-pub use self::values::Values;
 
 use crate::program::{Port, Program};
 
@@ -64,6 +67,14 @@ pub trait Backend: Send + Sync {
     /// done: while one computes, the items of another travel and the host deals with them.
     fn sessions_in_flight(&self) -> usize {
         1
+    }
+
+    /// Measures what the device can do at most, which takes a second or so; `None` where the backend has no probes.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    fn roof(&self) -> Result<Option<Roof>, BackendError> {
+        Ok(None)
     }
 }
 

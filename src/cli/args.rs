@@ -258,11 +258,14 @@ pub struct CompareArgs {
 const BENCH_EXAMPLES: &str = "Examples:
   fluoroscope bench model.onnx
   fluoroscope bench model.onnx --method lrp-epsilon --batch 4 --repeats 20
-  fluoroscope bench model.onnx --backend cuda --batch 32
+  fluoroscope bench model.onnx --backend cuda --method gradient,deeplift --batch 1,8,32,128
+  fluoroscope bench model.onnx --batch 8 --roofline roofline.svg
   fluoroscope bench model.onnx --json > bench.json
 
-Every step is computed from the same inputs by the backend and in f64 on the CPU, and compared, before it is timed.
-The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %.";
+Every step is computed from the same inputs by the backend and in f64 on the CPU, with two images at most, and compared,
+before it is timed. A larger batch has to give the same maps, bit by bit.
+The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %. Its GFLOP/s are those of f32
+multiply-adds. The memory is that of slots and weights.";
 
 /// Options of `bench`.
 #[derive(Args, Debug)]
@@ -270,18 +273,28 @@ The roof's GB/s is that of memory: a step whose data stays in a cache can pass 1
 pub struct BenchArgs {
     /// An ONNX classifier
     pub model: PathBuf,
-    /// Images that run together
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = count, allow_negative_numbers = true)]
-    pub batch: usize,
-    /// The method whose program is timed
-    #[arg(short, long, value_name = "M", default_value = "gradient")]
-    pub method: String,
+    /// Images that run together; several numbers give several runs
+    #[arg(
+        long,
+        value_name = "LIST",
+        value_delimiter = ',',
+        default_value = "1",
+        value_parser = count,
+        allow_negative_numbers = true
+    )]
+    pub batch: Vec<usize>,
+    /// The methods whose programs are timed
+    #[arg(short, long, value_name = "LIST", value_delimiter = ',', default_value = "gradient")]
+    pub method: Vec<String>,
     /// Runs, of which the median counts
     #[arg(long, value_name = "R", default_value_t = 10, value_parser = count, allow_negative_numbers = true)]
     pub repeats: usize,
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// Print one JSON object
+    /// Draw GFLOP/s over FLOP per byte, with the roofs, as SVG; where there are several runs, a file for each
+    #[arg(long, value_name = "FILE")]
+    pub roofline: Option<PathBuf>,
+    /// Print one JSON object per run
     #[arg(long)]
     pub json: bool,
 }

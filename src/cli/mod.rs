@@ -17,9 +17,7 @@ mod names;
 mod options;
 mod outputs;
 mod progress;
-mod roof;
 mod shell;
-mod step_check;
 mod table;
 
 use std::ffi::OsString;

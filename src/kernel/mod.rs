@@ -5,7 +5,7 @@
 
 mod template;
 
-pub use template::{Operand, StageText};
+pub use template::{Fused, Operand, StageText};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
@@ -48,11 +48,17 @@ pub fn source(stem: &str) -> Option<&'static KernelSource> {
     KERNELS.iter().find(|kernel| kernel.stem == stem)
 }
 
-/// The PTX text of a kernel, or of a variant (`stem.variant`), with these stages.
+/// The entry of a kernel, a variant (`stem.variant`) or a probe (`probes/name`): the name of its file up to a dot.
+pub fn entry(stem: &str) -> &str {
+    let file = stem.rsplit('/').next().unwrap_or(stem);
+    file.split('.').next().unwrap_or(file)
+}
+
+/// The PTX text of a kernel, of a variant (`stem.variant`) or of a probe (`probes/name`), with what is fused into it.
 ///
 /// # Errors
-/// Where there is no such kernel, or a stage names no file of `kernels/stages/`.
-pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
+/// Where there is no such kernel, or a stage names no file of `kernels/stages/`, or a curve none of `kernels/curves/`.
+pub fn ptx(stem: &str, fused: &Fused) -> Result<String, KernelError> {
     let file = format!("{stem}.ptx");
     let known =
         || TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
@@ -60,7 +66,7 @@ pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
         let known = known().collect();
         return Err(KernelError::Missing { stem: stem.to_owned(), known });
     }
-    template::render(TEMPLATES.iter().copied(), stem, stages)
+    template::render(TEMPLATES.iter().copied(), stem, fused)
         .map_err(|e| KernelError::Template { stem: stem.to_owned(), reason: template::reason(&e) })
 }
 
@@ -68,24 +74,34 @@ pub fn ptx(stem: &str, stages: &[StageText]) -> Result<String, KernelError> {
 mod tests {
     use super::*;
 
+    fn of_stages(stages: Vec<StageText>) -> Fused {
+        Fused { stages, ..Fused::default() }
+    }
+
     #[test]
     fn a_kernel_is_rendered_with_its_stages() {
         let add = |slot: usize| {
-            let operand = Operand { pointer: format!("operand{slot}"), slot, spread: false };
+            let operand = Operand { pointer: format!("operand{slot}"), slot, ..Operand::default() };
             StageText { word: "add", variant: "add", operands: vec![operand], ..StageText::default() }
         };
-        let text = ptx("activation_backward", &[add(2), add(3)]).expect("a kernel");
+        let text = ptx("activation_backward", &of_stages(vec![add(2), add(3)])).expect("a kernel");
         assert_eq!(text.matches("add.rn.f32").count(), 8, "{text}");
         assert!(text.contains(".align 16 operand3,"), "{text}");
     }
 
     #[test]
     fn what_is_not_there_is_an_error_that_names_it() {
-        let kernel = ptx("activation", &[]).expect_err("no such kernel").to_string();
+        let kernel = ptx("activation", &Fused::default()).expect_err("no such kernel").to_string();
         assert!(kernel.contains("`activation`") && kernel.contains("activation_forward"), "{kernel}");
         let stage = StageText { word: "blur", ..StageText::default() };
-        let stage = ptx("activation_forward", &[stage]).expect_err("no such stage").to_string();
+        let stage = ptx("activation_forward", &of_stages(vec![stage])).expect_err("no such stage").to_string();
         assert!(stage.contains("activation_forward") && stage.contains("blur"), "{stage}");
+    }
+
+    #[test]
+    fn an_entry_is_named_as_its_file() {
+        let names = ["rearrange", "conv2d_forward.tile", "probes/copy"].map(entry);
+        assert_eq!(names, ["rearrange", "conv2d_forward", "copy"]);
     }
 
     #[test]

@@ -1,13 +1,13 @@
-//! The PTX templates: loops and constants, rendered for a list of stages.
+//! The PTX templates: loops and constants, rendered for what a step fuses into its kernel.
 //!
-//! Shared by `build.rs`, which renders every kernel without stages, and by the crate.
+//! Shared by `build.rs`, which renders every kernel bare, and by the crate.
 
 use minijinja::value::Serde;
-use minijinja::{Environment, Value, context};
+use minijinja::{Environment, Value};
 use serde::Serialize;
 
 /// A tensor that a stage reads or writes.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Operand {
     /// Name of its pointer among the kernel's arguments.
     pub pointer: String,
@@ -15,9 +15,11 @@ pub struct Operand {
     pub slot: usize,
     /// One channel serves all.
     pub spread: bool,
+    /// Scale and shift per channel, by which it is read, or nothing.
+    pub scale_shift: Vec<Self>,
 }
 
-/// A stage as text: a file of `kernels/stages/` and what it is told.
+/// A stage as text: a file of `kernels/stages/` and what it is told. A prologue is told the same things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct StageText {
     /// The file's name.
@@ -29,8 +31,17 @@ pub struct StageText {
     pub constants: usize,
     /// How many of them are the curve's.
     pub curve_constants: usize,
+    /// Number of the first of two words among the constants, where the stage is for some channels: the first and how many.
+    pub channels: Option<usize>,
     /// Which variant of the file: `subtract`, `pos`, `over_z`, ...
     pub variant: &'static str,
+}
+
+/// What a step fuses into its kernel: its prologue, with a scale and a shift or no operands, and its stages.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+pub struct Fused {
+    pub prologue: Option<StageText>,
+    pub stages: Vec<StageText>,
 }
 
 /// Renders a kernel out of `files`, `(path below kernels/, text)`.
@@ -40,14 +51,15 @@ pub struct StageText {
 pub fn render<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
     stem: &str,
-    stages: &[StageText],
+    fused: &Fused,
 ) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
     for (name, text) in files {
         environment.add_template(name, text)?;
     }
-    environment.get_template(&format!("{stem}.ptx"))?.render(context! { stages => Value::from(Serde(stages)) })
+    let template = environment.get_template(&format!("{stem}.ptx"))?;
+    template.render(Value::from(Serde(fused)))
 }
 
 /// What went wrong, through all files that include one another.

@@ -4,7 +4,7 @@ use super::Planner;
 use super::backward::global_pool;
 use super::forward::mask;
 use crate::graph::ValueId;
-use crate::program::{Kernel, Layout, Part, Port, Stage, View, Weight};
+use crate::program::{Kernel, Layout, Operand, Part, Port, Prologue, Stage, Step, View, Weight};
 
 /// The running total of one composite's audit.
 pub enum Audit {
@@ -32,26 +32,36 @@ impl Planner<'_> {
     }
 
     /// Counts what a share `s = R / (z + eps sgn0(z))` of `R` leaves to the bias and to eps, `factor` times.
-    pub fn audit_epsilon(&mut self, label: &str, share: View, z: View, bias: Option<Weight>, factor: f64) {
+    pub fn audit_epsilon(&mut self, label: &str, share: View, z: Operand, bias: Option<Weight>, factor: f64) {
         let kernel = Kernel::AuditEpsilon { eps: self.options.epsilon };
         let stages = if factor == 1.0 { Vec::new() } else { vec![Stage::Multiply { factor }] };
-        self.audit_rows(label, kernel, vec![share, z], bias.into_iter().collect(), stages);
+        self.audit_rows(label, kernel, vec![share.into(), z], bias.into_iter().collect(), stages);
     }
 
     /// Counts the elements of `x` that equal their reference.
     pub fn audit_rescale(&mut self, label: &str, x: ValueId) {
         let (Audit::On(_), Some(reference)) = (&self.audit, &self.reference) else { return };
-        let inputs = vec![self.image.read(x), reference.read(x)];
+        let inputs = vec![self.recall(&self.image, x), self.recall(reference, x)];
         let weights = vec![mask(&self.layouts[x.0])];
         self.audit_rows(label, Kernel::AuditRescale, inputs, weights, Vec::new());
     }
 
     /// Row by row, then all rows and what was there before.
-    fn audit_rows(&mut self, label: &str, kernel: Kernel, inputs: Vec<View>, weights: Vec<Weight>, stages: Vec<Stage>) {
+    fn audit_rows(
+        &mut self,
+        label: &str,
+        kernel: Kernel,
+        operands: Vec<Operand>,
+        weights: Vec<Weight>,
+        stages: Vec<Stage>,
+    ) {
         let Audit::On(before) = self.audit else { return };
+        let inputs: Vec<View> = operands.iter().map(|operand| operand.view).collect();
         let height = self.buffers[inputs[0].buffer.0].height;
         let rows = self.new_buffer("audit.rows", height, 1, LANES);
-        self.emit(label, kernel, inputs, weights, rows, stages);
+        let scale_shift = operands.into_iter().find_map(|operand| operand.scale_shift);
+        let prologue = scale_shift.map(|image| Prologue { scale_shift: Some(image), activation: None });
+        self.append(Step { label: label.to_owned(), kernel, inputs, weights, output: rows, prologue, stages });
         let total = self.new_buffer("audit", 1, 1, LANES);
         let stages = before.map(|view| Stage::Add { operand: view.into(), negative: false });
         let kernel = Kernel::PoolAverageForward { pool: global_pool(height, 1), sum: true };

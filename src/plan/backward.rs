@@ -137,14 +137,13 @@ impl Planner<'_> {
         Message::new(output, Meaning::Multiplier(x))
     }
 
-    /// A concatenation: every member gets its channels.
+    /// A concatenation: every member gets its channels, which are its own.
     fn split(&mut self, i: usize, message: Message) -> Vec<(ValueId, Message)> {
         let graph = self.graph;
         let node = &graph.nodes[i];
         let message = self.in_terms_of(node.output, message);
         let relevance = message.meaning == Meaning::Relevance;
         let whole = self.materialise(message, node.label());
-        self.producers.claim(whole);
         let mut offset = whole.offset;
         let mut parts = Vec::new();
         for &member in &node.inputs {
@@ -238,7 +237,8 @@ impl Planner<'_> {
         let operand = self.operand_at(other, result);
         match (&self.reference, rule) {
             (Some(reference), Rule::Rescale) => {
-                Stage::TimesMean { a: operand, b: Operand { view: reference.read(other), ..operand } }
+                let b = Operand { view: reference.read(other), ..operand.clone() };
+                Stage::TimesMean { a: operand, b }
             }
             _ => Stage::Times { operand, part: Part::All },
         }
@@ -286,7 +286,7 @@ impl Planner<'_> {
             self.audit_rescale(node.label(), z);
         }
         if let (Rule::Rescale, Some(reference)) = (rule, &self.reference) {
-            let (z, reference) = (self.image.read(z).into(), reference.read(z).into());
+            let (z, reference) = (self.recall(&self.image, z), self.recall(reference, z));
             let message = message.then(Stage::Rescale { z, reference, activation: activation.clone(), slope });
             return self.masked(activation, node.output, message);
         }
@@ -295,8 +295,8 @@ impl Planner<'_> {
         if rule == Rule::Deconvnet {
             return message;
         }
-        if !activation.is_two_valued() {
-            let stage = Stage::Derivative { z: self.image.read(z).into(), activation: activation.clone() };
+        if !activation.is_two_valued() || self.chains.is_prologue(i) {
+            let stage = Stage::Derivative { z: self.recall(&self.image, z), activation: activation.clone() };
             return self.masked(activation, node.output, message.then(stage));
         }
         let bits = self.image.read_bits(i, node.output, &mut self.buffers).into();

@@ -2,12 +2,14 @@
 
 use std::sync::LazyLock;
 
-use super::chain::Chains;
+use super::chain::{Chain, Chains};
 use super::values::Side;
 use crate::graph::{
-    Activation, Constant, Conv2d, ConvKind, Graph, Node, Op, PoolKind, Precision, Rearrange, Shape, ValueId,
+    Activation, Affine, Constant, Conv2d, ConvKind, Graph, Node, Op, PoolKind, Precision, Rearrange, Shape, ValueId,
 };
-use crate::program::{Arrangement, ConvParams, Kernel, Layout, Operand, Part, Stage, Step, View, Weight};
+use crate::program::{
+    Arrangement, ConvParams, Kernel, Layout, Operand, Part, Prologue, ScaleShift, Stage, Step, View, Weight,
+};
 
 /// Appends the steps of one side in topological order.
 pub fn emit(graph: &Graph, layouts: &[Layout], chains: &Chains, side: &Side, steps: &mut Vec<Step>) {
@@ -16,7 +18,7 @@ pub fn emit(graph: &Graph, layouts: &[Layout], chains: &Chains, side: &Side, ste
         match chains.of[i] {
             None => emitter.copies(node, steps),
             Some(_) if chains.is_inside(i) => {}
-            Some(chain) => steps.push(emitter.chain(&chains.chains[chain])),
+            Some(chain) => emitter.chain(&chains.chains[chain], steps),
         }
     }
 }
@@ -38,13 +40,42 @@ impl Emitter<'_> {
             offset += from.channels;
             if from != to {
                 let (kernel, inputs) = (Kernel::ActivationForward, vec![from]);
+                let (weights, prologue, stages) = Default::default();
                 let label = node.label().to_owned();
-                steps.push(Step { label, kernel, inputs, weights: Vec::new(), output: to, stages: Vec::new() });
+                steps.push(Step { label, kernel, inputs, weights, output: to, prologue, stages });
             }
         }
     }
 
-    fn chain(&self, chain: &[usize]) -> Step {
+    /// One step, or two where somebody reads what the prologue computes, so that it has to be stored.
+    fn chain(&self, chain: &Chain, steps: &mut Vec<Step>) {
+        let (before, from_anchor) = chain.nodes.split_at(chain.anchor);
+        let mut step = self.step(from_anchor);
+        if before.iter().any(|&i| self.side.is_kept(self.graph.nodes[i].output)) {
+            steps.push(self.step(before));
+        } else if let Some(&first) = before.first() {
+            step.inputs[0] = self.side.view(self.graph.nodes[first].inputs[0]);
+            step.prologue = Some(self.prologue(before));
+        }
+        steps.push(step);
+    }
+
+    fn prologue(&self, nodes: &[usize]) -> Prologue {
+        let mut prologue = Prologue::default();
+        for node in nodes.iter().map(|&i| &self.graph.nodes[i]) {
+            match &node.op {
+                Op::Affine(affine) => {
+                    prologue.scale_shift = Some(scale_shift(affine, &self.layouts[node.output.0]));
+                }
+                Op::Activation(activation) => prologue.activation = Some(activation.clone()),
+                _ => unreachable!("{} belongs to no prologue", node.label()),
+            }
+        }
+        prologue
+    }
+
+    /// The kernel of the first node with the others as its stages.
+    fn step(&self, chain: &[usize]) -> Step {
         let nodes: Vec<&Node> = chain.iter().map(|&i| &self.graph.nodes[i]).collect();
         let mut step = self.anchor(chain[0], nodes[0]);
         for pair in 0..nodes.len() {
@@ -91,7 +122,7 @@ impl Emitter<'_> {
             Op::Concat => unreachable!("concatenations have no chain"),
         };
         let output = self.side.view(node.output);
-        Step { label: String::new(), kernel, inputs, weights, output, stages }
+        Step { label: String::new(), kernel, inputs, weights, output, prologue: None, stages }
     }
 
     /// The operand of a sum or product that has the shape of the result.
@@ -113,10 +144,10 @@ impl Emitter<'_> {
                     stages.push(Stage::Scale { factor: mask(layout) });
                 }
             }
-            Op::Affine(affine) => stages.push(Stage::Affine {
-                scale: Weight::channel(&affine.scale, Part::All, layout),
-                shift: Weight::channel(&affine.shift, Part::All, layout),
-            }),
+            Op::Affine(affine) => {
+                let ScaleShift { scale, shift } = scale_shift(affine, layout);
+                stages.push(Stage::Affine { scale, shift });
+            }
             Op::Add { negative } => {
                 let (first, second) = (node.inputs[0], node.inputs[1]);
                 let other = if first == value { second } else { first };
@@ -152,6 +183,7 @@ pub fn operand(view: View, shape: Shape, result: Shape) -> Operand {
         view,
         one_pixel: shape.area() == 1 && result.area() > 1,
         one_channel: shape.channels == 1 && result.channels > 1,
+        scale_shift: None,
     }
 }
 
@@ -216,6 +248,14 @@ pub fn conv_weights(conv: &Conv2d, weight: Part, bias: Part, x: &Layout, y: &Lay
     [filters].into_iter().chain(bias).collect()
 }
 
+/// The constants of an affine node.
+pub fn scale_shift(affine: &Affine, layout: &Layout) -> ScaleShift {
+    ScaleShift {
+        scale: Weight::channel(&affine.scale, Part::All, layout),
+        shift: Weight::channel(&affine.shift, Part::All, layout),
+    }
+}
+
 /// The slopes of a PRelu.
 pub fn slope(activation: &Activation, layout: &Layout) -> Option<Weight> {
     match activation {
@@ -231,7 +271,7 @@ pub fn mask(layout: &Layout) -> Weight {
 }
 
 /// `f(0) = 0`
-fn keeps_zero(activation: &Activation) -> bool {
+pub fn keeps_zero(activation: &Activation) -> bool {
     match activation {
         Activation::Clip { low, high } => *low <= 0.0 && *high >= 0.0,
         Activation::Sigmoid | Activation::HardSigmoid { .. } | Activation::Softplus | Activation::Reciprocal => false,

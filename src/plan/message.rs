@@ -1,10 +1,10 @@
 //! Messages on their way back: a view, the stages it still has to pass, and what it means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::Planner;
 use crate::graph::ValueId;
-use crate::program::{BufferId, Kernel, Part, Stage, Step, View};
+use crate::program::{BufferId, Channels, Kernel, Part, Stage, Step, View};
 
 /// What a message stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,11 +38,11 @@ impl Message {
     }
 }
 
-/// Which step of the backward part writes each buffer, and which buffers are read already.
+/// Which step of the backward part writes each buffer, and what of it is read already.
 #[derive(Default)]
 pub struct Producers {
     step: BTreeMap<BufferId, usize>,
-    claimed: BTreeSet<BufferId>,
+    claimed: BTreeMap<BufferId, Vec<View>>,
 }
 
 impl Producers {
@@ -50,17 +50,30 @@ impl Producers {
         for view in step.writes() {
             self.step.insert(view.buffer, at);
         }
-        self.claimed.extend(step.reads().into_iter().map(|view| view.buffer));
+        step.reads().into_iter().for_each(|view| self.claim(view));
     }
 
-    /// Somebody else reads this buffer too.
+    /// Somebody else reads this view too.
     pub fn claim(&mut self, view: View) {
-        self.claimed.insert(view.buffer);
+        let claimed = self.claimed.entry(view.buffer).or_default();
+        if !claimed.contains(&view) {
+            claimed.push(view);
+        }
+    }
+
+    fn is_claimed(&self, view: View) -> bool {
+        self.claimed.get(&view.buffer).is_some_and(|claimed| claimed.iter().any(|other| other.overlaps(&view)))
     }
 }
 
 /// Stages of the backward part that one kernel takes.
 const LONGEST: usize = 6;
+
+/// Tensors that one kernel takes. Beside its inputs these are filters, a bias and its result, then those of its stages.
+const MOST_TENSORS: usize = 16;
+
+/// Channels that a vector of bits begins at.
+const VECTOR: usize = 8;
 
 impl Planner<'_> {
     /// Computes a message: its stages join the kernel that made the view, or become a kernel of their own.
@@ -70,7 +83,10 @@ impl Planner<'_> {
             return view;
         }
         if let Some(at) = self.extensible(view, &stages) {
-            let claimed = self.producers.claimed.contains(&view.buffer);
+            if view != self.steps[at].output {
+                return self.extend_within(at, view, stages);
+            }
+            let claimed = self.producers.is_claimed(view);
             let output = if claimed { self.like(view, label) } else { view };
             let step = &mut self.steps[at];
             if claimed {
@@ -87,6 +103,16 @@ impl Planner<'_> {
         output
     }
 
+    /// Lets step `at` do stages at some of its channels.
+    fn extend_within(&mut self, at: usize, view: View, stages: Vec<Stage>) -> View {
+        let step = &mut self.steps[at];
+        let channels = Channels { first: view.offset - step.output.offset, count: view.channels };
+        step.stages.extend(stages.into_iter().map(|stage| Stage::Within { channels, stage: Box::new(stage) }));
+        let step = step.clone();
+        self.producers.record(&step, at);
+        view
+    }
+
     /// A message buffer with the pixels of `view` and just its channels.
     fn like(&mut self, view: View, label: &str) -> View {
         let buffer = &self.buffers[view.buffer.0];
@@ -94,14 +120,19 @@ impl Planner<'_> {
         self.new_buffer(label, height, width, view.channels)
     }
 
-    /// The step that made the whole of `view` as its last result and can take these stages: everything they read
-    /// exists before it runs.
+    /// The step that made `view` as its last result and can take these stages: everything they read exists before it
+    /// runs. Of a part of a result nobody may have read anything, for the part is changed in place.
     fn extensible(&self, view: View, stages: &[Stage]) -> Option<usize> {
         let at = *self.producers.step.get(&view.buffer)?;
         let step = &self.steps[at];
         let ready = |v: View| self.producers.step.get(&v.buffer).is_none_or(|&made| made < at);
-        let fits = step.output == view && step.stages.len() + stages.len() < LONGEST;
-        (fits && stages.iter().flat_map(Stage::reads).all(ready)).then_some(at)
+        let is_whole = step.output == view;
+        let is_part = step.output.contains(&view)
+            && (view.offset - step.output.offset).is_multiple_of(VECTOR)
+            && !self.producers.is_claimed(view);
+        let tensors: usize = step.stages.iter().chain(stages).map(Stage::tensors).sum();
+        let fits = step.stages.len() + stages.len() < LONGEST && step.inputs.len() + 3 + tensors <= MOST_TENSORS;
+        ((is_whole || is_part) && fits && stages.iter().flat_map(Stage::reads).all(ready)).then_some(at)
     }
 
     /// The sum of all messages that arrived at a value.
@@ -127,7 +158,7 @@ impl Planner<'_> {
         match message.meaning {
             Meaning::Relevance => message,
             Meaning::Multiplier(of) => {
-                let operand = self.image.read(of).into();
+                let operand = self.recall(&self.image, of);
                 message.then(Stage::Times { operand, part: Part::All }).meaning(Meaning::Relevance)
             }
         }

@@ -1,7 +1,8 @@
 //! Graph and methods to a program.
 //!
 //! The backward part is planned first: it says which values and which bits it reads. The forward part then leaves
-//! those and no more. Elementwise nodes become stages of the kernel before them wherever that has one user.
+//! those and no more. Elementwise nodes become stages of the kernel before them wherever that has one user, or else the
+//! prologue of the kernel after them, and what such a prologue computes is not stored.
 
 mod audit;
 mod backward;
@@ -17,7 +18,9 @@ use std::collections::BTreeSet;
 
 use crate::graph::{Graph, ValueId};
 use crate::method::{Completeness, Method, Readout, Sampling};
-use crate::program::{Buffer, BufferId, Element, Kernel, Layout, Per, Port, Program, Stage, Step, View, Weight, slots};
+use crate::program::{
+    Buffer, BufferId, Element, Kernel, Layout, Operand, Per, Port, Program, Stage, Step, View, Weight, slots,
+};
 use crate::rule::{Composite, Rule, RuleOptions};
 use audit::Audit;
 use backward::Stops;
@@ -114,7 +117,7 @@ pub(crate) struct Planner<'a> {
 impl<'a> Planner<'a> {
     fn new(graph: &'a Graph, options: RuleOptions, passes: &[Pass]) -> Self {
         let layouts = values::layouts(graph);
-        let chains = Chains::new(graph);
+        let chains = Chains::new(graph, &layouts);
         let mut buffers = Vec::new();
         let image = Side::new(graph, &layouts, &chains, Per::Image, &mut buffers);
         let needs_reference = passes.iter().any(|pass| pass.composite.needs_reference);
@@ -158,7 +161,18 @@ impl<'a> Planner<'a> {
         View { buffer: id, offset: 0, channels }
     }
 
-    /// Appends a step of the backward part.
+    /// A value as an operand of the backward part: what a prologue computed and nobody stored is computed again.
+    fn recall(&self, side: &Side, value: ValueId) -> Operand {
+        match self.chains.scaled(self.graph, value) {
+            Some((affine, x)) => {
+                let scale_shift = Some(forward::scale_shift(affine, &self.layouts[x.0]));
+                Operand { scale_shift, ..side.read(x).into() }
+            }
+            None => side.read(value).into(),
+        }
+    }
+
+    /// Appends a step of the backward part, without a prologue.
     fn emit(
         &mut self,
         label: &str,
@@ -168,7 +182,10 @@ impl<'a> Planner<'a> {
         output: View,
         stages: Vec<Stage>,
     ) {
-        let step = Step { label: label.to_owned(), kernel, inputs, weights, output, stages };
+        self.append(Step { label: label.to_owned(), kernel, inputs, weights, output, prologue: None, stages });
+    }
+
+    fn append(&mut self, step: Step) {
         self.producers.record(&step, self.steps.len());
         self.steps.push(step);
     }

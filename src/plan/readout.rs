@@ -78,7 +78,7 @@ impl Planner<'_> {
         let grid = self.cam(layer, gradient, false);
         let positive = Message::new(grid, Meaning::Relevance).then(Stage::Positive);
         let positive = self.materialise(positive, "cam");
-        Operand { view: self.upsample(layer, positive), one_pixel: false, one_channel: true }
+        Operand { one_channel: true, ..self.upsample(layer, positive).into() }
     }
 
     /// A map on a layer's grid, at the resolution of the input.

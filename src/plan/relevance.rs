@@ -27,22 +27,25 @@ impl Planner<'_> {
         let graph = self.graph;
         let output = graph.nodes[i].output;
         let activated = match message.meaning {
-            Meaning::Multiplier(of) if of != output => activation_between(graph, output, of).map(|f| (of, f)),
+            Meaning::Multiplier(of) if of != output => activation_between(graph, output, of).map(|(node, f)| {
+                // relu(z) / (z + eps sgn0(z)) is the same function of a = relu(z), which the next layer keeps anyway
+                // unless it has a prologue.
+                let same = matches!(f, Activation::Relu) && !self.chains.is_prologue(node);
+                (if same { of } else { output }, f)
+            }),
             _ => None,
         };
         let (message, z, numerator) = match (message.meaning, activated) {
             (Meaning::Multiplier(of), _) if of == output => (message, output, Numerator::Z),
-            // relu(z) / (z + eps sgn0(z)) is the same function of a = relu(z), which the next layer keeps anyway.
-            (_, Some((of, Activation::Relu))) => (message, of, Numerator::Activated(Activation::Relu)),
-            (_, Some((_, activation))) => (message, output, Numerator::Activated(activation)),
+            (_, Some((z, activation))) => (message, z, Numerator::Activated(activation)),
             _ => (self.as_relevance(message), output, Numerator::One),
         };
         let slope = match &numerator {
             Numerator::Activated(activation) => slope(activation, &self.layouts[output.0]),
             Numerator::One | Numerator::Z => None,
         };
-        let (z, eps) = (self.image.read(z), self.options.epsilon);
-        let stage = Stage::Epsilon { z: z.into(), numerator: numerator.clone(), slope, eps };
+        let (z, eps) = (self.recall(&self.image, z), self.options.epsilon);
+        let stage = Stage::Epsilon { z: z.clone(), numerator: numerator.clone(), slope, eps };
         let meaning = Meaning::Multiplier(output);
         let message = message.then(stage).meaning(meaning);
         let message = match &numerator {
@@ -81,7 +84,7 @@ impl Planner<'_> {
             let part = terms.iter().map(|term| term.bias).find(|part| *part != Part::Zero);
             let bias = conv.bias.as_ref().zip(part);
             let bias = bias.map(|(bias, part)| Weight::channel(bias, part, &self.layouts[node.output.0]));
-            self.audit_epsilon(label, share, z, bias, group.factor);
+            self.audit_epsilon(label, share, z.into(), bias, group.factor);
             for (term, input) in terms.iter().zip(inputs) {
                 let (from, to) = (&self.layouts[x.0], &self.layouts[node.output.0]);
                 let weights = conv_weights(conv, term.weight, Part::Zero, from, to);
@@ -147,11 +150,11 @@ impl Planner<'_> {
     }
 }
 
-/// `f` where `a = f(z)`.
-fn activation_between(graph: &Graph, z: ValueId, a: ValueId) -> Option<Activation> {
-    let node = graph.nodes.iter().find(|node| node.output == a && node.inputs == [z])?;
-    match &node.op {
-        Op::Activation(activation) => Some(activation.clone()),
+/// `f` where `a = f(z)`, and its node.
+fn activation_between(graph: &Graph, z: ValueId, a: ValueId) -> Option<(usize, Activation)> {
+    let at = graph.nodes.iter().position(|node| node.output == a && node.inputs == [z])?;
+    match &graph.nodes[at].op {
+        Op::Activation(activation) => Some((at, activation.clone())),
         _ => None,
     }
 }

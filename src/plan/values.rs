@@ -150,7 +150,7 @@ fn unplace_conflicts(
             let Some(chain) = chains.of[producer] else { return false };
             let root = root_of(place, value).0;
             let inside = |input: &ValueId| producers[input.0].is_some_and(|p| chains.of[p] == Some(chain));
-            let nodes = &chains.chains[chain];
+            let nodes = &chains.chains[chain].nodes;
             let mut reads = nodes.iter().flat_map(|&n| &graph.nodes[n].inputs).filter(|input| !inside(input));
             place[value.0].is_some() && reads.any(|&input| root_of(place, input).0 == root)
         });

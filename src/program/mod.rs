@@ -6,12 +6,15 @@
 
 mod layout;
 mod print;
+mod prologue;
 pub mod slots;
 mod stage;
 mod weight;
+mod work;
 
 pub use layout::{Layout, Segment};
-pub use stage::{Numerator, Operand, Part, Stage};
+pub use prologue::{Prologue, ScaleShift};
+pub use stage::{Channels, Numerator, Operand, Part, Stage};
 pub use weight::{Arrangement, Weight};
 
 use std::sync::Arc;
@@ -77,6 +80,23 @@ pub struct View {
     pub offset: usize,
     /// Physical channels.
     pub channels: usize,
+}
+
+impl View {
+    /// The channel after the last.
+    fn end(&self) -> usize {
+        self.offset + self.channels
+    }
+
+    /// All channels of `other` are among these.
+    pub fn contains(&self, other: &Self) -> bool {
+        self.buffer == other.buffer && self.offset <= other.offset && other.end() <= self.end()
+    }
+
+    /// Some channel belongs to both.
+    pub fn overlaps(&self, other: &Self) -> bool {
+        self.buffer == other.buffer && self.offset < other.end() && other.offset < self.end()
+    }
 }
 
 /// Window geometry of a convolution; its spatial sizes are those of its buffers.
@@ -160,9 +180,19 @@ impl Kernel {
             Self::AuditRescale => "audit_rescale",
         }
     }
+
+    /// Input `i` is a value of the forward pass that the kernel can load by way of a [`Prologue`].
+    pub fn loads_through(&self, i: usize) -> bool {
+        match self {
+            Self::Conv2dForward(_) | Self::PoolAverageForward { .. } => i == 0,
+            Self::AuditEpsilon { .. } => i == 1,
+            Self::AuditRescale => true,
+            _ => false,
+        }
+    }
 }
 
-/// One kernel launch: `output = stages(kernel(inputs, weights))`.
+/// One kernel launch: `output = stages(kernel(prologue(inputs), weights))`.
 #[derive(Clone, Debug)]
 pub struct Step {
     /// The node it serves, for listings and errors.
@@ -171,11 +201,24 @@ pub struct Step {
     pub inputs: Vec<View>,
     pub weights: Vec<Weight>,
     pub output: View,
+    /// Elementwise head, of the inputs that [`Kernel::loads_through`] names.
+    pub prologue: Option<Prologue>,
     /// Elementwise tail, applied in order while the result is in registers.
     pub stages: Vec<Stage>,
 }
 
 impl Step {
+    /// The prologue of input `i`.
+    pub fn prologue_of(&self, i: usize) -> Option<&Prologue> {
+        self.prologue.as_ref().filter(|_| self.kernel.loads_through(i))
+    }
+
+    /// Every weight that the step reads: its own, those of its prologue, those of its stages.
+    pub fn constants(&self) -> impl Iterator<Item = &Weight> {
+        let prologue = self.prologue.iter().flat_map(Prologue::weights);
+        self.weights.iter().chain(prologue).chain(self.stages.iter().flat_map(Stage::constants))
+    }
+
     /// Every view the step reads: inputs, then the operands of its stages.
     pub fn reads(&self) -> Vec<View> {
         self.inputs.iter().copied().chain(self.stages.iter().flat_map(Stage::reads)).collect()
@@ -201,6 +244,13 @@ pub struct Port {
 }
 
 impl Port {
+    /// All physical channels of a buffer.
+    pub fn whole(buffer: &Buffer, id: BufferId) -> Self {
+        let &Buffer { channels, height, width, .. } = buffer;
+        let layout = Layout { segments: vec![Segment { real: channels, padded: channels }] };
+        Self { view: View { buffer: id, offset: 0, channels }, layout, height, width }
+    }
+
     /// Elements of one item without padding.
     pub fn len(&self) -> usize {
         self.layout.real() * self.height * self.width

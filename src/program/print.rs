@@ -2,7 +2,9 @@
 
 use std::fmt::{self, Display, Formatter};
 
-use super::{Arrangement, BufferId, ConvParams, Kernel, Numerator, Operand, Program, Stage, View, Weight};
+use super::{
+    Arrangement, BufferId, ConvParams, Kernel, Numerator, Operand, Program, Prologue, Stage, Step, View, Weight,
+};
 
 impl Display for BufferId {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
@@ -26,7 +28,20 @@ impl Program {
             (true, _) => " every pixel",
             (false, true) => " every channel",
         };
-        format!("{}{mark}", self.show_view(operand.view))
+        let view = self.show_view(operand.view);
+        if operand.scale_shift.is_some() { format!("affine({view})") } else { format!("{view}{mark}") }
+    }
+
+    fn show_input(&self, step: &Step, i: usize) -> String {
+        let mut text = self.show_view(step.inputs[i]);
+        let Some(Prologue { scale_shift, activation }) = step.prologue_of(i) else { return text };
+        if scale_shift.is_some() {
+            text = format!("affine({text})");
+        }
+        if let Some(activation) = activation {
+            text = format!("{}({text})", activation.name().to_lowercase());
+        }
+        text
     }
 
     fn show_stage(&self, stage: &Stage) -> String {
@@ -59,6 +74,9 @@ impl Program {
             }
             Stage::Rescale { z, reference, activation, .. } => {
                 two(&format!("rescale {}", activation.name()), z, reference)
+            }
+            Stage::Within { channels, stage } => {
+                format!("[{}..{}] {}", channels.first, channels.first + channels.count, self.show_stage(stage))
             }
         }
     }
@@ -129,7 +147,7 @@ impl Display for Program {
                 writeln!(f, "; backward")?;
             }
             let out = self.buffer(step.output);
-            let inputs: Vec<String> = step.inputs.iter().map(|v| self.show_view(*v)).collect();
+            let inputs: Vec<String> = (0..step.inputs.len()).map(|i| self.show_input(step, i)).collect();
             let weights: String = step.weights.iter().map(|w| format!(" {}", show_weight(w))).collect();
             let stages: String = step.stages.iter().map(|s| format!(" | {}", self.show_stage(s))).collect();
             writeln!(

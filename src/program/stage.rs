@@ -1,19 +1,21 @@
-use super::{View, Weight};
+use super::{ScaleShift, View, Weight};
 use crate::graph::Activation;
 
 /// A tensor that a stage reads at the element it works on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Operand {
     pub view: View,
     /// One pixel serves the whole image: a squeeze-and-excitation gate.
     pub one_pixel: bool,
     /// One channel serves all: a spatial mask, a CAM.
     pub one_channel: bool,
+    /// The stage reads this image of the tensor, which is not stored; a channel of its own for each.
+    pub scale_shift: Option<ScaleShift>,
 }
 
 impl From<View> for Operand {
     fn from(view: View) -> Self {
-        Self { view, one_pixel: false, one_channel: false }
+        Self { view, one_pixel: false, one_channel: false, scale_shift: None }
     }
 }
 
@@ -56,6 +58,13 @@ pub enum Numerator {
     Activated(Activation),
 }
 
+/// Neighbouring physical channels of a step's output.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Channels {
+    pub first: usize,
+    pub count: usize,
+}
+
 /// One elementwise operation on a step's result `v`, at the element (item, pixel, channel).
 ///
 /// With sgn0(z) = +1 for z >= 0, else -1. Per-channel weights are in physical order, zero in padding lanes.
@@ -93,19 +102,22 @@ pub enum Stage {
     Epsilon { z: Operand, numerator: Numerator, slope: Option<Weight>, eps: f64 },
     /// `v (f(z) - f(z')) / (z - z')`, or `v f'(z)` where `|z - z'| < tiny`
     Rescale { z: Operand, reference: Operand, activation: Activation, slope: Option<Weight> },
+    /// The stage at some channels, of which its operands and weights are; the others stay. Not for stages that keep.
+    Within { channels: Channels, stage: Box<Self> },
 }
 
 impl Stage {
     /// `|z - z'|` below which DeepLIFT's quotient gives way to the derivative.
     pub const TINY: f64 = 1e-10;
 
-    pub fn operands(&self) -> Vec<Operand> {
+    pub fn operands(&self) -> Vec<&Operand> {
         match self {
-            Self::Add { operand, .. } | Self::Times { operand, .. } => vec![*operand],
-            Self::Gate { bits, .. } => vec![*bits],
-            Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![*z],
-            Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![*a, *b],
-            Self::Rescale { z, reference, .. } => vec![*z, *reference],
+            Self::Add { operand, .. } | Self::Times { operand, .. } => vec![operand],
+            Self::Gate { bits, .. } => vec![bits],
+            Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![z],
+            Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![a, b],
+            Self::Rescale { z, reference, .. } => vec![z, reference],
+            Self::Within { stage, .. } => stage.operands(),
             Self::Affine { .. }
             | Self::Scale { .. }
             | Self::Multiply { .. }
@@ -115,6 +127,39 @@ impl Stage {
             | Self::KeepBits { .. }
             | Self::Positive => Vec::new(),
         }
+    }
+
+    /// The stage itself, at whichever channels.
+    pub fn inner(&self) -> &Self {
+        match self {
+            Self::Within { stage, .. } => stage,
+            stage => stage,
+        }
+    }
+
+    /// Its own constants per channel, not those of its operands.
+    pub fn weights(&self) -> Vec<&Weight> {
+        match self {
+            Self::Affine { scale, shift } => vec![scale, shift],
+            Self::Scale { factor } => vec![factor],
+            Self::Activate { slope, .. }
+            | Self::Gate { slope, .. }
+            | Self::Epsilon { slope, .. }
+            | Self::Rescale { slope, .. } => slope.iter().collect(),
+            Self::Within { stage, .. } => stage.weights(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Its own constants per channel, then the scale and the shift of each operand that has them.
+    pub fn constants(&self) -> Vec<&Weight> {
+        let scaled = self.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
+        self.weights().into_iter().chain(scaled.flat_map(ScaleShift::weights)).collect()
+    }
+
+    /// How many tensors it reads and writes, weights among them.
+    pub fn tensors(&self) -> usize {
+        self.operands().len() + self.constants().len() + usize::from(self.writes().is_some())
     }
 
     pub fn reads(&self) -> Vec<View> {

@@ -34,6 +34,17 @@ impl Weight {
         (self.source.identity(), self.part, self.arrangement.clone())
     }
 
+    /// How many values a kernel reads, padding included.
+    pub fn physical(&self) -> usize {
+        match &self.arrangement {
+            Arrangement::Conv { kernel: [h, w], groups, input, output } => {
+                h * w * output.physical() * if *groups == 1 { input.physical() } else { input.real() / groups }
+            }
+            Arrangement::Depthwise { kernel: [h, w], layout } => h * w * layout.physical(),
+            Arrangement::Channel { layout } => layout.physical(),
+        }
+    }
+
     /// Values in the physical order of the arrangement, zero in padding lanes.
     pub fn materialise(&self) -> Vec<f64> {
         self.arranged(0.0, |v| v)

@@ -53,7 +53,8 @@ fn kernels_are_checked_and_timed() {
     let scene = Scene::new();
     let args = ["bench", &rnet(), "--method", "deeplift", "--batch", "2", "--repeats", "2", "--threads", "1"];
     let ran = scene.run(&args).exits(0);
-    for word in ["GFLOP/s", "GB/s", "roof", "conv2d_backward", "pool_max_rescale", "images/s", "forward", "backward"] {
+    for word in ["GFLOP/s", "GB/s", "roof", "conv2d_backward", "pool_max_rescale", "heatmaps/s", "forward", "backward"]
+    {
         assert!(ran.stdout.contains(word), "no {word:?} in {}", ran.stdout);
     }
     let ran = scene.run(&[&args[..], &["--json"]].concat()).exits(0);
@@ -62,6 +63,38 @@ fn kernels_are_checked_and_timed() {
     assert!(steps.iter().all(|step| step["passed"] == true && step["microseconds"].as_f64().expect("a time") > 0.0));
     assert!(object["roof"]["gflops"].as_f64().expect("a roof") > 0.0);
     scene.run(&["bench", &rnet(), "--batch", "0"]).exits(2);
+}
+
+#[test]
+fn several_methods_and_batches_are_timed_and_drawn() {
+    let scene = Scene::new();
+    let args = ["bench", &rnet(), "-m", "gradient,grad-cam", "--batch", "1,3", "--repeats", "1", "--threads", "1"];
+    let ran = scene.run(&[&args[..], &["--roofline", "plot.svg"]].concat()).exits(0);
+    let summary: Vec<&str> = ran.stdout.lines().rev().take(5).collect();
+    assert!(summary[4].starts_with("method") && summary[4].contains("heatmaps/s"), "{summary:?}");
+    assert!(summary[0].starts_with("grad-cam") && summary[3].starts_with("gradient"), "{summary:?}");
+    let plots = ["plot-grad-cam-1.svg", "plot-grad-cam-3.svg", "plot-gradient-1.svg", "plot-gradient-3.svg"];
+    assert_eq!(scene.listing("."), plots);
+    let plot = std::fs::read_to_string(scene.path("plot-gradient-3.svg")).expect("a plot");
+    for word in ["gradient of ", "batch 3, f32, cpu (1 thread)", "GB/s", "f32 multiply-adds", "conv2d_backward"] {
+        assert!(plot.contains(word), "no {word:?} in {plot}");
+    }
+
+    let ran = scene.run(&[&args[..], &["--json"]].concat()).exits(0);
+    let runs = ran.objects();
+    assert_eq!(runs.len(), 4);
+    for run in &runs {
+        let number = |value: &Value| value.as_f64().expect("a number");
+        assert_eq!((&run["batch_agrees"], run["steps"][0]["passed"].as_bool()), (&true.into(), Some(true)));
+        let rate = 1e3 * number(&run["batch"]) / number(&run["milliseconds"]);
+        assert!((number(&run["heatmaps_per_second"]) / rate - 1.0).abs() < 1e-9);
+        let shares = run["kernels"].as_object().expect("kernels").values().map(|kernel| number(&kernel["share"]));
+        assert!((shares.sum::<f64>() - 1.0).abs() < 1e-9);
+    }
+    assert_eq!(runs[0]["memory"]["weights"], runs[1]["memory"]["weights"]);
+    assert!(runs[0]["memory"]["slots"].as_u64() < runs[1]["memory"]["slots"].as_u64());
+    scene.run(&[&args[..], &["--roofline", "none/plot.svg"]].concat()).exits(2).says(&["no folder none"]);
+    scene.run(&["bench", &rnet(), "-m", "gradient,saliancy"]).exits(2).says(&["did you mean saliency?"]);
 }
 
 #[test]

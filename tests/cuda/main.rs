@@ -1,6 +1,9 @@
 //! The real binary on the stand-in driver of `ptx-sim/driver`: maps, drivers that are broken, memory that runs out, launches
 //! that fail.
 
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "the binary loads the driver")]
+mod common;
 mod pipeline;
 #[path = "../cli/ran.rs"]
 mod ran;
@@ -28,7 +31,8 @@ const METHODS: &str = "saliency,input-x-gradient,deconvnet,guided-backprop,grad-
 /// A temporary folder in which the binary runs, with a driver of its own.
 struct Scene {
     folder: TempDir,
-    driver: PathBuf,
+    /// Where the stand-in driver is; without one, the machine's own is used.
+    driver: Option<PathBuf>,
 }
 
 /// The whole stand-in driver, installed once.
@@ -44,7 +48,8 @@ fn whole_driver() -> &'static Path {
 
 impl Scene {
     fn new() -> Self {
-        Self { folder: tempfile::tempdir().expect("a temporary folder"), driver: whole_driver().to_owned() }
+        let driver = (!common::on_a_device()).then(|| whole_driver().to_owned());
+        Self { folder: tempfile::tempdir().expect("a temporary folder"), driver }
     }
 
     /// With a driver that is not whole.
@@ -52,7 +57,7 @@ impl Scene {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let driver = folder.path().join("driver");
         install(&driver, variant).unwrap_or_else(|error| panic!("{error}"));
-        Self { folder, driver }
+        Self { folder, driver: Some(driver) }
     }
 
     /// So many images for a golden network, in one file.
@@ -66,9 +71,12 @@ impl Scene {
     }
 
     fn run(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Ran {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_fluoroscope"));
-        command.args(arguments).current_dir(self.folder.path()).env("LD_LIBRARY_PATH", &self.driver);
-        command.env_remove("CUDA_VISIBLE_DEVICES").envs(settings.iter().copied());
+        let mut command = Command::new(common::binary());
+        command.args(arguments).current_dir(self.folder.path());
+        if let Some(driver) = &self.driver {
+            command.env("LD_LIBRARY_PATH", driver).env_remove("CUDA_VISIBLE_DEVICES");
+        }
+        command.envs(settings.iter().copied());
         // What the driver says about faults is not the program's.
         command.env("PTX_SIM_LOG", self.folder.path().join("driver.log"));
         let output = command.output().expect("the binary runs");
@@ -102,7 +110,7 @@ impl Scene {
 }
 
 fn golden(net: &str) -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("data/golden/{net}.onnx")).display().to_string()
+    common::root().join(format!("data/golden/{net}.onnx")).display().to_string()
 }
 
 /// Largest difference of two maps over the peak of the second.
@@ -311,7 +319,25 @@ fn kernels_are_checked_and_timed_on_the_device() {
     assert!(table.contains("cuda (") && !table.contains("FAILED"), "{table}");
     let json = scene.run(&[], &[&arguments[..], &["--json"]].concat()).exits(0).stdout;
     let object: Value = serde_json::from_str(&json).expect("JSON");
-    assert_eq!((&object["backend"], &object["roof"]), (&"cuda".into(), &Value::Null));
+    assert_eq!(object["backend"], "cuda");
+    assert!(object["roof"]["matrix_gflops"]["f16"].as_f64().expect("a roof") > 0.0);
     let steps = object["steps"].as_array().expect("steps");
     assert!(steps.iter().all(|step| step["passed"] == true && step["microseconds"].as_f64().expect("a time") > 0.0));
+    assert!(steps.iter().all(|step| step["percent_of_roof"].as_f64().expect("a share") > 0.0));
+}
+
+/// Without the matrix instructions; larger batches agree with the two images that are checked.
+#[test]
+fn batches_are_timed_on_an_old_chip() {
+    let (scene, model) = (Scene::new(), golden("plain"));
+    let arguments =
+        ["bench", &model, "-m", "gradient", "--batch", "1,5", "--repeats", "1", "--backend", "cuda", "--json"];
+    let lines = scene.run(&[("PTX_SIM_CAPABILITY", "7.5")], &arguments).exits(0).stdout;
+    let objects: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    assert_eq!(objects.iter().map(|object| object["batch"].as_u64()).collect::<Vec<_>>(), [Some(1), Some(5)]);
+    for object in objects {
+        assert_eq!((&object["batch_agrees"], &object["roof"]["matrix_gflops"]), (&true.into(), &serde_json::json!({})));
+        assert!(object["heatmaps_per_second"].as_f64().expect("a rate") > 0.0);
+        assert!(object["memory"]["slots"].as_u64() > Some(0) && object["memory"]["weights"].as_u64() > Some(0));
+    }
 }

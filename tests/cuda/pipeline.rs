@@ -1,7 +1,6 @@
 //! `explain` over many files: what is read, computed and written at the same time comes out in order and whole.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 
 use fluoroscope::picture::write_npy;
 use fluoroscope::tensor::Tensor;
@@ -14,7 +13,7 @@ use super::ran::Ran;
 const SIZE: usize = 24;
 
 fn model() -> String {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("data/models/rnet.onnx").display().to_string()
+    super::common::root().join("data/models/rnet.onnx").display().to_string()
 }
 
 impl Scene {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use fluoroscope::backend::{Backend, BackendError, Phase};
 use fluoroscope::graph::{Constant, Precision};
 use fluoroscope::program::{
-    Arrangement, Buffer, BufferId, Element, Kernel, Layout, Part, Per, Port, Program, Segment, Stage, Step, View,
-    Weight, slots,
+    Arrangement, Buffer, BufferId, Element, Kernel, Layout, Part, Per, Port, Program, Prologue, Segment, Stage, Step,
+    View, Weight, slots,
 };
 
 use crate::oracle::Array;
@@ -134,7 +134,19 @@ impl Bench {
     }
 
     pub fn step(&mut self, kernel: Kernel, inputs: Vec<View>, weights: Vec<Weight>, output: View, stages: Vec<Stage>) {
-        self.steps.push(Step { label: "case".to_owned(), kernel, inputs, weights, output, stages });
+        let label = "case".to_owned();
+        self.steps.push(Step { label, kernel, inputs, weights, output, prologue: None, stages });
+    }
+
+    /// Gives the step a prologue.
+    pub fn enter(&mut self, prologue: Prologue) {
+        let step = self.steps.last_mut().expect("a step");
+        assert!(
+            (0..step.inputs.len()).any(|i| step.kernel.loads_through(i)),
+            "{} takes no prologue",
+            step.kernel.stem()
+        );
+        step.prologue = Some(prologue);
     }
 
     pub fn program(&self) -> Arc<Program> {

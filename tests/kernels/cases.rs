@@ -2,18 +2,19 @@
 
 use fluoroscope::graph::{Activation, Constant, Pool, PoolKind, Precision, Resize, ResizeMode};
 use fluoroscope::program::{
-    Arrangement, ConvParams, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight,
+    Arrangement, Channels, ConvParams, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight,
 };
 
 use crate::bench::Bench;
 use crate::oracle::{self, Array};
+use crate::prologues;
 
 pub struct Case {
     pub name: String,
     pub build: Box<dyn Fn(&mut Bench)>,
 }
 
-fn case(name: impl Into<String>, build: impl Fn(&mut Bench) + 'static) -> Case {
+pub fn case(name: impl Into<String>, build: impl Fn(&mut Bench) + 'static) -> Case {
     Case { name: name.into(), build: Box::new(build) }
 }
 
@@ -34,6 +35,7 @@ pub fn all() -> Vec<Case> {
     audits(&mut cases);
     stages(&mut cases);
     chains(&mut cases);
+    prologues::prologues(&mut cases);
     cases
 }
 
@@ -102,7 +104,7 @@ pub fn filter(b: &Bench, w: &Constant, g: &Geometry) -> Weight {
     Bench::weight(w, Arrangement::Conv { kernel: g.params.kernel, groups: g.params.groups, input, output })
 }
 
-fn add_bias(values: &mut Array, bias: &Constant) {
+pub fn add_bias(values: &mut Array, bias: &Constant) {
     *values = Array::from_fn(values.n, values.shape(), |at| values.at(at) + bias.get(at[1]));
 }
 
@@ -202,7 +204,7 @@ pub fn windows(shape: [usize; 3], pool: &Pool) -> [usize; 2] {
 }
 
 /// Few values, so that windows have ties.
-fn quantised(b: &mut Bench, per: Per, shape: [usize; 3]) -> (View, Array) {
+pub fn quantised(b: &mut Bench, per: Per, shape: [usize; 3]) -> (View, Array) {
     let n = b.count(per);
     let data = b.random(n * shape.iter().product::<usize>()).into_iter().map(|v| (v * 4.0).round() / 4.0).collect();
     let values = Array { n, c: shape[0], h: shape[1], w: shape[2], data };
@@ -422,7 +424,7 @@ fn audits(cases: &mut Vec<Case>) {
 }
 
 /// The sum of `f(channel, column)` over a row.
-fn sum_of_row([channels, _, width]: [usize; 3], f: impl Fn(usize, usize) -> f64) -> f64 {
+pub fn sum_of_row([channels, _, width]: [usize; 3], f: impl Fn(usize, usize) -> f64) -> f64 {
     (0..channels).flat_map(|c| (0..width).map(move |x| (c, x))).map(|(c, x)| f(c, x)).sum()
 }
 
@@ -440,7 +442,7 @@ fn operand(b: &mut Bench, shape: [usize; 3], (per, one_pixel, one_channel): Sour
     let spread = Array::from_fn(messages, shape, |[n, channel, y, x]| {
         values.at([b.item(per, Per::Message, n), channel % c, y % h, x % w])
     });
-    (Operand { view, one_pixel, one_channel }, spread)
+    (Operand { one_pixel, one_channel, ..view.into() }, spread)
 }
 
 type Source = (Per, bool, bool);
@@ -475,8 +477,8 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
     let mut add = |name: &str, stage: MakeStage, formula: Formula, condition: f64| {
         table.push((name.to_owned(), stage, formula, condition));
     };
-    add("add", Box::new(|n| Stage::Add { operand: n.a, negative: false }), Box::new(|e| e.v + e.a), 1.0);
-    add("subtract", Box::new(|n| Stage::Add { operand: n.a, negative: true }), Box::new(|e| e.v - e.a), 1.0);
+    add("add", Box::new(|n| Stage::Add { operand: n.a.clone(), negative: false }), Box::new(|e| e.v + e.a), 1.0);
+    add("subtract", Box::new(|n| Stage::Add { operand: n.a.clone(), negative: true }), Box::new(|e| e.v - e.a), 1.0);
     add(
         "affine",
         Box::new(|n| Stage::Affine { scale: n.p.clone(), shift: n.q.clone() }),
@@ -488,48 +490,53 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
     add("positive", Box::new(|_| Stage::Positive), Box::new(|e| e.v.max(0.0)), 1.0);
     add(
         "times difference",
-        Box::new(|n| Stage::TimesDifference { a: n.a, b: n.b }),
+        Box::new(|n| Stage::TimesDifference { a: n.a.clone(), b: n.b.clone() }),
         Box::new(|e| e.v * (e.a - e.b)),
         1.0,
     );
-    add("times mean", Box::new(|n| Stage::TimesMean { a: n.a, b: n.b }), Box::new(|e| e.v * (e.a + e.b) / 2.0), 1.0);
+    add(
+        "times mean",
+        Box::new(|n| Stage::TimesMean { a: n.a.clone(), b: n.b.clone() }),
+        Box::new(|e| e.v * (e.a + e.b) / 2.0),
+        1.0,
+    );
     add(
         "gate",
-        Box::new(|n| Stage::Gate { bits: n.bits, high: 1.0, low: 0.25, slope: None }),
+        Box::new(|n| Stage::Gate { bits: n.bits.clone(), high: 1.0, low: 0.25, slope: None }),
         Box::new(|e| if e.bit { e.v } else { 0.25 * e.v }),
         1.0,
     );
     add(
         "gate with slopes",
-        Box::new(|n| Stage::Gate { bits: n.bits, high: 1.0, low: 0.0, slope: Some(n.p.clone()) }),
+        Box::new(|n| Stage::Gate { bits: n.bits.clone(), high: 1.0, low: 0.0, slope: Some(n.p.clone()) }),
         Box::new(|e| if e.bit { e.v } else { e.p * e.v }),
         1.0,
     );
     for (part, of) in parts() {
         add(&format!("take {part:?}"), Box::new(move |_| Stage::Take { part }), Box::new(move |e| of(e.v)), 1.0);
-        let stage: MakeStage = Box::new(move |n| Stage::Times { operand: n.a, part });
+        let stage: MakeStage = Box::new(move |n| Stage::Times { operand: n.a.clone(), part });
         add(&format!("times {part:?}"), stage, Box::new(move |e| e.v * of(e.a)), 1.0);
     }
     for (name, numerator) in [("one", Numerator::One), ("z", Numerator::Z)] {
         let of = if name == "one" { |_: f64| 1.0 } else { |z: f64| z };
         let stage: MakeStage =
-            Box::new(move |n| Stage::Epsilon { z: n.a, numerator: numerator.clone(), slope: None, eps: 0.125 });
+            Box::new(move |n| Stage::Epsilon { z: n.a.clone(), numerator: numerator.clone(), slope: None, eps: 0.125 });
         add(&format!("epsilon {name}"), stage, Box::new(move |e| e.v * of(e.a) / (e.a + 0.125 * sgn0(e.a))), 1.0);
     }
     for f in activations() {
         let slope = |f: &Activation, n: &Names| matches!(f, Activation::PRelu { .. }).then(|| n.p.clone());
         let (f1, f2) = (f.clone(), f.clone());
         add(
-            &format!("activate {}", f.name()),
+            &format!("activate {}", title(&f)),
             Box::new(move |n| Stage::Activate { activation: f1.clone(), slope: slope(&f1, n) }),
             Box::new(move |e| oracle::value(&f2, e.v, e.p)),
             1.0,
         );
         let (f1, f2) = (f.clone(), f.clone());
         add(
-            &format!("epsilon {}", f.name()),
+            &format!("epsilon {}", title(&f)),
             Box::new(move |n| Stage::Epsilon {
-                z: n.a,
+                z: n.a.clone(),
                 numerator: Numerator::Activated(f1.clone()),
                 slope: slope(&f1, n),
                 eps: 0.125,
@@ -539,8 +546,13 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         );
         let (f1, f2) = (f.clone(), f.clone());
         add(
-            &format!("rescale {}", f.name()),
-            Box::new(move |n| Stage::Rescale { z: n.a, reference: n.b, activation: f1.clone(), slope: slope(&f1, n) }),
+            &format!("rescale {}", title(&f)),
+            Box::new(move |n| Stage::Rescale {
+                z: n.a.clone(),
+                reference: n.b.clone(),
+                activation: f1.clone(),
+                slope: slope(&f1, n),
+            }),
             Box::new(move |e| {
                 let (at, difference) = (|z| oracle::value(&f2, z, e.p), e.a - e.b);
                 if difference == 0.0 {
@@ -555,8 +567,8 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
         if !matches!(f, Activation::PRelu { .. }) {
             let (f1, f2) = (f.clone(), f.clone());
             add(
-                &format!("derivative {}", f.name()),
-                Box::new(move |n| Stage::Derivative { z: n.a, activation: f1.clone() }),
+                &format!("derivative {}", title(&f)),
+                Box::new(move |n| Stage::Derivative { z: n.a.clone(), activation: f1.clone() }),
                 Box::new(move |e| e.v * oracle::derivative(&f2, e.a, 0.0)),
                 1.0,
             );
@@ -598,6 +610,14 @@ pub fn activations() -> Vec<Activation> {
     ]
 }
 
+/// What tells an activation from the others of the table.
+fn title(activation: &Activation) -> String {
+    match activation {
+        Activation::Clip { low, high } => format!("Clip {low}..{high}"),
+        other => other.name().to_owned(),
+    }
+}
+
 /// Every stage over every kind of operand; where padding would not stay zero a mask follows, as in planned programs.
 fn stages(cases: &mut Vec<Case>) {
     let sources: [(&str, Source, [usize; 3]); 5] = [
@@ -607,10 +627,13 @@ fn stages(cases: &mut Vec<Case>) {
         ("one pixel", (Per::Image, true, false), [33, 5, 2]),
         ("one channel", (Per::Message, false, true), [255, 2, 3]),
     ];
-    for (source_name, source, shape) in sources {
+    let stored = sources.map(|(name, source, shape)| (name, source, shape, false));
+    let scaled = ("scaled", (Per::Image, false, false), [13, 3, 5], true);
+    for (source_name, source, shape, scaled) in stored.into_iter().chain([scaled]) {
         for (name, stage, formula, condition) in stage_table() {
             cases.push(case(format!("{name}, {source_name}"), move |b| {
-                b.condition = condition;
+                // Scaled operands are rounded.
+                b.condition = if scaled { 10.0 * condition } else { condition };
                 // Reciprocals of zero lanes are infinite.
                 let shape = if name.contains("Reciprocal") {
                     [shape[0].next_multiple_of(8), shape[1], shape[2]]
@@ -618,16 +641,25 @@ fn stages(cases: &mut Vec<Case>) {
                     shape
                 };
                 b.dense |= name.contains("Reciprocal");
-                stage_case(b, shape, source, &stage, &formula);
+                stage_case(b, shape, (source, scaled), &stage, &formula);
             }));
         }
     }
 }
 
-fn stage_case(b: &mut Bench, shape: [usize; 3], source: Source, stage: &MakeStage, formula: &Formula) {
+fn stage_case(
+    b: &mut Bench,
+    shape: [usize; 3],
+    (source, scaled): (Source, bool),
+    stage: &MakeStage,
+    formula: &Formula,
+) {
     let (v_view, v) = b.noise(Per::Message, shape, 4.0);
-    let (a_operand, a) = operand(b, shape, source, false);
-    let (b_operand, b_values) = operand(b, shape, source, false);
+    let mut floats = || {
+        let (operand, values) = operand(b, shape, source, false);
+        if scaled { prologues::scaled(b, operand, &values) } else { (operand, values) }
+    };
+    let ((a_operand, a), (b_operand, b_values)) = (floats(), floats());
     let (bits_operand, bits) = operand(b, shape, source, true);
     let (p, q) = (b.constant(shape[0]), b.constant(shape[0]));
     let ones = Constant::new(vec![1.0; shape[0]], Precision::F32);
@@ -650,7 +682,7 @@ fn stage_case(b: &mut Bench, shape: [usize; 3], source: Source, stage: &MakeStag
 /// Fused tails behind the kernels whose tiles differ, with everything that they keep.
 fn chains(cases: &mut Vec<Case>) {
     for f in activations().into_iter().filter(Activation::is_two_valued) {
-        cases.push(case(format!("keep bits {}", f.name()), move |b| {
+        cases.push(case(format!("keep bits {}", title(&f)), move |b| {
             let (x, values) = b.noise(Per::Image, [13, 3, 5], 4.0);
             let high = Array::from_fn(values.n, values.shape(), |at| {
                 let derivative = oracle::derivative(&f, values.at(at), 0.125);
@@ -663,11 +695,14 @@ fn chains(cases: &mut Vec<Case>) {
         }));
     }
     for f in activations().into_iter().filter(|f| !matches!(f, Activation::Reciprocal)) {
-        cases.push(case(format!("rescale {} of equal values", f.name()), move |b| rescale_of_equals(b, &f)));
+        cases.push(case(format!("rescale {} of equal values", title(&f)), move |b| rescale_of_equals(b, &f)));
     }
     for g in convolutions() {
         cases.push(case(format!("residual relu: {}", g.name), move |b| residual_relu(b, &g)));
         cases.push(case(format!("gated residual message: {}", g.name), move |b| gated_message(b, &g)));
+        if g.x[0] >= 13 {
+            cases.push(case(format!("message of two members: {}", g.name), move |b| message_of_two(b, &g)));
+        }
     }
 }
 
@@ -726,6 +761,33 @@ fn gated_message(b: &mut Bench, g: &Geometry) {
     let stages = vec![
         Stage::Add { operand: other.into(), negative: false },
         Stage::Gate { bits, high: 1.0, low: 0.0, slope: None },
+    ];
+    let weights = vec![filter(b, &w, g)];
+    b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);
+}
+
+/// conv transposed, then stages of their own for the first eight channels and for the others
+fn message_of_two(b: &mut Bench, g: &Geometry) {
+    const FIRST: usize = 8;
+    b.dense = true;
+    let (m_y, m) = b.noise(Per::Message, g.y(), 1.0);
+    let rest = [g.x[0] - FIRST, g.x[1], g.x[2]];
+    let (z, values) = operand(b, rest, (Per::Image, false, false), false);
+    let (bits, gate) = operand(b, rest, (Per::Image, false, false), true);
+    let w = b.constant(g.weights());
+    let m_x = oracle::conv_transposed(&m, &w.to_vec(), g.x, &g.params);
+    let want = Array::from_fn(m_x.n, g.x, |at @ [n, c, y, x]| {
+        let Some(c) = c.checked_sub(FIRST) else { return -0.5 * m_x.at(at) };
+        let z = values.at([n, c, y, x]);
+        gate.at([n, c, y, x]) * m_x.at(at) * z / (z + 0.125f64.copysign(z))
+    });
+    let out = b.expect(Per::Message, Element::Float, want);
+    let within = |first, count, stage| Stage::Within { channels: Channels { first, count }, stage: Box::new(stage) };
+    let count = out.channels - FIRST;
+    let stages = vec![
+        within(0, FIRST, Stage::Multiply { factor: -0.5 }),
+        within(FIRST, count, Stage::Gate { bits, high: 1.0, low: 0.0, slope: None }),
+        within(FIRST, count, Stage::Epsilon { z, numerator: Numerator::Z, slope: None, eps: 0.125 }),
     ];
     let weights = vec![filter(b, &w, g)];
     b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);

@@ -1,15 +1,25 @@
 //! The CUDA backend on the stand-in driver: ports of every kind, nested in bigger buffers, slots full of not-a-number.
 
-use fluoroscope::backend::Backend;
-use fluoroscope::backend::cuda::CudaBackend;
+use std::path::Path;
 
-use crate::{build, cases, each_case};
+use fluoroscope::backend::Backend;
+use fluoroscope::backend::cuda::{CudaBackend, probe};
+
+use crate::{TOLERANCE, build, cases, common, each_case, records};
+
+pub fn backend() -> CudaBackend {
+    common::load_driver();
+    CudaBackend::new(0).expect("the driver has a device").poisoned()
+}
 
 #[test]
 fn the_cuda_backend_agrees_with_the_formulas_and_leaves_no_poison() {
-    ptx_sim_driver::preload().unwrap_or_else(|error| panic!("{error}"));
-    let backend = CudaBackend::new(0).expect("the stand-in driver has a device").poisoned();
-    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), 2e-5, true));
+    let backend = backend();
+    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
+    if let Some(folder) = std::env::var_os("FLUOROSCOPE_TEST_RECORDS") {
+        let driver = probe().expect("a driver");
+        println!("{}", records::write(Path::new(&folder), &cases::all(), &backend, &driver).display());
+    }
 
     // With times, steps are launched one by one, and a port takes as many values as it says.
     let bench = build(&cases::all()[0], crate::SETTINGS[0]);
@@ -25,4 +35,14 @@ fn the_cuda_backend_agrees_with_the_formulas_and_leaves_no_poison() {
     let port = bench.expected[0].port.clone();
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
     assert!(error.contains("takes 1 values, got 3"), "{error}");
+}
+
+#[test]
+fn the_probes_are_right_and_every_roof_is_found() {
+    let roof = backend().roof().expect("no probe is wrong").expect("the backend has probes");
+    assert!(roof.gflops > 0.0 && roof.gbytes > 0.0, "{roof:?}");
+    let has_matrix_units = probe().expect("a driver").devices[0].capability >= [8, 0];
+    let matrix: &[&str] = if has_matrix_units { &["bf16", "f16", "tf32"] } else { &[] };
+    assert_eq!(roof.matrix_gflops.keys().copied().collect::<Vec<_>>(), matrix);
+    assert!(roof.matrix_gflops.values().all(|gflops| *gflops > 0.0), "{roof:?}");
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use fluoroscope::backend::gpu::{Pointer, launch};
 use fluoroscope::backend::{Backend, BackendError, Phase, Session, Values};
-use fluoroscope::kernel::{self, StageText};
+use fluoroscope::kernel::{self, Fused};
 use fluoroscope::program::slots::unit_bytes;
 use fluoroscope::program::{Arrangement, Buffer, BufferId, Element, Part, Port, Program, Step, Weight};
 use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
@@ -15,8 +15,8 @@ use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, r
 const FEW_BLOCKS: u32 = 8;
 const FEW_BYTES: u64 = 1 << 20;
 
-/// Texts by stem and stages.
-type Texts = HashMap<(&'static str, Vec<StageText>), Arc<Text>>;
+/// Texts by stem and what is fused into them.
+type Texts = HashMap<(&'static str, Fused), Arc<Text>>;
 
 /// Texts rendered so far, with what ran of them.
 #[derive(Clone, Default)]
@@ -24,7 +24,7 @@ pub struct Simulator {
     texts: Arc<Mutex<Texts>>,
 }
 
-/// A kernel with its stages.
+/// A kernel with its prologue and stages.
 struct Text {
     stem: &'static str,
     text: String,
@@ -34,7 +34,7 @@ struct Text {
 
 impl Text {
     fn kernel(&self) -> &ptx_sim::Kernel {
-        let name = self.stem.split('.').next().unwrap_or_default();
+        let name = kernel::entry(self.stem);
         self.module.kernel(name).unwrap_or_else(|| panic!("{} has no entry {name}", self.stem))
     }
 
@@ -60,14 +60,14 @@ impl Simulator {
         let mut stems: Vec<(&'static str, Coverage)> = Vec::new();
         let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut texts: Vec<_> = texts.iter().collect();
-        texts.sort_by_key(|((stem, stages), _)| (*stem, stages.len()));
-        for ((stem, stages), text) in texts {
+        texts.sort_by_key(|((stem, fused), _)| (*stem, fused.stages.len()));
+        for ((stem, fused), text) in texts {
             if stems.last().is_none_or(|(last, _)| last != stem) {
                 stems.push((stem, Coverage::default()));
             }
             let Some((_, coverage)) = stems.last_mut() else { continue };
             let report = text.report.lock().unwrap_or_else(PoisonError::into_inner);
-            let words: Vec<&str> = stages.iter().map(|stage| stage.word).collect();
+            let words: Vec<&str> = fused.prologue.iter().chain(&fused.stages).map(|stage| stage.word).collect();
             coverage.lines += report.lines.len();
             let unexecuted = report.unexecuted().map(|line| format!("{words:?} line {line}: {}", text.line(line)));
             coverage.unexecuted.extend(unexecuted);
@@ -86,9 +86,9 @@ impl Simulator {
         of_text.collect()
     }
 
-    fn text(&self, stem: &'static str, stages: Vec<StageText>) -> Result<Arc<Text>, BackendError> {
+    fn text(&self, stem: &'static str, fused: Fused) -> Result<Arc<Text>, BackendError> {
         let mut texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (stem, stages);
+        let key = (stem, fused);
         if let Some(text) = texts.get(&key) {
             return Ok(Arc::clone(text));
         }
@@ -121,7 +121,7 @@ impl Backend for Simulator {
         let mut constants = Constants { memory, weights: HashMap::new() };
         let steps = program.steps.iter().map(|step| {
             let launch = launch(&program, step).map_err(|e| failed("launch", e))?;
-            let text = self.text(launch.stem, launch.stages)?;
+            let text = self.text(launch.stem, launch.fused)?;
             let pointers = launch.pointers.iter().map(|pointer| match pointer {
                 Pointer::Buffer(id) => slot(&program, &slots, *id),
                 constant => constants.address(constant),

@@ -1,5 +1,6 @@
 //! The methods against formulas written from the papers, the axioms they obey, and the programs they become.
 
+mod architectures;
 mod axioms;
 mod flight;
 mod nets;

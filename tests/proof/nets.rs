@@ -72,6 +72,8 @@ pub struct Net {
     graph: Graph,
     pub rng: Rng,
     pub bias: bool,
+    /// Constants by their length, where nobody asks what they are.
+    pub blank: Option<HashMap<usize, Constant>>,
 }
 
 impl Net {
@@ -87,7 +89,7 @@ impl Net {
             aliases: HashMap::new(),
             notes: Vec::new(),
         };
-        Self { graph, rng: Rng::new(seed), bias: true }
+        Self { graph, rng: Rng::new(seed), bias: true, blank: None }
     }
 
     pub fn input(&self) -> ValueId {
@@ -107,8 +109,13 @@ impl Net {
     }
 
     fn constants(&mut self, count: usize, scale: f64, offset: f64) -> Constant {
+        let precision = self.graph.precision;
+        if let Some(blank) = &mut self.blank {
+            let make = || Constant::new(std::iter::repeat_n(0.0, count), precision);
+            return blank.entry(count).or_insert_with(make).clone();
+        }
         let values: Vec<f64> = (0..count).map(|_| offset + scale * self.rng.signed()).collect();
-        Constant::new(values, self.graph.precision)
+        Constant::new(values, precision)
     }
 
     fn convolution(&mut self, x: ValueId, kind: ConvKind, out: usize, w: Window, size: [usize; 2]) -> ValueId {

@@ -1,10 +1,11 @@
 use super::dot::{PARTIAL, accumulate, total};
+use super::prologue::Source;
 use super::real::Real;
 use super::stages::Output;
 use super::view::Input;
 
 /// `y[0] = sum s b` and `y[1] = eps sum s sgn0(z)` over the pixels and channels of a row; the other lanes are zero.
-pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, bias: Option<&[T]>, y: &Output<T>, eps: T) {
+pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Source<T>, bias: Option<&[T]>, y: &Output<T>, eps: T) {
     y.each_pixel(
         #[inline(always)]
         |at, sums| {
@@ -13,12 +14,13 @@ pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Input<T>, bias: Option<&[T]>, y:
             }
             let mut to_bias = [T::ZERO; PARTIAL];
             let mut to_eps = [T::ZERO; PARTIAL];
+            let mut scratch = z.scratch(s.channels);
             for x in 0..s.width {
                 let share = s.pixel(at.n, at.y, x);
                 if let Some(bias) = bias {
                     accumulate(&mut to_bias, [share, bias], |[s, b]| s * b);
                 }
-                let z = z.pixel(at.n, at.y, x);
+                let z = z.lanes([at.n, at.y, x], 0, s.channels, &mut scratch);
                 accumulate(&mut to_eps, [share, z], |[s, z]| if z < T::ZERO { -s } else { s });
             }
             (sums[0], sums[1]) = (total(to_bias), eps * total(to_eps));

@@ -2,20 +2,21 @@ use std::ops::Range;
 
 use super::filter::Filter;
 use super::lanes::RUN;
+use super::prologue::Source;
 use super::real::Real;
 use super::stages::Output;
 use super::tiles::ROWS;
-use super::view::Input;
 use super::window::{Axis, axes};
 use crate::program::ConvParams;
 
 /// `y[oy,ox,o] = b[o] + sum x[oy s + ky d - p, ox s + kx d - p, i] w[ky,kx,i,o]`, taps outermost.
-pub fn conv2d_forward<T: Real>(x: &Input<T>, w: &Filter<T>, b: Option<&[T]>, y: &Output<T>, params: &ConvParams) {
-    let windows = axes(params, [x.height, x.width], [y.height, y.width]);
-    let padding = vec![T::ZERO; x.channels];
+pub fn conv2d_forward<T: Real>(x: &Source<T>, w: &Filter<T>, b: Option<&[T]>, y: &Output<T>, params: &ConvParams) {
+    let windows = axes(params, [x.input.height, x.input.width], [y.height, y.width]);
+    let padding = vec![T::ZERO; x.input.channels];
     y.each_row(
         #[inline(always)]
         |n, oy, channels| {
+            let mut scratch: [Vec<T>; ROWS] = std::array::from_fn(|_| x.scratch(padding.len()));
             for ox in (0..y.width).step_by(ROWS) {
                 let rows = ROWS.min(y.width - ox);
                 let mut sums = [[T::ZERO; RUN]; ROWS];
@@ -24,10 +25,12 @@ pub fn conv2d_forward<T: Real>(x: &Input<T>, w: &Filter<T>, b: Option<&[T]>, y: 
                 }
                 for (ky, kx) in taps(&windows) {
                     let Some(iy) = windows[0].cell(oy, ky) else { continue };
-                    let pixels: [&[T]; ROWS] = std::array::from_fn(|r| match windows[1].cell(ox + r, kx) {
-                        Some(ix) if r < rows => x.pixel(n, iy, ix),
-                        _ => &padding,
-                    });
+                    let mut pixels: [&[T]; ROWS] = [&padding; ROWS];
+                    for (r, (pixel, scratch)) in pixels.iter_mut().zip(&mut scratch).enumerate().take(rows) {
+                        if let Some(ix) = windows[1].cell(ox + r, kx) {
+                            *pixel = x.lanes([n, iy, ix], 0, padding.len(), scratch);
+                        }
+                    }
                     accumulate(&mut sums, pixels, w, ky * params.kernel[1] + kx, &channels);
                 }
                 let sums = sums.as_flattened_mut();

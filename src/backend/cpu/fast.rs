@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use super::frame::Frame;
 use super::lanes::Lanes;
+use super::prologue::Source;
 use super::real::Real;
-use super::stages::{BoundStage, Output};
+use super::stages::{BoundStage, Output, Placed};
 use super::tile::{self, Geometry, PackedWeights, Tile, View};
-use crate::program::{Arrangement, ConvParams, Kernel, Program, Step};
+use crate::program::{Arrangement, Channels, ConvParams, Kernel, Program, Step};
 
 /// Which way a convolution runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,16 +81,27 @@ fn geometry(program: &Program, step: &Step, way: Way, params: &ConvParams, depth
 /// Runs a convolution step through the engine; false where it has to go the plain way.
 pub fn convolve<T: Real>(frame: &Frame<T>) -> bool {
     let Some(plan) = Plan::of(frame.program, frame.step) else { return false };
-    let input = frame.input(0);
+    let Source { input, prologue } = frame.source(0);
     let Some(data) = T::as_f32s(input.data) else { return false };
     let x = View { data: &data[input.offset..], pixel_stride: input.pitch };
     let mut output = frame.output();
     if let Some(bias) = frame.weight(1) {
-        output.stages.insert(0, BoundStage::Add { operand: Lanes::Channels(bias), negative: false });
+        let stage = BoundStage::Add { operand: Lanes::Channels(bias), negative: false };
+        let channels = Channels { first: 0, count: output.channels };
+        output.stages.insert(0, Placed { channels, stage });
     }
     let sink = Finish(output);
+    let channels = input.channels;
+    let load = prologue.map(|prologue| {
+        move |pixels: &mut [f32], pitch: usize| {
+            if let Some(values) = T::from_f32s(pixels) {
+                prologue.apply(values, channels, pitch);
+            }
+        }
+    });
+    let load = load.as_ref().map(|load| load as tile::Load<'_>);
     match (&frame.weights.packed, frame.weight(0).and_then(T::as_f32s), plan.way) {
-        (Some(packed), _, Way::Forward) => tile::forward(&plan.geometry, x, packed, &sink),
+        (Some(packed), _, Way::Forward) => tile::forward(&plan.geometry, x, load, packed, &sink),
         (Some(packed), _, Way::Backward) => tile::backward(&plan.geometry, x, packed, &sink),
         (None, Some(w), Way::Forward) if plan.depthwise => tile::depthwise_forward(&plan.geometry, x, w, &sink),
         (None, Some(w), Way::Backward) if plan.depthwise => tile::depthwise_backward(&plan.geometry, x, w, &sink),

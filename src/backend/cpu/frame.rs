@@ -4,31 +4,21 @@ use std::sync::Arc;
 
 use super::arena::{Storage, Writer};
 use super::lanes::{BitLanes, Lanes, Pixels};
+use super::prologue::{BoundPrologue, Source};
 use super::real::Real;
-use super::stages::{BoundStage, Output};
+use super::stages::{BoundStage, Output, Placed};
 use super::tile::PackedWeights;
 use super::view::{Input, Sink};
-use crate::program::{Operand, Program, Stage, Step, View, Weight};
+use crate::program::{Channels, Operand, Program, Prologue, Stage, Step, View};
 
-/// Materialised weights of a step: its own, then those of every stage in the order of [`stage_weights`].
+/// Materialised weights of a step: its own, those of its prologue, then those of every stage in the order of
+/// [`Stage::constants`].
 pub struct StepWeights<T> {
     /// Empty slices stand for filters that are packed.
     pub kernel: Vec<Arc<[T]>>,
     pub packed: Option<Arc<PackedWeights>>,
+    pub prologue: Vec<Arc<[T]>>,
     pub stages: Vec<Vec<Arc<[T]>>>,
-}
-
-/// The weights that a stage names.
-pub fn stage_weights(stage: &Stage) -> Vec<&Weight> {
-    match stage {
-        Stage::Affine { scale, shift } => vec![scale, shift],
-        Stage::Scale { factor } => vec![factor],
-        Stage::Activate { slope, .. }
-        | Stage::Gate { slope, .. }
-        | Stage::Epsilon { slope, .. }
-        | Stage::Rescale { slope, .. } => slope.iter().collect(),
-        _ => Vec::new(),
-    }
 }
 
 /// A step while it runs: what it writes is taken out of the slots, the rest is read.
@@ -51,6 +41,18 @@ impl<'a, T: Real> Frame<'a, T> {
         self.view(self.step.inputs[i], Storage::floats)
     }
 
+    /// An input with its prologue.
+    pub fn source(&self, i: usize) -> Source<'a, T> {
+        let bound = |prologue: &'a Prologue| BoundPrologue {
+            scale_shift: match &self.weights.prologue[..] {
+                [scale, shift] => Some([scale, shift]),
+                _ => None,
+            },
+            activation: prologue.activation.as_ref(),
+        };
+        Source { input: self.input(i), prologue: self.step.prologue_of(i).map(bound) }
+    }
+
     /// An input of winners' places.
     pub fn index_input(&self, i: usize) -> Input<'a, u32> {
         self.view(self.step.inputs[i], Storage::indices)
@@ -68,7 +70,7 @@ impl<'a, T: Real> Frame<'a, T> {
             width: buffer.width,
             channels: self.step.output.channels,
             sink: self.float_sink(self.step.output),
-            stages: self.step.stages.iter().zip(&self.weights.stages).map(|(s, w)| self.stage(s, w)).collect(),
+            stages: self.step.stages.iter().zip(&self.weights.stages).map(|(s, w)| self.placed(s, w)).collect(),
         }
     }
 
@@ -119,12 +121,17 @@ impl<'a, T: Real> Frame<'a, T> {
         let output = self.program.buffer(self.step.output);
         let aligned = !operand.one_pixel && input.items.iter().enumerate().all(|(n, item)| n == *item);
         debug_assert!(operand.one_pixel || (input.height, input.width) == (output.height, output.width));
-        debug_assert!(operand.one_channel || input.channels == self.step.output.channels, "{}", self.step.label);
+        debug_assert!(operand.one_channel || input.channels <= self.step.output.channels, "{}", self.step.label);
         Pixels { input, one_pixel: operand.one_pixel, one_channel: operand.one_channel, area: output.area(), aligned }
     }
 
-    fn lanes(&self, operand: &Operand) -> Lanes<'a, T> {
-        Lanes::Pixels(self.pixels(operand, Storage::floats))
+    /// An operand, with the next two of `weights` where it has a scale and a shift.
+    fn lanes(&self, operand: &Operand, weights: &mut std::slice::Iter<'a, Arc<[T]>>) -> Lanes<'a, T> {
+        let pixels = self.pixels(operand, Storage::floats);
+        match operand.scale_shift.as_ref().and_then(|_| weights.next().zip(weights.next())) {
+            Some((scale, shift)) => Lanes::Affine { pixels, scale, shift },
+            None => Lanes::Pixels(pixels),
+        }
     }
 
     fn bit_lanes(&self, operand: &Operand) -> BitLanes<'a> {
@@ -134,11 +141,22 @@ impl<'a, T: Real> Frame<'a, T> {
         BitLanes(pixels)
     }
 
+    fn placed(&self, stage: &'a Stage, weights: &'a [Arc<[T]>]) -> Placed<'a, T> {
+        let whole = Channels { first: 0, count: self.step.output.channels };
+        match stage {
+            Stage::Within { channels, stage } => Placed { channels: *channels, stage: self.stage(stage, weights) },
+            stage => Placed { channels: whole, stage: self.stage(stage, weights) },
+        }
+    }
+
     fn stage(&self, stage: &'a Stage, weights: &'a [Arc<[T]>]) -> BoundStage<'a, T> {
         let weight = |i: usize| Lanes::Channels(&weights[i]);
-        let slope = || weights.first().map_or(Lanes::Unread, |slope| Lanes::Channels(slope));
+        let (own, scales) = weights.split_at(stage.weights().len());
+        let slope = || own.first().map_or(Lanes::Unread, |slope| Lanes::Channels(slope));
+        let mut scales = scales.iter();
+        let mut lanes = |operand| self.lanes(operand, &mut scales);
         match stage {
-            Stage::Add { operand, negative } => BoundStage::Add { operand: self.lanes(operand), negative: *negative },
+            Stage::Add { operand, negative } => BoundStage::Add { operand: lanes(operand), negative: *negative },
             Stage::Affine { .. } => BoundStage::Affine { scale: weight(0), shift: weight(1) },
             Stage::Scale { .. } => BoundStage::Scale { factor: weight(0) },
             Stage::Multiply { factor } => BoundStage::Multiply { factor: T::from_f64(*factor) },
@@ -153,16 +171,17 @@ impl<'a, T: Real> Frame<'a, T> {
                 slope: slope.as_ref().map(|_| weight(0)),
             },
             Stage::Positive => BoundStage::Positive,
-            Stage::Derivative { z, activation } => BoundStage::Derivative { z: self.lanes(z), activation },
-            Stage::Times { operand, part } => BoundStage::Times { operand: self.lanes(operand), part: *part },
-            Stage::TimesDifference { a, b } => BoundStage::TimesDifference { a: self.lanes(a), b: self.lanes(b) },
-            Stage::TimesMean { a, b } => BoundStage::TimesMean { a: self.lanes(a), b: self.lanes(b) },
+            Stage::Derivative { z, activation } => BoundStage::Derivative { z: lanes(z), activation },
+            Stage::Times { operand, part } => BoundStage::Times { operand: lanes(operand), part: *part },
+            Stage::TimesDifference { a, b } => BoundStage::TimesDifference { a: lanes(a), b: lanes(b) },
+            Stage::TimesMean { a, b } => BoundStage::TimesMean { a: lanes(a), b: lanes(b) },
             Stage::Epsilon { z, numerator, eps, .. } => {
-                BoundStage::Epsilon { z: self.lanes(z), numerator, slope: slope(), eps: T::from_f64(*eps) }
+                BoundStage::Epsilon { z: lanes(z), numerator, slope: slope(), eps: T::from_f64(*eps) }
             }
             Stage::Rescale { z, reference, activation, .. } => {
-                BoundStage::Rescale { z: self.lanes(z), reference: self.lanes(reference), activation, slope: slope() }
+                BoundStage::Rescale { z: lanes(z), reference: lanes(reference), activation, slope: slope() }
             }
+            Stage::Within { .. } => unreachable!("{}: a part of a part", self.step.label),
         }
     }
 }

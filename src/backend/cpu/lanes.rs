@@ -1,5 +1,7 @@
 //! Operands of stages, a run of channels at a time.
 
+use super::prologue::scale_and_shift;
+use super::real::Real;
 use super::view::{Input, Sink};
 
 /// Longest run of channels that stages work on at once.
@@ -10,12 +12,18 @@ pub enum Lanes<'a, T> {
     /// One value per channel, the same at every pixel.
     Channels(&'a [T]),
     Pixels(Pixels<'a, T>),
+    /// `scale[c] v + shift[c]` of those.
+    Affine {
+        pixels: Pixels<'a, T>,
+        scale: &'a [T],
+        shift: &'a [T],
+    },
     /// An operand that the stage's function does not read.
     Unread,
 }
 
-impl<T: Copy> Lanes<'_, T> {
-    /// The operand at `count` channels of a pixel; `scratch` is for those that one channel serves.
+impl<T: Real> Lanes<'_, T> {
+    /// The operand at `count` channels of a pixel; `scratch` is for those that are not stored like that.
     #[inline(always)]
     pub fn row<'s>(&'s self, pixel: usize, channel: usize, count: usize, scratch: &'s mut [T; RUN]) -> &'s [T] {
         match self {
@@ -25,7 +33,31 @@ impl<T: Copy> Lanes<'_, T> {
                 scratch.fill(pixels.input.data[pixels.start(pixel)]);
                 &scratch[..count]
             }
-            Self::Pixels(pixels) => &pixels.input.data[pixels.start(pixel) + channel..][..count],
+            Self::Pixels(pixels) => pixels.row(pixel, channel, count),
+            Self::Affine { pixels, scale, shift } => {
+                let (row, scale, shift) = (pixels.row(pixel, channel, count), &scale[channel..], &shift[channel..]);
+                // A whole run has a length that the compiler knows.
+                match (row.first_chunk(), scale.first_chunk::<RUN>(), shift.first_chunk::<RUN>()) {
+                    (Some(row), Some(scale), Some(shift)) => {
+                        *scratch = *row;
+                        scale_and_shift(scratch, scale, shift);
+                    }
+                    _ => {
+                        scratch[..count].copy_from_slice(row);
+                        scale_and_shift(&mut scratch[..count], scale, shift);
+                    }
+                }
+                &scratch[..count]
+            }
+        }
+    }
+
+    /// The stored values, where it has any of each pixel.
+    #[inline(always)]
+    pub fn pixels(&self) -> Option<&Pixels<'_, T>> {
+        match self {
+            Self::Pixels(pixels) | Self::Affine { pixels, .. } => Some(pixels),
+            Self::Channels(_) | Self::Unread => None,
         }
     }
 }
@@ -52,6 +84,12 @@ impl<E> Pixels<'_, E> {
             item * self.input.height * self.input.width + if self.one_pixel { 0 } else { pixel % self.area }
         };
         at * self.input.pitch + self.input.offset
+    }
+
+    /// `count` neighbouring units of the pixel.
+    #[inline(always)]
+    pub fn row(&self, pixel: usize, first: usize, count: usize) -> &[E] {
+        &self.input.data[self.start(pixel) + first..][..count]
     }
 }
 
@@ -101,7 +139,7 @@ pub struct Tile<'v, T> {
     pub pitch: usize,
 }
 
-impl<T: Copy + Default> Tile<'_, T> {
+impl<T: Real> Tile<'_, T> {
     /// Calls `f` with the pixel and the values of every row.
     #[inline(always)]
     pub fn each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {

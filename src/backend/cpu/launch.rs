@@ -26,10 +26,10 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
     if convolve(frame) {
         return;
     }
-    let (input, out) = (|i| frame.input(i), &frame.output());
+    let (input, source, out) = (|i| frame.input(i), |i| frame.source(i), &frame.output());
     let filter = || Filter::new(weight(frame), &frame.step.weights[0].arrangement);
     match &frame.step.kernel {
-        Kernel::Conv2dForward(params) => conv2d_forward(&input(0), &filter(), frame.weight(1), out, params),
+        Kernel::Conv2dForward(params) => conv2d_forward(&source(0), &filter(), frame.weight(1), out, params),
         Kernel::Conv2dBackward(params) => conv2d_backward(&input(0), &filter(), frame.weight(1), out, params),
         Kernel::DepthwiseForward(params) => {
             depthwise_forward(&input(0), weight(frame), frame.weight(1), out, params);
@@ -41,7 +41,7 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         }
         Kernel::PoolMaxBackward { pool } => pool_max_backward(&input(0), &frame.index_input(1), out, pool),
         Kernel::PoolMaxRescale { pool } => pool_max_rescale(&input(0), &pool_pair(frame), out, pool),
-        Kernel::PoolAverageForward { pool, sum } => pool_average_forward(&input(0), out, pool, *sum),
+        Kernel::PoolAverageForward { pool, sum } => pool_average_forward(&source(0), out, pool, *sum),
         Kernel::PoolAverageBackward { pool } => pool_average_backward(&input(0), out, pool),
         Kernel::ActivationForward => activation_forward(&input(0), out),
         Kernel::ActivationBackward => activation_backward(&input(0), out),
@@ -50,9 +50,9 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), out, resize),
         Kernel::CamMix => cam_mix(&input(0), &input(1), out),
         Kernel::AuditEpsilon { eps } => {
-            audit_epsilon(&input(0), &input(1), frame.weight(0), out, T::from_f64(*eps));
+            audit_epsilon(&input(0), &source(1), frame.weight(0), out, T::from_f64(*eps));
         }
-        Kernel::AuditRescale => audit_rescale(&input(0), &input(1), weight(frame), out),
+        Kernel::AuditRescale => audit_rescale(&source(0), &source(1), weight(frame), out),
     }
 }
 

@@ -27,12 +27,14 @@ mod pool_average_forward;
 mod pool_max_backward;
 mod pool_max_forward;
 mod pool_max_rescale;
+mod prologue;
 mod real;
 mod rearrange;
 mod resize;
+mod roof;
 mod session;
 mod shared;
-pub(crate) mod simd;
+mod simd;
 mod stages;
 mod tile;
 mod tiles;
@@ -47,14 +49,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
 use self::arena::Storage;
-use self::frame::{StepWeights, stage_weights};
+use self::frame::StepWeights;
 use self::real::Real;
 pub use self::session::CpuSession;
 pub use self::tile::Level;
 use self::tile::PackedWeights;
-use super::{Backend, BackendError, Session};
+use super::{Backend, BackendError, Roof, Session};
 use crate::graph::{Constant, Precision};
-use crate::program::{Arrangement, Part, Program, Step, Weight};
+use crate::program::{Arrangement, Part, Program, Prologue, Stage, Step, Weight};
 
 /// Threads of this machine, computing in f32 or f64.
 pub struct CpuBackend {
@@ -134,6 +136,10 @@ impl Backend for CpuBackend {
             TypedCache::F64(cache) => self.session(program, cache),
         }
     }
+
+    fn roof(&self) -> Result<Option<Roof>, BackendError> {
+        Ok(Some(roof::measure(self.pool.current_num_threads())))
+    }
 }
 
 fn step_weights<T: Real>(program: &Program, step: &Step, cache: &mut Cache<T>) -> StepWeights<T> {
@@ -144,8 +150,9 @@ fn step_weights<T: Real>(program: &Program, step: &Step, cache: &mut Cache<T>) -
         let is_packed = i == 0 && packed.is_some();
         kernel.push(if is_packed { Arc::new([]) } else { cache.materialised(weight) });
     }
-    let of_stage = |stage| stage_weights(stage).into_iter().map(|weight| cache.materialised(weight)).collect();
-    StepWeights { kernel, packed, stages: step.stages.iter().map(of_stage).collect() }
+    let prologue = step.prologue.iter().flat_map(Prologue::weights).map(|weight| cache.materialised(weight)).collect();
+    let of_stage = |stage: &Stage| stage.constants().into_iter().map(|weight| cache.materialised(weight)).collect();
+    StepWeights { kernel, packed, prologue, stages: step.stages.iter().map(of_stage).collect() }
 }
 
 /// The filters of a step in the engine's order; `None` where the backend does not compute in f32.

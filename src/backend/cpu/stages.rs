@@ -6,7 +6,7 @@ use super::real::Real;
 use super::simd::vectorised;
 use super::view::Sink;
 use crate::graph::Activation;
-use crate::program::{Numerator, Part, Stage};
+use crate::program::{Channels, Numerator, Part, Stage};
 
 /// A [`Stage`] with its operands found.
 pub enum BoundStage<'a, T> {
@@ -28,6 +28,23 @@ pub enum BoundStage<'a, T> {
     Rescale { z: Lanes<'a, T>, reference: Lanes<'a, T>, activation: &'a Activation, slope: Lanes<'a, T> },
 }
 
+/// A stage at the channels of a step's output that it is for.
+pub struct Placed<'a, T> {
+    pub channels: Channels,
+    pub stage: BoundStage<'a, T>,
+}
+
+impl<T> Placed<'_, T> {
+    /// The part of `count` channels from `first` on that the stage is for: what lies before it, its first channel as the
+    /// stage's operands count, and its channels.
+    #[inline(always)]
+    fn part(&self, first: usize, count: usize) -> (usize, usize, usize) {
+        let skipped = self.channels.first.saturating_sub(first);
+        let end = (self.channels.first + self.channels.count).min(first + count);
+        (skipped, (first + skipped).saturating_sub(self.channels.first), end.saturating_sub(first + skipped))
+    }
+}
+
 /// What a step writes: its result, by way of its stages.
 pub struct Output<'a, T> {
     pub items: usize,
@@ -35,7 +52,7 @@ pub struct Output<'a, T> {
     pub width: usize,
     pub channels: usize,
     pub sink: Sink<T>,
-    pub stages: Vec<BoundStage<'a, T>>,
+    pub stages: Vec<Placed<'a, T>>,
 }
 
 impl<T: Real> Output<'_, T> {
@@ -62,11 +79,14 @@ impl<T: Real> Output<'_, T> {
                 for first in (0..channels).step_by(RUN) {
                     let run = RUN.min(channels - first);
                     let values = &mut values[first..];
-                    let mut tile = Tile { pixel, step, rows, channel: channel + first, channels: run, values, pitch };
-                    for stage in &self.stages {
-                        apply(stage, &mut tile);
+                    for placed in &self.stages {
+                        let (skipped, channel, channels) = placed.part(channel + first, run);
+                        if channels > 0 {
+                            let values = &mut values[skipped..];
+                            apply(&placed.stage, &mut Tile { pixel, step, rows, channel, channels, values, pitch });
+                        }
                     }
-                    tile.keep(&self.sink);
+                    Tile { pixel, step, rows, channel: channel + first, channels: run, values, pitch }.keep(&self.sink);
                 }
             },
         );
@@ -78,17 +98,24 @@ impl<T: Real> Output<'_, T> {
     #[inline(always)]
     pub fn prefetch(&self, pixel: usize, step: usize, rows: usize, channel: usize, channels: usize) {
         let pixels = || (0..rows).map(|r| pixel + r * step);
-        for stage in &self.stages {
-            match stage {
-                BoundStage::Add { operand: Lanes::Pixels(operand), .. }
-                | BoundStage::Epsilon { z: Lanes::Pixels(operand), .. }
-                | BoundStage::Times { operand: Lanes::Pixels(operand), .. } => {
+        for placed in &self.stages {
+            let (_, channel, channels) = placed.part(channel, channels);
+            if channels == 0 {
+                continue;
+            }
+            let lanes = |operand: &Lanes<T>| {
+                if let Some(operand) = operand.pixels() {
                     pixels().for_each(|pixel| fetch(&operand.input.data[operand.start(pixel) + channel..], channels));
                 }
-                BoundStage::Rescale { z: Lanes::Pixels(z), reference: Lanes::Pixels(reference), .. } => {
-                    pixels().for_each(|pixel| fetch(&z.input.data[z.start(pixel) + channel..], channels));
-                    pixels()
-                        .for_each(|pixel| fetch(&reference.input.data[reference.start(pixel) + channel..], channels));
+            };
+            match &placed.stage {
+                BoundStage::Add { operand: z, .. }
+                | BoundStage::Epsilon { z, .. }
+                | BoundStage::Times { operand: z, .. }
+                | BoundStage::Derivative { z, .. } => lanes(z),
+                BoundStage::Rescale { z, reference, .. } => {
+                    lanes(z);
+                    lanes(reference);
                 }
                 BoundStage::Gate { bits, .. } => {
                     pixels().for_each(|pixel| fetch(&bits.0.input.data[bits.0.start(pixel) + channel / 8..], 1));

@@ -13,6 +13,7 @@ mod device;
 mod memory;
 mod modules;
 mod probe;
+mod roof;
 mod session;
 mod stream;
 mod uploads;
@@ -25,7 +26,7 @@ pub use self::session::CudaSession;
 use self::device::Device;
 use self::modules::Modules;
 use self::uploads::Uploads;
-use super::{Backend, BackendError, Session};
+use super::{Backend, BackendError, Roof, Session};
 use crate::program::Program;
 
 const NAME: &str = "cuda";
@@ -78,5 +79,9 @@ impl Backend for CudaBackend {
     /// other computes.
     fn sessions_in_flight(&self) -> usize {
         2
+    }
+
+    fn roof(&self) -> Result<Option<Roof>, BackendError> {
+        roof::measure(&self.device, &self.modules).map(Some)
     }
 }

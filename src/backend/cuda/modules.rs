@@ -9,7 +9,7 @@ use cudarc::driver::sys::{CUfunction, CUjit_option, CUmodule};
 use super::NAME;
 use super::device::Device;
 use crate::backend::BackendError;
-use crate::kernel::{self, StageText};
+use crate::kernel::{self, Fused};
 
 /// Bytes of the driver's log that are asked for.
 const LOG: usize = 8192;
@@ -28,13 +28,12 @@ unsafe impl Send for Function {}
 unsafe impl Sync for Function {}
 
 impl Function {
-    /// The kernel of `kernels/<stem>.ptx` in PTX text. The entry has the name of the file up to the first dot.
+    /// The kernel of `kernels/<stem>.ptx` in PTX text.
     fn compile(device: &Arc<Device>, stem: &'static str, ptx: String) -> Result<Self, BackendError> {
         let failed =
             |reason: String| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
         let text = CString::new(ptx).map_err(|_| failed("its text has a zero byte".to_owned()))?;
-        let entry = stem.split('.').next().unwrap_or(stem);
-        let entry = CString::new(entry).map_err(|_| failed("its name has a zero byte".to_owned()))?;
+        let entry = CString::new(kernel::entry(stem)).map_err(|_| failed("its name has a zero byte".to_owned()))?;
         let api = device.enter()?;
         let mut module = std::ptr::null_mut();
         // SAFETY: the text ends with a zero; the pointer is valid for the call.
@@ -100,8 +99,8 @@ fn log(device: &Device, text: &CString) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Stem and stages of a kernel.
-type Key = (&'static str, Vec<StageText>);
+/// Stem of a kernel, and what is fused into it.
+type Key = (&'static str, Fused);
 
 /// Kernels that are loaded.
 #[derive(Default)]
@@ -110,23 +109,18 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// The kernel with these stages, compiled where it is new.
+    /// The kernel with its prologue and stages, compiled where it is new.
     ///
     /// # Errors
     /// [`BackendError::Failed`] with the driver's log where it refuses the kernel.
-    pub fn get(
-        &self,
-        device: &Arc<Device>,
-        stem: &'static str,
-        stages: &[StageText],
-    ) -> Result<Arc<Function>, BackendError> {
+    pub fn get(&self, device: &Arc<Device>, stem: &'static str, fused: &Fused) -> Result<Arc<Function>, BackendError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        let key = (stem, stages.to_vec());
+        let key = (stem, fused.clone());
         if let Some(function) = loaded.get(&key) {
             return Ok(Arc::clone(function));
         }
         let failed = |reason| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
-        let ptx = kernel::ptx(stem, stages).map_err(|error| failed(error.to_string()))?;
+        let ptx = kernel::ptx(stem, fused).map_err(|error| failed(error.to_string()))?;
         let function = Arc::new(Function::compile(device, stem, ptx)?);
         loaded.insert(key, Arc::clone(&function));
         Ok(function)

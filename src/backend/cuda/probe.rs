@@ -76,6 +76,7 @@ pub struct DeviceInfo {
     pub name: String,
     pub capability: [i32; 2],
     pub memory: usize,
+    pub multiprocessors: u32,
 }
 
 impl DeviceInfo {
@@ -152,7 +153,8 @@ fn info(api: &Api, device: CUdevice) -> Result<DeviceInfo, Absence> {
     };
     let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
-    Ok(DeviceInfo { name, capability: [major, minor], memory })
+    let multiprocessors = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.unsigned_abs();
+    Ok(DeviceInfo { name, capability: [major, minor], memory, multiprocessors })
 }
 
 fn refused(api: &Api, code: Code) -> Result<(), Absence> {

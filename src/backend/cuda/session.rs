@@ -161,7 +161,7 @@ fn bind(
         what: format!("launch {}", step.kernel.stem()),
         reason: error.to_string(),
     })?;
-    let function = backend.modules.get(&backend.device, launch.stem, &launch.stages)?;
+    let function = backend.modules.get(&backend.device, launch.stem, &launch.fused)?;
     let (mut pointers, mut uploads) = (Vec::new(), Vec::new());
     for pointer in &launch.pointers {
         let upload = match pointer {

@@ -2,13 +2,13 @@
 //!
 //! Parameters are 512 bytes: 16 words of the kernel's own, of which the first four are how many threads have work, runs of
 //! four channels a pixel, pixels an item and messages an image; from byte 64 on 16 places of tensors, in the order of the
-//! pointers; from byte 320 on 48 constants of stages.
+//! pointers; from byte 320 on 48 constants of the prologue and the stages.
 
 use std::sync::Arc;
 
 use super::fields::fields;
-use super::stages::Tail;
-use crate::kernel::StageText;
+use super::stages::Elementwise;
+use crate::kernel::Fused;
 use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, View, Weight};
 
 /// Bytes of the parameters.
@@ -48,8 +48,8 @@ pub struct Place {
 pub struct Launch {
     /// The file of `kernels/`, without its ending.
     pub stem: &'static str,
-    pub stages: Vec<StageText>,
-    /// Inputs, weights, outputs, then the operands of the stages.
+    pub fused: Fused,
+    /// Inputs, weights, outputs, then the operands of the prologue and of the stages.
     pub pointers: Vec<Pointer>,
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
@@ -74,7 +74,7 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
     let mut pointers = Pointers { program, of: program.buffer(step.output).per, list: Vec::new() };
     let fields = fields(program, step, &mut pointers);
-    let tail = Tail::new(&step.stages, &mut pointers);
+    let elementwise = Elementwise::new(step, &mut pointers);
     let most = u32::MAX as usize;
     if let Some((what, count)) = fields.counts().into_iter().find(|(_, count)| *count > most) {
         return Err(fail(what, count, most));
@@ -82,8 +82,8 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     if pointers.list.len() > MOST_PLACES {
         return Err(fail("number of tensors", pointers.list.len(), MOST_PLACES));
     }
-    if tail.constants.len() > MOST_CONSTANTS {
-        return Err(fail("number of constants", tail.constants.len(), MOST_CONSTANTS));
+    if elementwise.constants.len() > MOST_CONSTANTS {
+        return Err(fail("number of constants", elementwise.constants.len(), MOST_CONSTANTS));
     }
     let mut params = Box::new([0; PARAM_BYTES]);
     let mut put = |at: usize, word: u32| params[at..at + 4].copy_from_slice(&word.to_le_bytes());
@@ -94,12 +94,12 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
         let words = [place.item_stride, place.pixel_stride, place.offset, place.per_image];
         words.into_iter().enumerate().for_each(|(word, value)| put(PLACES + 16 * i + 4 * word, value));
     }
-    for (i, constant) in tail.constants.iter().enumerate() {
-        put(CONSTANTS + 4 * i, constant.to_bits());
+    for (i, constant) in elementwise.constants.iter().enumerate() {
+        put(CONSTANTS + 4 * i, *constant);
     }
     let blocks = fields.blocks();
     let pointers = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    Ok(Launch { stem: fields.stem, stages: tail.stages, pointers, params, blocks })
+    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers, params, blocks })
 }
 
 /// The arguments of a launch, in order, each with its place.

@@ -1,15 +1,16 @@
-//! The stages of a step as text: words of `kernels/stages/`, their tensors and constants.
+//! The prologue and the stages of a step as text: words of `kernels/stages/`, their tensors and constants.
 
 use super::launch::Pointers;
 use crate::graph::Activation;
-use crate::kernel::{Operand as Named, StageText};
-use crate::program::{Numerator, Operand, Part, Stage, View, Weight};
+use crate::kernel::{Fused, Operand as Named, StageText};
+use crate::program::{Channels, Numerator, Operand, Part, Prologue, ScaleShift, Stage, Step, View, Weight};
 
-/// All stages of a step.
+/// All that a step does element by element beside its kernel.
 #[derive(Default)]
-pub struct Tail {
-    pub stages: Vec<StageText>,
-    pub constants: Vec<f32>,
+pub struct Elementwise {
+    pub fused: Fused,
+    /// Words: floats, and channels as integers.
+    pub constants: Vec<u32>,
 }
 
 /// What a stage points to.
@@ -19,7 +20,25 @@ enum Tensor<'a> {
     Weight(&'a Weight),
 }
 
-/// A stage in the making.
+impl Tensor<'_> {
+    /// Gives it a place among the pointers, its scale and shift the next two.
+    fn name(self, pointers: &mut Pointers) -> Named {
+        let (slot, spread) = match self {
+            Self::Operand(operand) => (pointers.operand(operand), operand.one_channel),
+            Self::View(view) => (pointers.view(view), false),
+            Self::Weight(weight) => (pointers.weight(weight), false),
+        };
+        let scale_shift = match self {
+            Self::Operand(operand) => operand.scale_shift.as_ref(),
+            Self::View(_) | Self::Weight(_) => None,
+        };
+        let weights = scale_shift.into_iter().flat_map(ScaleShift::weights);
+        let scale_shift = weights.map(|weight| Tensor::Weight(weight).name(pointers)).collect();
+        Named { pointer: format!("operand{slot}"), slot, spread, scale_shift }
+    }
+}
+
+/// A prologue or a stage in the making.
 #[derive(Default)]
 struct Parts<'a> {
     word: &'static str,
@@ -27,38 +46,35 @@ struct Parts<'a> {
     tensors: Vec<Tensor<'a>>,
     constants: Vec<f64>,
     curve: Option<&'a Activation>,
+    channels: Option<Channels>,
 }
 
-impl Tail {
-    pub fn new(stages: &[Stage], pointers: &mut Pointers) -> Self {
-        let mut tail = Self::default();
-        for stage in stages {
-            tail.push(parts(stage), pointers);
-        }
-        tail
+impl Elementwise {
+    pub fn new(step: &Step, pointers: &mut Pointers) -> Self {
+        let mut all = Self::default();
+        all.fused.prologue = step.prologue.as_ref().map(|prologue| all.text(prologue_parts(prologue), pointers));
+        all.fused.stages = step.stages.iter().map(|stage| all.text(parts(stage), pointers)).collect();
+        all
     }
 
-    fn push(&mut self, parts: Parts, pointers: &mut Pointers) {
-        let Parts { word, variant, tensors, constants, curve } = parts;
+    fn text(&mut self, parts: Parts, pointers: &mut Pointers) -> StageText {
+        let Parts { word, variant, tensors, constants, curve, channels } = parts;
         let first = self.constants.len();
         let of_curve = curve.map(curve_constants).unwrap_or_default();
-        self.constants.extend(of_curve.iter().chain(&constants).map(|c| *c as f32));
-        let operands = tensors.into_iter().map(|tensor| {
-            let (slot, spread) = match tensor {
-                Tensor::Operand(operand) => (pointers.operand(operand), operand.one_channel),
-                Tensor::View(view) => (pointers.view(view), false),
-                Tensor::Weight(weight) => (pointers.weight(weight), false),
-            };
-            Named { pointer: format!("operand{slot}"), slot, spread }
+        self.constants.extend(of_curve.iter().chain(&constants).map(|c| (*c as f32).to_bits()));
+        let channels = channels.map(|Channels { first, count }| {
+            self.constants.extend([first as u32, count as u32]);
+            self.constants.len() - 2
         });
-        self.stages.push(StageText {
+        StageText {
             word,
             curve: curve.map(curve_file),
-            operands: operands.collect(),
+            operands: tensors.into_iter().map(|tensor| tensor.name(pointers)).collect(),
             constants: first,
             curve_constants: of_curve.len(),
+            channels,
             variant,
-        });
+        }
     }
 }
 
@@ -70,6 +86,15 @@ fn part_name(part: Part) -> &'static str {
         Part::Square => "square",
         Part::One => "one",
         Part::Zero => "zero",
+    }
+}
+
+fn prologue_parts(prologue: &Prologue) -> Parts<'_> {
+    Parts {
+        word: "prologue",
+        tensors: prologue.scale_shift.iter().flat_map(ScaleShift::weights).map(Tensor::Weight).collect(),
+        curve: prologue.activation.as_ref(),
+        ..Parts::default()
     }
 }
 
@@ -121,6 +146,7 @@ fn parts(stage: &Stage) -> Parts<'_> {
             curve: Some(activation),
             ..word("rescale")
         },
+        Stage::Within { channels, stage } => Parts { channels: Some(*channels), ..parts(stage) },
     }
 }
 

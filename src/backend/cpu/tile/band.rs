@@ -2,9 +2,9 @@
 
 use core::ops::Range;
 
-use super::View;
 use super::pack::{Axis, Lattice, PackedWeights};
 use super::schedule::Task;
+use super::{Load, View};
 
 /// Pixels at a multiple of this distance, in elements, fall in one set of the
 /// first-level cache: 4096 bytes.
@@ -26,13 +26,14 @@ pub(super) struct Layout {
 /// The input of the tasks on one lattice.
 pub(super) struct Input<'a> {
     pub x: View<'a>,
+    pub load: Option<Load<'a>>,
     pub weights: &'a PackedWeights,
     pub lattice: &'a Lattice,
 }
 
 impl Input<'_> {
-    /// The layout of the input itself, if no tap meets padding and the pixels
-    /// of a tile do not compete for one cache set.
+    /// The layout of the input itself, if it is multiplied as it is, no tap
+    /// meets padding and the pixels of a tile do not compete for one cache set.
     pub(super) fn direct(&self) -> Option<Layout> {
         let axes = &self.weights.axes;
         let meets = |i: usize, point: usize| {
@@ -44,7 +45,7 @@ impl Input<'_> {
         let [height, width] = [axes[0].input, axes[1].input];
         let strides = [height * width, axes[0].step * width, axes[1].step].map(|s| s * stride);
         let aliases = strides[self.lattice.tile_axis()].is_multiple_of(ALIAS);
-        ((inside && !aliases) || self.lattice.taps() == 0).then_some(Layout {
+        ((inside && !aliases && self.load.is_none()) || self.lattice.taps() == 0).then_some(Layout {
             strides,
             origin: 0,
             offsets: [width * stride, stride],
@@ -98,6 +99,9 @@ impl Input<'_> {
             for (to, from) in to.chunks_exact_mut(pitch).zip(from.chunks(step)) {
                 to[..channels].copy_from_slice(&from[..channels]);
             }
+        }
+        if let Some(load) = self.load {
+            load(to, pitch);
         }
     }
 }

@@ -9,7 +9,7 @@ use super::kernel::{MAX_ROWS, Product, Run};
 use super::pack::{Axis, Lattice, PackedWeights, Pass};
 use super::schedule::{Task, cut, tasks};
 use super::vector::{Operation, Vector};
-use super::{Geometry, Sink, TILE_CHANNELS, Tile, View};
+use super::{Geometry, Load, Sink, TILE_CHANNELS, Tile, View};
 
 thread_local! {
     static SCRATCH: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
@@ -22,7 +22,7 @@ const RESIDENT_BYTES: usize = 1 << 20;
 /// prefetchers see, and still in the cache when the next block comes.
 const GROUP: usize = 4;
 
-/// Computes `y = conv(x)`, each element handed to `sink` once.
+/// Computes `y = conv(load(x))`, each element handed to `sink` once.
 ///
 /// `y[n, oy, ox, oc]` is the sum over `ky, kx, ic` of
 /// `x[n, oy * stride - pad + ky * dilation, …, ic] * w[ky, kx, ic, oc]`.
@@ -31,8 +31,8 @@ const GROUP: usize = 4;
 /// # Panics
 ///
 /// Panics if `x` is too short or `weights` was packed for another geometry.
-pub fn forward(geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
-    run(Pass::Forward, geometry, x, weights, sink);
+pub fn forward(geometry: &Geometry, x: View<'_>, load: Option<Load<'_>>, weights: &PackedWeights, sink: &impl Sink) {
+    run(Pass::Forward, geometry, (x, load), weights, sink);
 }
 
 /// Computes the data gradient `m_x` of the convolution from the gradient `m_y`
@@ -47,16 +47,22 @@ pub fn forward(geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: 
 ///
 /// Panics if `m_y` is too short or `weights` was packed for another geometry.
 pub fn backward(geometry: &Geometry, m_y: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
-    run(Pass::Backward, geometry, m_y, weights, sink);
+    run(Pass::Backward, geometry, (m_y, None), weights, sink);
 }
 
-fn run(pass: Pass, geometry: &Geometry, x: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
+fn run(
+    pass: Pass,
+    geometry: &Geometry,
+    (x, load): (View<'_>, Option<Load<'_>>),
+    weights: &PackedWeights,
+    sink: &impl Sink,
+) {
     let w = weights;
     assert_eq!((pass, *geometry), (w.pass, Geometry { images: geometry.images, ..w.geometry }));
     let threads = rayon::current_num_threads();
     let work = |task: Task| {
         let lattice = &w.lattices[task.lattice];
-        let compute = Compute { x, weights, lattice, task, sink };
+        let compute = Compute { x, load, weights, lattice, task, sink };
         // SAFETY: `PackedWeights` only holds levels of this processor.
         unsafe { w.level.dispatch(compute) }
     };
@@ -87,6 +93,7 @@ struct Points {
 /// A task with its operands.
 struct Compute<'a, S> {
     x: View<'a>,
+    load: Option<Load<'a>>,
     weights: &'a PackedWeights,
     lattice: &'a Lattice,
     task: Task,
@@ -96,7 +103,7 @@ struct Compute<'a, S> {
 impl<S: Sink> Operation for Compute<'_, S> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
-        let input = Input { x: self.x, weights: self.weights, lattice: self.lattice };
+        let input = Input { x: self.x, load: self.load, weights: self.weights, lattice: self.lattice };
         if let Some(layout) = input.direct() {
             self.multiply(self.x.data, &layout);
         } else {

@@ -71,6 +71,10 @@ pub struct View<'a> {
     pub pixel_stride: usize,
 }
 
+/// Works on pixels of the input, the given distance apart, after they were copied and before they are multiplied; from
+/// several threads, on padding never.
+pub type Load<'a> = &'a (dyn Fn(&mut [f32], usize) + Sync);
+
 /// Takes the results of a pass, from several threads, every output element once.
 pub trait Sink: Sync {
     /// The tile that [`Sink::finish`] gets next on this thread: what it will touch may be fetched while it is computed.

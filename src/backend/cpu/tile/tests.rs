@@ -164,7 +164,7 @@ impl Case {
         let x = View { data: x, pixel_stride: inputs + self.excess };
         match pass {
             _ if depthwise => depthwise::run(level, pass, g, x, w, &sink),
-            Pass::Forward => forward(g, x, &PackedWeights::forward(g, w).with_level(level), &sink),
+            Pass::Forward => forward(g, x, None, &PackedWeights::forward(g, w).with_level(level), &sink),
             Pass::Backward => {
                 backward(g, x, &PackedWeights::backward(g, w).with_level(level), &sink);
             }

@@ -1,20 +1,11 @@
 //! What this machine can do at most: arithmetic and memory traffic, measured.
 
+use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use serde::Serialize;
-
-use crate::backend::cpu::simd::vectorised;
-
-/// The two limits of a kernel.
-#[derive(Clone, Copy, Debug, Serialize)]
-pub struct Roof {
-    /// Fused multiply-adds in registers, two operations each, all threads.
-    pub gflops: f64,
-    /// A large copy, bytes read plus bytes written, all threads.
-    pub gbytes: f64,
-}
+use super::simd::vectorised;
+use crate::backend::Roof;
 
 /// Attempts of which the best counts.
 const ATTEMPTS: usize = 5;
@@ -25,27 +16,20 @@ const ROUNDS: usize = 1_000_000;
 /// Floats that one thread copies: beyond every cache.
 const COPIED: usize = 8 << 20;
 
-impl Roof {
-    /// Measures with so many threads.
-    pub fn measure(threads: usize) -> Self {
-        let operations = (2 * LANES * CHAINS * ROUNDS * threads) as f64;
-        let bytes = (2 * 4 * COPIED * threads) as f64;
-        let fused = best(threads, || (), |()| _ = black_box(multiply_adds(black_box(1.000_000_1))));
-        let copied = best(
-            threads,
-            || (vec![1f32; COPIED], vec![0f32; COPIED]),
-            |(from, to)| {
-                to.copy_from_slice(from);
-                black_box(to);
-            },
-        );
-        Self { gflops: operations / fused / 1e9, gbytes: bytes / copied / 1e9 }
-    }
-
-    /// The least seconds that so much work can take.
-    pub fn seconds(self, flops: f64, bytes: f64) -> f64 {
-        (flops / self.gflops / 1e9).max(bytes / self.gbytes / 1e9)
-    }
+/// Measures with so many threads.
+pub fn measure(threads: usize) -> Roof {
+    let operations = (2 * LANES * CHAINS * ROUNDS * threads) as f64;
+    let bytes = (2 * 4 * COPIED * threads) as f64;
+    let fused = best(threads, || (), |()| _ = black_box(multiply_adds(black_box(1.000_000_1))));
+    let copied = best(
+        threads,
+        || (vec![1f32; COPIED], vec![0f32; COPIED]),
+        |(from, to)| {
+            to.copy_from_slice(from);
+            black_box(to);
+        },
+    );
+    Roof { gflops: operations / fused / 1e9, gbytes: bytes / copied / 1e9, matrix_gflops: BTreeMap::new() }
 }
 
 /// Seconds of the fastest attempt of all threads together.

@@ -1,0 +1,22 @@
+//! What the benchmarks run on.
+
+use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::backend::cuda::CudaBackend;
+use fluoroscope::backend::{Backend, BackendError};
+use fluoroscope::graph::Precision;
+
+/// `FLUOROSCOPE_BACKEND`: cpu, with so many threads, or cuda; without it, cpu.
+pub fn backend(threads: Option<usize>) -> Box<dyn Backend> {
+    let name = std::env::var("FLUOROSCOPE_BACKEND").unwrap_or_else(|_| "cpu".to_owned());
+    let started: Result<Box<dyn Backend>, BackendError> = match name.as_str() {
+        "cpu" => CpuBackend::new(Precision::F32, threads).map(|backend| Box::new(backend) as _),
+        "cuda" => CudaBackend::new(0).map(|backend| Box::new(backend) as _),
+        other => fail(&format!("FLUOROSCOPE_BACKEND={other}: give cpu or cuda")),
+    };
+    started.unwrap_or_else(|error| fail(&error.to_string()))
+}
+
+pub fn fail(reason: &str) -> ! {
+    eprintln!("error: {reason}");
+    std::process::exit(2);
+}

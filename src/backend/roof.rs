@@ -1,0 +1,24 @@
+//! What a device can do at most.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+/// The limits of a kernel, measured on the device itself.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Roof {
+    /// Fused multiply-adds of f32 in registers, two operations each, all of the device.
+    pub gflops: f64,
+    /// A large copy, bytes read plus bytes written.
+    pub gbytes: f64,
+    /// Products in the matrix units, summed in f32, by the type of their factors: `tf32`, `f16`, `bf16`. Empty where
+    /// there are none, and on the CPU.
+    pub matrix_gflops: BTreeMap<&'static str, f64>,
+}
+
+impl Roof {
+    /// The least seconds that so much work in f32 can take.
+    pub fn seconds(&self, flops: f64, bytes: f64) -> f64 {
+        (flops / self.gflops / 1e9).max(bytes / self.gbytes / 1e9)
+    }
+}

@@ -1,0 +1,138 @@
+//! What is told of a run: a row for every step, sums over kernels and phases.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use super::super::table::{Align, Table};
+use crate::backend::Roof;
+use crate::backend::step_check::{SHARE, StepError};
+use crate::program::Program;
+
+/// One step's figures.
+#[derive(Clone, Debug, Serialize)]
+pub struct Row {
+    pub step: usize,
+    phase: &'static str,
+    pub kernel: &'static str,
+    pub label: String,
+    /// Height, width and physical channels of the result.
+    shape: [usize; 3],
+    /// Shapes of input and result, and the window.
+    pub what: String,
+    pub error: f64,
+    /// What the error may be.
+    pub bound: f64,
+    pub passed: bool,
+    pub microseconds: f64,
+    pub gflops: f64,
+    pub gbytes: f64,
+    /// Where the roof is known.
+    pub percent_of_roof: Option<f64>,
+}
+
+/// Sums over the steps of one kernel or one phase.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct Total {
+    steps: usize,
+    microseconds: f64,
+    /// Of the time of all steps.
+    share: f64,
+    gflops: f64,
+    gbytes: f64,
+}
+
+pub type Totals = BTreeMap<&'static str, Total>;
+
+/// The rows of a program whose steps were checked and took so many seconds.
+pub fn rows(program: &Program, errors: &[StepError], seconds: &[f64], roof: Option<&Roof>) -> Vec<Row> {
+    let row = |(at, (error, seconds)): (usize, (&StepError, &f64))| {
+        let step = &program.steps[at];
+        let (flops, bytes) = (program.flops(step) as f64, program.traffic(step) as f64);
+        let buffer = program.buffer(step.output);
+        Row {
+            step: at,
+            phase: if at < program.backward_from { "forward" } else { "backward" },
+            kernel: step.kernel.stem(),
+            label: step.label.clone(),
+            shape: [buffer.height, buffer.width, step.output.channels],
+            what: program.shape(step),
+            error: error.values.max(if error.marks > SHARE { error.marks } else { 0.0 }),
+            bound: error.bound,
+            passed: error.passes(),
+            microseconds: 1e6 * seconds,
+            gflops: flops / seconds / 1e9,
+            gbytes: bytes / seconds / 1e9,
+            percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(flops, bytes) / seconds),
+        }
+    };
+    errors.iter().zip(seconds).enumerate().map(row).collect()
+}
+
+/// Sums by kernel, and by phase.
+pub fn totals(rows: &[Row]) -> [Totals; 2] {
+    [sums(rows, |row| row.kernel), sums(rows, |row| row.phase)]
+}
+
+fn sums(rows: &[Row], key: impl Fn(&Row) -> &'static str) -> Totals {
+    let all: f64 = rows.iter().map(|row| row.microseconds).sum();
+    let mut totals = Totals::new();
+    for row in rows {
+        let total = totals.entry(key(row)).or_default();
+        total.steps += 1;
+        total.microseconds += row.microseconds;
+        total.gflops += row.gflops * row.microseconds;
+        total.gbytes += row.gbytes * row.microseconds;
+    }
+    for total in totals.values_mut() {
+        total.share = total.microseconds / all;
+        total.gflops /= total.microseconds;
+        total.gbytes /= total.microseconds;
+    }
+    totals
+}
+
+pub fn steps_table(rows: &[Row]) -> Vec<String> {
+    let cells = |row: &Row| {
+        vec![
+            row.step.to_string(),
+            row.kernel.to_owned(),
+            row.shape.map(|n| n.to_string()).join("x"),
+            format!("{:.1}", row.microseconds),
+            if row.gflops > 0.0 { format!("{:.2}", row.gflops) } else { String::new() },
+            format!("{:.2}", row.gbytes),
+            row.percent_of_roof.map(|percent| format!("{percent:.0}%")).unwrap_or_default(),
+            if row.passed { format!("{:.0e}", row.error) } else { "FAILED".to_owned() },
+            row.label.clone(),
+        ]
+    };
+    let rows: Vec<Vec<String>> = rows.iter().map(cells).collect();
+    let right = |name| (name, Align::Right, 6);
+    let numbers = [right("us"), right("GFLOP/s"), right("GB/s"), right("roof"), right("error")];
+    let first = [("", Align::Right, 3), ("kernel", Align::Left, 6), ("result", Align::Left, 6)];
+    let columns: Vec<_> = first.into_iter().chain(numbers).chain([("node", Align::Left, 4)]).collect();
+    lines(&columns, &rows)
+}
+
+pub fn totals_table([kernels, phases]: &[Totals; 2]) -> Vec<String> {
+    let cells = |(name, total): (&&str, &Total)| {
+        vec![
+            (*name).to_owned(),
+            total.steps.to_string(),
+            format!("{:.1}", total.microseconds),
+            format!("{:.0}%", 100.0 * total.share),
+            if total.gflops > 0.0 { format!("{:.1}", total.gflops) } else { String::new() },
+            format!("{:.1}", total.gbytes),
+        ]
+    };
+    let rows: Vec<Vec<String>> = kernels.iter().chain(phases).map(cells).collect();
+    let right = |name| (name, Align::Right, 7);
+    let numbers = [right("steps"), right("us"), right("share"), right("GFLOP/s"), right("GB/s")];
+    let columns: Vec<_> = [("total", Align::Left, 5)].into_iter().chain(numbers).collect();
+    lines(&columns, &rows)
+}
+
+fn lines(columns: &[(&'static str, Align, usize)], rows: &[Vec<String>]) -> Vec<String> {
+    let table = Table::new(columns).fit(rows, 40);
+    std::iter::once(table.header()).chain(rows.iter().map(|row| table.row(row))).collect()
+}

@@ -1,0 +1,28 @@
+//! Where tests find their data, the binary and the CUDA driver: in the checkout, with the stand-in driver; on a machine with
+//! a GPU and no checkout, where the variables say that `benches/gpu/run` sets.
+
+use std::path::PathBuf;
+
+/// The checkout, or `FLUOROSCOPE_TEST_ROOT`.
+pub fn root() -> PathBuf {
+    let set = std::env::var_os("FLUOROSCOPE_TEST_ROOT");
+    set.map_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")), PathBuf::from)
+}
+
+/// The `fluoroscope` binary, or `FLUOROSCOPE_TEST_BINARY`.
+pub fn binary() -> PathBuf {
+    let set = std::env::var_os("FLUOROSCOPE_TEST_BINARY");
+    set.map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_fluoroscope")), PathBuf::from)
+}
+
+/// The driver of this machine is wanted: `FLUOROSCOPE_TEST_DRIVER=system`.
+pub fn on_a_device() -> bool {
+    std::env::var_os("FLUOROSCOPE_TEST_DRIVER").is_some_and(|driver| driver == "system")
+}
+
+/// Loads the stand-in driver, unless that of this machine is wanted.
+pub fn load_driver() {
+    if !on_a_device() {
+        ptx_sim_driver::preload().unwrap_or_else(|error| panic!("{error}"));
+    }
+}
