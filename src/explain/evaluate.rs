@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::ExplainError;
 use super::flight::{Flight, Loaded};
 use super::progress::Progress;
-use super::work::{Evaluation, Work};
+use super::work::{Evaluation, MOST_MESSAGES, Work};
 use crate::backend::{Backend, BackendError};
 use crate::graph::{Graph, Precision};
 use crate::plan::{Batch, Pass, plan};
@@ -41,7 +41,8 @@ enum State {
 
 /// Runs batches of images through programs of one graph.
 ///
-/// Where the device's memory does not hold a batch, the batch is halved: no map depends on it.
+/// Where the device's memory does not hold a batch, the batch is halved, and where it does not hold one image with all its
+/// messages, they are: no map depends on either.
 pub struct Evaluator<'m> {
     graph: &'m Graph,
     backend: Box<dyn Backend>,
@@ -53,6 +54,8 @@ pub struct Evaluator<'m> {
     tickets: Ticket,
     /// Batch sizes by passes.
     batches: HashMap<Vec<PassKey>, usize>,
+    /// Messages an image by passes, where a lack of memory halved them.
+    messages: HashMap<Vec<PassKey>, usize>,
     /// The smallest batch size that a lack of memory led to.
     halved: Option<usize>,
     /// The device's memory does not hold the sessions of two batches.
@@ -78,6 +81,7 @@ impl<'m> Evaluator<'m> {
             departed: BTreeMap::new(),
             tickets: 0,
             batches: HashMap::new(),
+            messages: HashMap::new(),
             halved: None,
             cramped: false,
             slot_bytes: 0,
@@ -248,7 +252,7 @@ impl<'m> Evaluator<'m> {
                 Err(ExplainError::Backend(error @ BackendError::OutOfMemory { .. })) => {
                     // Without other sessions it may fit, else half of it may.
                     if alone {
-                        self.halve(&work.passes, step.len()).ok_or(error)?;
+                        self.halve(work, &step).ok_or(error)?;
                     }
                     self.free();
                     alone = true;
@@ -267,20 +271,28 @@ impl<'m> Evaluator<'m> {
         flying.for_each(|departed| departed.state = State::Grounded);
     }
 
-    /// Half of `images`, which did not fit, is the batch from now on; `None` where there is no half.
-    fn halve(&mut self, passes: &[Pass], images: usize) -> Option<usize> {
-        let batch = images / 2;
+    /// Half of these images, which did not fit, is the batch from now on; where it is one image, half of its messages travel
+    /// together. `None` where there is no half.
+    fn halve(&mut self, work: &Work, part: &Range<usize>) -> Option<()> {
+        let batch = part.len() / 2;
         if batch == 0 {
-            return None;
+            let messages = self.items(work, part).messages_per_image / 2;
+            return (messages > 0).then(|| _ = self.messages.insert(key_of(&work.passes), messages));
         }
-        self.batches.insert(key_of(passes), batch);
+        self.batches.insert(key_of(&work.passes), batch);
         self.halved = Some(self.halved.map_or(batch, |halved| halved.min(batch)));
-        self.halved
+        Some(())
+    }
+
+    /// The items of a program for some images of a work.
+    fn items(&self, work: &Work, part: &Range<usize>) -> Batch {
+        let messages = self.messages.get(&key_of(&work.passes)).copied().unwrap_or(MOST_MESSAGES);
+        work.items(part, self.graph.shape(self.graph.output).len(), messages)
     }
 
     /// A session for some images of a work.
     fn session(&mut self, work: &Work, part: &Range<usize>) -> Result<(Key, Loaded), ExplainError> {
-        let batch = work.items(part, self.graph.shape(self.graph.output).len());
+        let batch = self.items(work, part);
         let key: Key = (key_of(&work.passes), batch);
         let (key, loaded) = match self.idle.iter().position(|(idle, _)| *idle == key) {
             Some(at) => self.idle.swap_remove(at),

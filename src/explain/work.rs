@@ -77,8 +77,8 @@ pub struct Work<'m> {
     pub targets: Targets<'m>,
 }
 
-/// Messages that travel back together through one image.
-const MOST_MESSAGES: usize = 8;
+/// Messages that travel back together through one image at most.
+pub const MOST_MESSAGES: usize = 8;
 
 impl Work<'_> {
     /// Each image has a baseline of its own.
@@ -95,10 +95,11 @@ impl Work<'_> {
         baselines.iter().map(|baseline| Values::from(baseline.as_slice())).collect()
     }
 
-    /// The items of a program for some of the images, in a network of so many classes.
-    pub fn items(&self, part: &Range<usize>, classes: usize) -> Batch {
+    /// The items of a program for some of the images, in a network of so many classes, with so many messages an image at
+    /// most.
+    pub fn items(&self, part: &Range<usize>, classes: usize, messages: usize) -> Batch {
         let most = self.targets.most(classes);
-        let messages = most.clamp(1, MOST_MESSAGES);
+        let messages = most.clamp(1, messages);
         Batch {
             images: part.len(),
             references: if self.has_own_baselines() { part.len() } else { 1 },

@@ -13,9 +13,10 @@ use fluoroscope::model::Model;
 use fluoroscope::program::{Port, Program};
 use fluoroscope::tensor::Tensor;
 
+use crate::nets::golden;
 use crate::run::choice;
 
-/// The CPU as a device: several sessions are in flight, and they hold so many images between them.
+/// The CPU as a device: several sessions are in flight, and they hold so many messages between them.
 struct Device {
     cpu: CpuBackend,
     room: usize,
@@ -27,7 +28,7 @@ struct Device {
 
 struct Loaded {
     session: Box<dyn Session>,
-    images: usize,
+    messages: usize,
     held: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
     busy: Arc<AtomicUsize>,
@@ -45,14 +46,14 @@ impl Backend for Device {
     }
 
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
-        let images = program.images;
-        if self.held.load(Ordering::SeqCst) + images > self.room {
+        let messages = program.images * program.messages_per_image;
+        if self.held.load(Ordering::SeqCst) + messages > self.room {
             return Err(BackendError::OutOfMemory { backend: "device", bytes: 0 });
         }
-        self.held.fetch_add(images, Ordering::SeqCst);
+        self.held.fetch_add(messages, Ordering::SeqCst);
         let [held, most, busy] = [&self.held, &self.most, &self.busy].map(Arc::clone);
         let session = self.cpu.load(program)?;
-        Ok(Box::new(Loaded { session, images, held, most, busy, works: false.into() }))
+        Ok(Box::new(Loaded { session, messages, held, most, busy, works: false.into() }))
     }
 
     fn sessions_in_flight(&self) -> usize {
@@ -97,7 +98,7 @@ impl Session for Loaded {
 impl Drop for Loaded {
     fn drop(&mut self) {
         self.works(false);
-        self.held.fetch_sub(self.images, Ordering::SeqCst);
+        self.held.fetch_sub(self.messages, Ordering::SeqCst);
     }
 }
 
@@ -194,6 +195,29 @@ fn batches_in_flight_change_no_bit_in_whatever_memory() {
             let most = most.load(Ordering::SeqCst);
             assert!(room < 2 * BATCH || most >= 2, "{what}: {most} sessions at work");
         }
+    }
+}
+
+#[test]
+fn fewer_messages_at_a_time_change_no_bit() {
+    let model = golden("plain", Precision::F32);
+    let (shape, classes) = (model.input(), model.graph.shape(model.graph.output).len());
+    let methods = ["saliency", "deeplift", "lrp-epsilon", "lrp-zplus"].map(choice);
+    let value = |i: usize| (i as f32 * 0.61).sin();
+    let data = (0..2 * shape.len()).map(value).collect();
+    let images = Tensor::new(&[2, shape.channels, shape.height, shape.width], data);
+    let mut want: Option<Lists> = None;
+    for room in [100, 2 * classes - 1, classes, classes - 1, 2, 1] {
+        let device = device(Precision::F32, room);
+        let held = Arc::clone(&device.held);
+        let options = ExplainOptions { batch: Some(2), ..options() };
+        let mut explainer = Explainer::new(&model, Box::new(device), options).expect("an explainer");
+        let got = explainer.explain(&images, &methods, &Target::All).expect("maps");
+        assert_eq!(explainer.halved(), (room < 2 * classes).then_some(1), "room for {room} messages");
+        assert_eq!(got.iter().map(Vec::len).sum::<usize>(), 2 * classes * methods.len());
+        assert_same(&got, want.get_or_insert_with(|| got.clone()), &format!("room for {room} messages"));
+        drop(explainer);
+        assert_eq!(held.load(Ordering::SeqCst), 0, "every session is freed");
     }
 }
 

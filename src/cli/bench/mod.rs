@@ -65,7 +65,7 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
         args,
         layer: engine::layer(&model, None)?,
         model: &model,
-        backend: engine::backend(&place)?,
+        backend: engine::backend(&place, console)?,
         place: &place,
         roof: None,
         single: choices.len() * args.batch.len() == 1,

@@ -37,7 +37,7 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
         true => Some(engine::preprocess(&model, settings.preprocess.as_ref(), console)?),
         false => None,
     };
-    let backend = engine::backend(&settings.engine)?;
+    let backend = engine::backend(&settings.engine, console)?;
     console.detail(&format!("{}: {}", backend.name(), backend.device()));
     introduce(&settings, &model, console);
 
