@@ -20,6 +20,16 @@ pub struct Setting {
     pub nested: bool,
 }
 
+/// What f32 may differ by, relative to one more than the peak of a case.
+pub const TOLERANCE: f64 = 2e-5;
+
+pub const SETTINGS: [Setting; 4] = [
+    Setting { images: 1, references: 1, messages: 1, nested: false },
+    Setting { images: 2, references: 1, messages: 3, nested: true },
+    Setting { images: 3, references: 3, messages: 1, nested: true },
+    Setting { images: 2, references: 2, messages: 3, nested: false },
+];
+
 /// A tensor of the case: its place in the program and its values.
 #[derive(Clone)]
 pub struct Entry {

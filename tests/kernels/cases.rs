@@ -5,13 +5,21 @@ use fluoroscope::program::{
     Arrangement, Channels, ConvParams, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight,
 };
 
-use crate::bench::Bench;
+use crate::bench::{Bench, Setting};
 use crate::oracle::{self, Array};
 use crate::prologues;
 
 pub struct Case {
     pub name: String,
     pub build: Box<dyn Fn(&mut Bench)>,
+}
+
+impl Case {
+    pub fn bench(&self, setting: Setting) -> Bench {
+        let mut bench = Bench::new(setting);
+        (self.build)(&mut bench);
+        bench
+    }
 }
 
 pub fn case(name: impl Into<String>, build: impl Fn(&mut Bench) + 'static) -> Case {
@@ -67,7 +75,9 @@ pub fn convolutions() -> Vec<Geometry> {
     let g = |name, x, channels, params| Geometry { name, x, channels, params };
     vec![
         g("1x1 of one cell", [1, 1, 1], 1, point),
+        g("one channel, several blocks", [1, 19, 17], 1, plain),
         g("7 to 13", [7, 7, 7], 13, plain),
+        g("nine channels", [9, 5, 7], 9, plain),
         g("13 to 7, stride 2, odd", [13, 13, 7], 7, ConvParams { stride: [2, 2], ..plain }),
         g("stem 7x7 stride 2", [3, 15, 13], 33, ConvParams { kernel: [7, 7], stride: [2, 2], pads: [3; 4], ..plain }),
         g("255 to 257", [255, 2, 3], 257, point),
@@ -87,6 +97,7 @@ pub fn convolutions() -> Vec<Geometry> {
         g("width 1", [17, 13, 1], 33, ConvParams { kernel: [3, 1], pads: [1, 0, 1, 0], ..plain }),
         g("pad beyond the kernel", [4, 3, 3], 5, ConvParams { kernel: [2, 2], pads: [2; 4], ..plain }),
         g("tiles, 3x3", [36, 9, 11], 68, plain),
+        g("tiles, 32 channels", [32, 7, 9], 32, plain),
         g("tiles, stride 2, odd", [68, 15, 14], 36, ConvParams { stride: [2, 2], ..plain }),
         g(
             "tiles, stride 4x3, dilation 6x2",
@@ -179,6 +190,7 @@ pub fn pools() -> Vec<(&'static str, [usize; 3], Pool)> {
     let tight = Pool { kernel: [2, 2], pads: [0; 4], ..overlap.clone() };
     vec![
         ("one cell", [1, 1, 1], Pool { kernel: [1, 1], ..tight.clone() }),
+        ("one channel, several blocks", [1, 19, 17], Pool { stride: [1, 1], ..overlap.clone() }),
         ("3/2 overlapping", [7, 13, 13], overlap.clone()),
         ("3/1 overlapping", [13, 7, 5], Pool { stride: [1, 1], ..overlap.clone() }),
         ("2/2 odd", [255, 7, 5], tight.clone()),
@@ -306,6 +318,7 @@ pub fn resizes() -> Vec<(&'static str, [usize; 3], [usize; 2], Resize)> {
     let aligned = Resize { mode: ResizeMode::Bilinear, scale: [corners(7, 13), corners(5, 9)], offset: [0.0; 2] };
     vec![
         ("one cell up", [1, 1, 1], [5, 3], Resize::half_pixel([1, 1], [5, 3])),
+        ("one channel, several blocks", [1, 19, 17], [14, 22], Resize::half_pixel([19, 17], [14, 22])),
         ("up by 7/4", [7, 4, 5], [7, 13], Resize::half_pixel([4, 5], [7, 13])),
         ("down", [13, 13, 7], [5, 3], Resize::half_pixel([13, 7], [5, 3])),
         ("twice", [33, 3, 4], [6, 8], Resize::half_pixel([3, 4], [6, 8])),
@@ -363,6 +376,8 @@ fn rearrangements(cases: &mut Vec<Case>) {
         }));
     };
     add("transpose", [7, 13, 5], [13, 5, 7], |[c, h, w]| Some([w, c, h]));
+    add("nine channels", [9, 2, 3], [9, 3, 2], |[c, h, w]| Some([c, w, h]));
+    add("one channel, several blocks", [1, 19, 17], [1, 17, 19], |[c, h, w]| Some([c, w, h]));
     add("channel shuffle", [258, 1, 3], [258, 1, 3], |[c, h, w]| Some([c % 2 * 129 + c / 2, h, w]));
     add("pad", [3, 5, 4], [5, 8, 7], |[c, h, w]| {
         ((1..4).contains(&c) && (2..7).contains(&h) && (1..5).contains(&w)).then(|| [c - 1, h - 2, w - 1])
@@ -620,9 +635,10 @@ fn title(activation: &Activation) -> String {
 
 /// Every stage over every kind of operand; where padding would not stay zero a mask follows, as in planned programs.
 fn stages(cases: &mut Vec<Case>) {
-    let sources: [(&str, Source, [usize; 3]); 5] = [
+    let sources: [(&str, Source, [usize; 3]); 6] = [
         ("image", (Per::Image, false, false), [13, 3, 5]),
-        ("reference", (Per::Reference, false, false), [7, 1, 9]),
+        ("narrow image", (Per::Image, false, false), [1, 19, 17]),
+        ("reference", (Per::Reference, false, false), [9, 1, 7]),
         ("message", (Per::Message, false, false), [257, 1, 3]),
         ("one pixel", (Per::Image, true, false), [33, 5, 2]),
         ("one channel", (Per::Message, false, true), [255, 2, 3]),
@@ -682,17 +698,20 @@ fn stage_case(
 /// Fused tails behind the kernels whose tiles differ, with everything that they keep.
 fn chains(cases: &mut Vec<Case>) {
     for f in activations().into_iter().filter(Activation::is_two_valued) {
-        cases.push(case(format!("keep bits {}", title(&f)), move |b| {
-            let (x, values) = b.noise(Per::Image, [13, 3, 5], 4.0);
-            let high = Array::from_fn(values.n, values.shape(), |at| {
-                let derivative = oracle::derivative(&f, values.at(at), 0.125);
-                f64::from(derivative > 0.2)
-            });
-            let bits = b.expect(Per::Image, Element::Bits, high);
-            let out = b.expect(Per::Image, Element::Float, values);
-            let stage = Stage::KeepBits { into: bits, activation: f.clone() };
-            b.step(Kernel::ActivationForward, vec![x], vec![], out, vec![stage]);
-        }));
+        for shape in [[13, 3, 5], [9, 5, 7], [1, 19, 17]] {
+            let f = f.clone();
+            cases.push(case(format!("keep bits {} {shape:?}", title(&f)), move |b| {
+                let (x, values) = b.noise(Per::Image, shape, 4.0);
+                let high = Array::from_fn(values.n, values.shape(), |at| {
+                    let derivative = oracle::derivative(&f, values.at(at), 0.125);
+                    f64::from(derivative > 0.2)
+                });
+                let bits = b.expect(Per::Image, Element::Bits, high);
+                let out = b.expect(Per::Image, Element::Float, values);
+                let stage = Stage::KeepBits { into: bits, activation: f.clone() };
+                b.step(Kernel::ActivationForward, vec![x], vec![], out, vec![stage]);
+            }));
+        }
     }
     for f in activations().into_iter().filter(|f| !matches!(f, Activation::Reciprocal)) {
         cases.push(case(format!("rescale {} of equal values", title(&f)), move |b| rescale_of_equals(b, &f)));

@@ -5,7 +5,8 @@ use std::path::Path;
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cuda::{CudaBackend, probe};
 
-use crate::{TOLERANCE, build, cases, common, each_case, records};
+use crate::bench::{SETTINGS, TOLERANCE};
+use crate::{cases, common, each_case, records};
 
 pub fn backend() -> CudaBackend {
     common::load_driver();
@@ -22,7 +23,7 @@ fn the_cuda_backend_agrees_with_the_formulas_and_leaves_no_poison() {
     }
 
     // With times, steps are launched one by one, and a port takes as many values as it says.
-    let bench = build(&cases::all()[0], crate::SETTINGS[0]);
+    let bench = cases::all()[0].bench(SETTINGS[0]);
     let mut session = backend.load(bench.program()).expect("loads");
     for entry in &bench.inputs {
         session.write(&entry.port, &entry.values.data).expect("as many values as the port takes");

@@ -10,10 +10,11 @@ mod identities;
 mod oracle;
 mod prologues;
 mod records;
+#[allow(dead_code, reason = "no test here runs a text that is changed")]
 mod sim;
 mod traffic;
 
-use bench::{Bench, Entry, Setting};
+use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::graph::Precision;
@@ -21,24 +22,8 @@ use fluoroscope::kernel;
 use rayon::prelude::*;
 use sim::Simulator;
 
-/// What f32 may differ by, relative to one more than the peak of a case.
-const TOLERANCE: f64 = 2e-5;
-
-const SETTINGS: [Setting; 4] = [
-    Setting { images: 1, references: 1, messages: 1, nested: false },
-    Setting { images: 2, references: 1, messages: 3, nested: true },
-    Setting { images: 3, references: 3, messages: 1, nested: true },
-    Setting { images: 2, references: 2, messages: 3, nested: false },
-];
-
 fn cpu(precision: Precision, threads: usize) -> CpuBackend {
     CpuBackend::new(precision, Some(threads)).expect("threads start")
-}
-
-fn build(case: &cases::Case, setting: Setting) -> Bench {
-    let mut bench = Bench::new(setting);
-    (case.build)(&mut bench);
-    bench
 }
 
 /// Runs `check` on every case in every setting and fails with all complaints.
@@ -48,7 +33,7 @@ fn each_case(check: impl Fn(&Bench) -> Vec<String>) {
         for setting in SETTINGS {
             count += 1;
             let found =
-                check(&build(&case, setting)).into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name));
+                check(&case.bench(setting)).into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name));
             complaints.extend(found);
         }
     }
@@ -79,8 +64,8 @@ fn threads_do_not_change_a_bit() {
 }
 
 fn the_batch_keeps_the_bits_of(case: &cases::Case, backend: &dyn Backend) {
-    let batch = build(case, Setting { images: 3, references: 3, messages: 1, nested: false });
-    let single = build(case, Setting { images: 1, references: 1, messages: 1, nested: false });
+    let batch = case.bench(Setting { images: 3, references: 3, messages: 1, nested: false });
+    let single = case.bench(Setting { images: 1, references: 1, messages: 1, nested: false });
     let together = batch.run(backend, &batch.inputs);
     for n in 0..3 {
         let alone = single.run(backend, &item(&batch, &single, n));
@@ -117,7 +102,7 @@ fn item(batch: &Bench, single: &Bench, n: usize) -> Vec<Entry> {
 #[test]
 fn a_session_times_every_step_and_counts_values() {
     use fluoroscope::backend::Phase;
-    let bench = build(&cases::all()[0], SETTINGS[0]);
+    let bench = cases::all()[0].bench(SETTINGS[0]);
     let mut session = cpu(Precision::F32, 1).load(bench.program()).expect("loads");
     let mut times = Vec::new();
     session.run(Phase::Forward, Some(&mut times)).expect("runs");
@@ -134,7 +119,7 @@ fn simulate(simulator: &Simulator) -> (Vec<String>, Vec<&'static str>) {
     let count = cases::all().len() * SETTINGS.len();
     let one = |cases: &mut Vec<cases::Case>, i: usize| {
         let (case, setting) = (&cases[i / SETTINGS.len()], SETTINGS[i % SETTINGS.len()]);
-        let bench = build(case, setting);
+        let bench = case.bench(setting);
         if !kernel::source(bench.stem()).is_some_and(|source| source.ptx) {
             return (vec![], Some(bench.stem()));
         }
@@ -172,7 +157,7 @@ fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
 #[test]
 fn ptx_treats_special_values_as_the_cpu_does() {
     let (cpu, simulator) = (cpu(Precision::F32, 1), Simulator::default());
-    let build = |case: &cases::Case| build(case, SETTINGS[3]);
+    let build = |case: &cases::Case| case.bench(SETTINGS[3]);
     let is_convolution = |bench: &Bench| bench.stem().starts_with("conv2d") || bench.stem().starts_with("depthwise");
     let by_cpu = |case: &cases::Case| {
         let bench = build(case);

@@ -14,12 +14,11 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::bench::{Bench, Setting};
+use crate::bench::{Bench, Setting, TOLERANCE};
 use crate::cases::{self, Case};
 use crate::common::root;
 use crate::cuda;
 use crate::sim::Simulator;
-use crate::{TOLERANCE, build};
 
 /// Two images, three messages each, views nested in bigger buffers.
 const SETTING: Setting = Setting { images: 2, references: 1, messages: 3, nested: true };
@@ -148,7 +147,7 @@ fn replay(text: &str, file: &str) -> Replay {
         let record = Record::parse(line).map_err(|reason| format!("{place}: {reason}"))?;
         let case = cases.iter().find(|case| case.name == record.case);
         let case = case.ok_or_else(|| format!("{place}: no case is called {:?}; remove the line", record.case))?;
-        let bench = build(case, SETTING);
+        let bench = case.bench(SETTING);
         let now = Outcome::of(&bench, &simulator);
         match record.complaint(&now, TOLERANCE * bench.condition) {
             Some(complaint) => Err(format!("{place}: {complaint}")),
@@ -175,7 +174,7 @@ pub fn write(folder: &Path, cases: &[Case], backend: &dyn Backend, driver: &Driv
     let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let path = folder.join(format!("sm_{major}{minor}-{}.jsonl", words.join("-")));
     let head = json!({ "chip": device.name, "capability": format!("{major}.{minor}"), "driver": driver.cuda });
-    let lines = cases.iter().map(|case| Outcome::of(&build(case, SETTING), backend).record(&case.name).line());
+    let lines = cases.iter().map(|case| Outcome::of(&case.bench(SETTING), backend).record(&case.name).line());
     let text: String = [head.to_string()].into_iter().chain(lines).map(|line| line + "\n").collect();
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
     written.unwrap_or_else(|e| panic!("{}: {e}", path.display()));

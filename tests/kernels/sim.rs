@@ -22,6 +22,7 @@ type Texts = HashMap<(&'static str, Fused), Arc<Text>>;
 #[derive(Clone, Default)]
 pub struct Simulator {
     texts: Arc<Mutex<Texts>>,
+    options: Options,
 }
 
 /// A kernel with its prologue and stages.
@@ -33,6 +34,15 @@ struct Text {
 }
 
 impl Text {
+    fn new(stem: &'static str, text: String) -> Result<Self, BackendError> {
+        let module = Module::parse(&text).map_err(|e| failed(stem, e))?;
+        let lints: Vec<String> = ptx_sim::lint(&module).iter().map(ToString::to_string).collect();
+        if !lints.is_empty() {
+            return Err(failed(stem, lints.join("\n")));
+        }
+        Ok(Self { stem, text, module, report: Mutex::default() })
+    }
+
     fn kernel(&self) -> &ptx_sim::Kernel {
         let name = kernel::entry(self.stem);
         self.module.kernel(name).unwrap_or_else(|| panic!("{} has no entry {name}", self.stem))
@@ -55,6 +65,17 @@ fn failed(what: &str, reason: impl ToString) -> BackendError {
 }
 
 impl Simulator {
+    /// Runs these texts in place of what the kernels render to, for so many warp instructions a launch at most.
+    pub fn replacing(
+        texts: impl IntoIterator<Item = ((&'static str, Fused), String)>,
+        max_instructions: u64,
+    ) -> Result<Self, BackendError> {
+        let checked = |((stem, fused), text)| Ok(((stem, fused), Arc::new(Text::new(stem, text)?)));
+        let texts = texts.into_iter().map(checked).collect::<Result<_, BackendError>>()?;
+        let options = Options { max_instructions, ..Options::default() };
+        Ok(Self { texts: Arc::new(Mutex::new(texts)), options })
+    }
+
     /// Per stem, over all its texts.
     pub fn coverage(&self) -> Vec<(&'static str, Coverage)> {
         let mut stems: Vec<(&'static str, Coverage)> = Vec::new();
@@ -93,12 +114,7 @@ impl Simulator {
             return Ok(Arc::clone(text));
         }
         let rendered = kernel::ptx(stem, &key.1).map_err(|e| failed("render", e))?;
-        let module = Module::parse(&rendered).map_err(|e| failed(stem, e))?;
-        let lints: Vec<String> = ptx_sim::lint(&module).iter().map(ToString::to_string).collect();
-        if !lints.is_empty() {
-            return Err(failed(stem, lints.join("\n")));
-        }
-        let text = Arc::new(Text { stem, text: rendered, module, report: Mutex::default() });
+        let text = Arc::new(Text::new(stem, rendered)?);
         texts.insert(key, Arc::clone(&text));
         Ok(text)
     }
@@ -131,7 +147,7 @@ impl Backend for Simulator {
             let launch =
                 Launch { grid: [launch.blocks, 1, 1], block: [kernel::THREADS, 1, 1], shared_bytes: 0, params };
             let writes = step.writes().iter().map(|view| slot(&program, &slots, view.buffer)).collect();
-            Ok(Prepared { text, launch, writes })
+            Ok(Prepared { text, launch, options: self.options.clone(), writes })
         });
         let steps = steps.collect::<Result<_, BackendError>>()?;
         let mut memory = constants.memory;
@@ -183,17 +199,18 @@ impl Constants {
 struct Prepared {
     text: Arc<Text>,
     launch: Launch,
+    options: Options,
     /// Slots that it may write.
     writes: Vec<u64>,
 }
 
 impl Prepared {
     fn run(&self, memory: &mut Memory) -> Result<Report, Fault> {
-        let (kernel, options) = (self.text.kernel(), Options::default());
+        let (kernel, options) = (self.text.kernel(), &self.options);
         if self.launch.grid[0] <= FEW_BLOCKS && memory.allocated_bytes() <= FEW_BYTES {
-            run_seeds(kernel, &self.launch, memory, &options, [0, 1, 2])
+            run_seeds(kernel, &self.launch, memory, options, [0, 1, 2])
         } else {
-            run(kernel, &self.launch, memory, &options)
+            run(kernel, &self.launch, memory, options)
         }
     }
 }

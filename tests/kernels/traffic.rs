@@ -26,7 +26,7 @@ fn tiles_meet_no_bank_twice_and_fetch_no_sector_in_vain() {
     let setting = Setting { images: 2, references: 1, messages: 1, nested: false };
     println!("{:<60} instructions a product, sectors of ideal, shared cycles of ideal", "");
     for case in layers().into_iter().flat_map(|layer| convolution(layer).into_iter().take(2)) {
-        let bench = crate::build(&case, setting);
+        let bench = case.bench(setting);
         let simulator = Simulator::default();
         let outputs = bench.try_run(&simulator, &bench.inputs).unwrap_or_else(|e| panic!("{}: {e}", case.name));
         assert_eq!(bench.check(&outputs, 2e-5, true), [""; 0], "{}", case.name);

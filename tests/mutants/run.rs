@@ -1,0 +1,243 @@
+//! Would the case table notice? Changes a line of a kernel at a time and runs the cases that use it.
+//!
+//! `cargo run --example mutants [COUNT]` before a release; `tests/mutants/README.md` has the figures.
+
+#[path = "../kernels/bench.rs"]
+#[allow(dead_code, reason = "shared with tests/kernels")]
+mod bench;
+#[path = "../kernels/cases.rs"]
+mod cases;
+mod mutate;
+#[path = "../kernels/oracle.rs"]
+#[allow(dead_code, reason = "shared with tests/kernels")]
+mod oracle;
+#[path = "../kernels/prologues.rs"]
+mod prologues;
+#[path = "../kernels/sim.rs"]
+#[allow(dead_code, reason = "shared with tests/kernels")]
+mod sim;
+
+use std::collections::hash_map::DefaultHasher;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::hash::{Hash, Hasher};
+use std::process::ExitCode;
+
+use fluoroscope::backend::gpu::launch;
+use fluoroscope::kernel::{self, Fused};
+use ptx_sim::Module;
+use rayon::prelude::*;
+
+use bench::{SETTINGS, TOLERANCE};
+use cases::Case;
+use mutate::{Change, Kind, changes};
+use sim::Simulator;
+
+const COUNT: usize = 200;
+/// Share of the mutants that must be caught, those that change nothing aside.
+const WANTED: f64 = 0.95;
+/// Warp instructions of a launch; a mutant may loop for ever. The table's largest launch has a tenth of that.
+const MOST_INSTRUCTIONS: u64 = 1 << 24;
+/// Mutants that compute the same, each with the reason.
+const EQUIVALENT: &str = include_str!("equivalent.txt");
+
+type Key = (&'static str, Fused);
+
+/// A case in a setting, and the blocks it launches.
+#[derive(Clone, Copy)]
+struct Use {
+    case: usize,
+    setting: usize,
+    blocks: u32,
+}
+
+/// A rendering of a kernel, with the cases that run it.
+struct Rendered {
+    key: Key,
+    text: String,
+    uses: Vec<Use>,
+}
+
+/// A change of a kernel, in all its renderings.
+struct Mutant<'a> {
+    stem: &'static str,
+    change: Change,
+    /// Renderings that have the line, changed.
+    texts: Vec<(&'a Rendered, String)>,
+}
+
+impl<'a> Mutant<'a> {
+    /// The change of one rendering, and of the others where they have that line as often.
+    fn new(change: Change, of: &Rendered, stem: &[&'a Rendered]) -> Self {
+        let nth = of.text.lines().take(change.line).filter(|line| change.is_of(line)).count();
+        let changed = |rendered: &&'a Rendered| {
+            let (line, _) = rendered.text.lines().enumerate().filter(|(_, line)| change.is_of(line)).nth(nth)?;
+            Some((*rendered, Change { line, ..change.clone() }.apply(&rendered.text)))
+        };
+        let texts = stem.iter().filter_map(changed).collect();
+        Self { stem: of.key.0, change, texts }
+    }
+
+    fn parses(&self) -> bool {
+        self.texts.iter().all(|(_, text)| Module::parse(text).is_ok())
+    }
+
+    /// The cases that run it, small ones first.
+    fn uses(&self) -> Vec<Use> {
+        let mut uses: Vec<Use> = self.texts.iter().flat_map(|(rendered, _)| &rendered.uses).copied().collect();
+        uses.sort_by_key(|it| it.blocks);
+        uses
+    }
+
+    /// As a line of `equivalent.txt` begins.
+    fn name(&self) -> String {
+        let change = &self.change;
+        let to = if change.to.is_empty() { "nothing" } else { &change.to };
+        format!("{} | {} | {} | {to}", self.stem, change.kind, change.from)
+    }
+}
+
+/// Changes of a kind to a kernel, each with the rendering it was found in, and a number to sort them by.
+type Candidates<'a> = Vec<(u64, Change, &'a Rendered)>;
+
+/// What becomes of a mutant.
+enum Fate {
+    /// The interpreter's checks, or the lints of the text, stop it.
+    Stopped,
+    /// It computes something else.
+    Wrong,
+    Survives,
+}
+
+/// The renderings that the table uses.
+fn renderings(cases: &[Case]) -> Vec<Rendered> {
+    let mut found: HashMap<Key, Rendered> = HashMap::new();
+    for (case, built) in cases.iter().enumerate() {
+        for (setting, how) in SETTINGS.iter().enumerate() {
+            let program = built.bench(*how).program();
+            let [step] = program.steps.as_slice() else { panic!("{} has one step", built.name) };
+            let launch = launch(&program, step).unwrap_or_else(|error| panic!("{}: {error}", built.name));
+            let key = (launch.stem, launch.fused);
+            let rendered = found.entry(key.clone()).or_insert_with(|| {
+                let text = kernel::ptx(key.0, &key.1).unwrap_or_else(|error| panic!("{}: {error}", built.name));
+                Rendered { key, text, uses: Vec::new() }
+            });
+            rendered.uses.push(Use { case, setting, blocks: launch.blocks });
+        }
+    }
+    let mut found: Vec<Rendered> = found.into_values().collect();
+    found.sort_by(|a, b| (a.key.0, &a.text).cmp(&(b.key.0, &b.text)));
+    found
+}
+
+/// A number that is the same in every run.
+fn shuffled(of: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    of.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// So many mutants that parse, spread evenly over kinds and kernels, none twice.
+fn choose(renderings: &[Rendered], count: usize) -> Vec<Mutant<'_>> {
+    let mut stems: BTreeMap<&str, Vec<&Rendered>> = BTreeMap::new();
+    renderings.iter().for_each(|rendered| stems.entry(rendered.key.0).or_default().push(rendered));
+    let mut groups: BTreeMap<(Kind, &str), Candidates> = BTreeMap::new();
+    for rendered in renderings {
+        for change in changes(&rendered.text) {
+            let order = shuffled(&(&rendered.text, change.kind, change.line, &change.to));
+            groups.entry((change.kind, rendered.key.0)).or_default().push((order, change, rendered));
+        }
+    }
+    groups.values_mut().for_each(|group| group.sort_by_key(|(order, ..)| *order));
+    let (mut chosen, mut seen) = (Vec::new(), HashSet::new());
+    while chosen.len() < count && groups.values().any(|group| !group.is_empty()) {
+        for ((kind, stem), group) in &mut groups {
+            // Barriers differ by their place alone.
+            let place = |change: &Change| (*kind == Kind::Barrier).then_some(change.line);
+            while let Some((_, change, rendered)) = group.pop() {
+                if !seen.insert((*stem, change.from.clone(), change.to.clone(), place(&change))) {
+                    continue;
+                }
+                let mutant = Mutant::new(change, rendered, &stems[stem]);
+                if mutant.parses() {
+                    chosen.push(mutant);
+                    break;
+                }
+            }
+        }
+    }
+    chosen.truncate(count);
+    chosen
+}
+
+fn judge(mutant: &Mutant, cases: &[Case]) -> Fate {
+    let texts = mutant.texts.iter().map(|(rendered, text)| (rendered.key.clone(), text.clone()));
+    let Ok(simulator) = Simulator::replacing(texts, MOST_INSTRUCTIONS) else { return Fate::Stopped };
+    for Use { case, setting, .. } in mutant.uses() {
+        let bench = cases[case].bench(SETTINGS[setting]);
+        match bench.try_run(&simulator, &bench.inputs) {
+            Err(_) => return Fate::Stopped,
+            Ok(outputs) if !bench.check(&outputs, TOLERANCE, true).is_empty() => return Fate::Wrong,
+            Ok(_) => {}
+        }
+    }
+    Fate::Survives
+}
+
+/// How many of a kind were stopped, wrong, equivalent, missed.
+#[derive(Default)]
+struct Tally {
+    stopped: usize,
+    wrong: usize,
+    equivalent: usize,
+    missed: usize,
+}
+
+fn main() -> ExitCode {
+    let count = match std::env::args().nth(1).map(|count| count.parse()) {
+        None => COUNT,
+        Some(Ok(count)) => count,
+        Some(Err(_)) => {
+            eprintln!("usage: mutants [COUNT]");
+            return ExitCode::from(2);
+        }
+    };
+    let renderings = renderings(&cases::all());
+    let mutants = choose(&renderings, count);
+    let one = |cases: &mut Vec<Case>, mutant: &Mutant| judge(mutant, cases);
+    let fates: Vec<Fate> = mutants.par_iter().map_init(cases::all, one).collect();
+
+    let reasons: HashSet<&str> = EQUIVALENT.lines().filter_map(|line| Some(line.rsplit_once(" | ")?.0)).collect();
+    let mut tallies: BTreeMap<Kind, Tally> = BTreeMap::new();
+    for (mutant, fate) in mutants.iter().zip(&fates) {
+        let tally = tallies.entry(mutant.change.kind).or_default();
+        match fate {
+            Fate::Stopped => tally.stopped += 1,
+            Fate::Wrong => tally.wrong += 1,
+            Fate::Survives if reasons.contains(mutant.name().as_str()) => tally.equivalent += 1,
+            Fate::Survives => {
+                tally.missed += 1;
+                println!("missed: {}", mutant.name());
+            }
+        }
+    }
+    report(&tallies)
+}
+
+fn report(tallies: &BTreeMap<Kind, Tally>) -> ExitCode {
+    println!("{:<20} {:>7} {:>7} {:>7} {:>10} {:>6}", "change", "mutants", "stopped", "wrong", "equivalent", "missed");
+    let row = |name: &str, all: [usize; 4]| {
+        let [stopped, wrong, equivalent, missed] = all;
+        println!("{name:<20} {:>7} {stopped:>7} {wrong:>7} {equivalent:>10} {missed:>6}", all.iter().sum::<usize>());
+    };
+    let mut sums = [0; 4];
+    for (kind, tally) in tallies {
+        let all = [tally.stopped, tally.wrong, tally.equivalent, tally.missed];
+        row(&kind.to_string(), all);
+        sums.iter_mut().zip(all).for_each(|(sum, n)| *sum += n);
+    }
+    row("all", sums);
+    let [stopped, wrong, _, missed] = sums;
+    let share = (stopped + wrong) as f64 / (stopped + wrong + missed).max(1) as f64;
+    println!("{:.1} % of those that are not equivalent are caught; wanted: {:.0} %", 100.0 * share, 100.0 * WANTED);
+    if share >= WANTED { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
