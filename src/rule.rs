@@ -89,6 +89,8 @@ pub enum Kind {
     Dense,
     /// Batch normalisation that stands alone.
     BatchNorm,
+    /// Division by the deviation over the channels of a pixel.
+    LayerNorm,
     /// Multiplication by a constant.
     Scale,
     /// Addition of a constant.
@@ -116,6 +118,7 @@ impl Kind {
                 AffineKind::Scale => Self::Scale,
                 AffineKind::Shift => Self::Shift,
             },
+            Op::LayerNorm { .. } => Self::LayerNorm,
             Op::Activation(Activation::Relu | Activation::Clip { .. }) => Self::Rectifier,
             Op::Activation(_) => Self::Smooth,
             Op::Pool(pool) if pool.kind == PoolKind::Max => Self::MaxPool,

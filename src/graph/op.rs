@@ -8,6 +8,11 @@ pub enum Op {
     Conv2d(Conv2d),
     /// `y = scale x + shift`, per channel.
     Affine(Affine),
+    /// `y = (x - mean) / sqrt(variance + epsilon)` over the channels of each pixel (Ba et al. 2016); its scale and shift are an
+    /// affine step of their own.
+    LayerNorm {
+        epsilon: f64,
+    },
     Activation(Activation),
     Pool(Pool),
     /// `a + b`, or `a - b` where `negative`; an operand of height and width 1, or of one channel, is broadcast.
@@ -35,6 +40,7 @@ impl Op {
                 AffineKind::Scale => "Scale",
                 AffineKind::Shift => "Shift",
             },
+            Self::LayerNorm { .. } => "LayerNorm",
             Self::Activation(activation) => activation.name(),
             Self::Pool(pool) => match pool.kind {
                 PoolKind::Max => "MaxPool",
@@ -100,7 +106,7 @@ impl Conv2d {
 /// What an [`Affine`] was in the model; LRP treats the kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AffineKind {
-    /// Batch normalisation that no convolution could absorb.
+    /// Batch normalisation that no convolution could absorb, or the scale and shift of a layer normalisation.
     BatchNorm,
     /// Multiplication by a constant: `shift` is zero.
     Scale,
