@@ -1,15 +1,17 @@
 //! NCHW items of a port to and from the NHWC storage of its buffer.
 
-use super::BackendError;
+use super::{BackendError, Values};
 use crate::program::{Buffer, Port, Program};
 
 impl Port {
     /// # Errors
-    /// [`BackendError::Length`] where the port does not take `got` values.
-    pub(super) fn check(&self, program: &Program, got: usize) -> Result<(), BackendError> {
+    /// [`BackendError::Length`] where the port does not take the values of these pieces.
+    pub(super) fn check(&self, program: &Program, pieces: &[Values]) -> Result<(), BackendError> {
         let buffer = program.buffer(self.view);
         let want = program.count(buffer.per) * self.len();
-        if got == want { Ok(()) } else { Err(BackendError::Length { what: buffer.name.clone(), want, got }) }
+        let got = pieces.iter().map(Values::len).sum();
+        let whole = pieces.iter().all(|piece| piece.len().is_multiple_of(self.len()));
+        if got == want && whole { Ok(()) } else { Err(BackendError::Length { what: buffer.name.clone(), want, got }) }
     }
 }
 
@@ -22,41 +24,68 @@ pub enum UnitsMut<'a, T> {
 
 impl<T: Copy + Default> UnitsMut<'_, T> {
     /// Fills the port's channels, zeros in its padding lanes.
-    pub fn scatter(self, port: &Port, buffer: &Buffer, items: &[f64], float: impl Fn(f64) -> T) {
-        let (area, pitch, offset) = (buffer.area(), buffer.channels, port.view.offset);
+    pub fn scatter(self, port: &Port, buffer: &Buffer, pieces: &[Values], float: impl Fn(f64) -> T) {
+        let (area, pitch) = (buffer.area(), buffer.channels);
+        let items = pieces.iter().flat_map(|piece| piece.chunks(port.len()));
         match self {
-            Self::Float(data) => scatter(port, items, area, data, pitch, float),
-            Self::Index(data) => scatter(port, items, area, data, pitch, |v| v as u32),
+            Self::Float(data) => {
+                items
+                    .zip(data.chunks_exact_mut(area * pitch))
+                    .for_each(|(item, out)| place(port, &item, out, pitch, &float));
+            }
+            Self::Index(data) => {
+                let whole = |v: f64| v as u32;
+                items
+                    .zip(data.chunks_exact_mut(area * pitch))
+                    .for_each(|(item, out)| place(port, &item, out, pitch, whole));
+            }
             Self::Bits(data) => {
-                let packed: Vec<f64> = port.layout.pack(items, area);
-                for (at, pixel) in packed.chunks_exact(port.layout.physical()).enumerate() {
-                    let bytes = data[at * pitch.div_ceil(8) + offset / 8..].iter_mut();
-                    for (byte, lanes) in bytes.zip(pixel.chunks(8)) {
-                        *byte = lanes.iter().rev().fold(0, |byte, v| byte << 1 | u8::from(*v != 0.0));
-                    }
-                }
+                let pitch = pitch.div_ceil(8);
+                items
+                    .zip(data.chunks_exact_mut(area * pitch))
+                    .for_each(|(item, out)| place_bits(port, item, out, pitch));
             }
         }
     }
 }
 
-fn scatter<T: Copy + Default>(
-    port: &Port,
-    items: &[f64],
-    area: usize,
-    data: &mut [T],
-    pitch: usize,
-    value: impl Fn(f64) -> T,
-) {
-    let (places, real, offset) = (port.layout.places(), port.layout.real(), port.view.offset);
-    if port.layout.has_padding() {
-        data.chunks_exact_mut(pitch).for_each(|pixel| pixel[offset..][..port.view.channels].fill(T::default()));
+/// An item into its pixels of `pitch` lanes.
+fn place<T: Copy + Default>(port: &Port, item: &Values, pixels: &mut [T], pitch: usize, value: impl Fn(f64) -> T) {
+    match item {
+        Values::F32(item) => place_channels(port, item, pixels, pitch, |v| value(f64::from(v))),
+        Values::F64(item) => place_channels(port, item, pixels, pitch, value),
     }
-    for (item, pixels) in items.chunks_exact(real * area).zip(data.chunks_exact_mut(area * pitch)) {
+}
+
+/// Pixels whose channels are placed before the next are touched, so that a cache line is loaded once.
+const BLOCK: usize = 256;
+
+fn place_channels<S: Copy, T: Copy + Default>(
+    port: &Port,
+    item: &[S],
+    pixels: &mut [T],
+    pitch: usize,
+    value: impl Fn(S) -> T,
+) {
+    let (places, offset, area) = (port.layout.places(), port.view.offset, pixels.len() / pitch);
+    for (block, pixels) in pixels.chunks_mut(BLOCK * pitch).enumerate() {
+        if port.layout.has_padding() {
+            pixels.chunks_exact_mut(pitch).for_each(|pixel| pixel[offset..][..port.view.channels].fill(T::default()));
+        }
         for (channel, place) in item.chunks_exact(area).zip(&places) {
-            for (v, pixel) in channel.iter().zip(pixels.chunks_exact_mut(pitch)) {
+            for (v, pixel) in channel[block * BLOCK..].iter().zip(pixels.chunks_exact_mut(pitch)) {
                 pixel[offset + place] = value(*v);
             }
+        }
+    }
+}
+
+/// The same for marks of a bit, `pitch` bytes a pixel.
+fn place_bits(port: &Port, item: Values, pixels: &mut [u8], pitch: usize) {
+    let packed: Vec<f64> = port.layout.pack(&item.into_f64(), pixels.len() / pitch);
+    for (lanes, pixel) in packed.chunks_exact(port.layout.physical()).zip(pixels.chunks_exact_mut(pitch)) {
+        for (byte, lanes) in pixel[port.view.offset / 8..].iter_mut().zip(lanes.chunks(8)) {
+            *byte = lanes.iter().rev().fold(0, |byte, v| byte << 1 | u8::from(*v != 0.0));
         }
     }
 }
@@ -70,15 +99,29 @@ pub enum Units<'a, T> {
 
 impl<T: Copy> Units<'_, T> {
     /// The port's items without padding.
-    pub fn gather(&self, port: &Port, buffer: &Buffer, float: impl Fn(T) -> f64) -> Vec<f64> {
+    pub fn gather(
+        &self,
+        port: &Port,
+        buffer: &Buffer,
+        float: impl Fn(Vec<T>) -> Values<'static>,
+    ) -> Vec<Values<'static>> {
         let (area, pitch, offset) = (buffer.area(), buffer.channels, port.view.offset);
+        let marks = |marks: Vec<f64>| Values::from(marks);
         match self {
-            Self::Float(data) => port.layout.unpack(data, area, pitch, offset).into_iter().map(float).collect(),
-            Self::Index(data) => port.layout.unpack(data, area, pitch, offset).into_iter().map(f64::from).collect(),
+            Self::Float(data) => {
+                let items = data.chunks_exact(area * pitch);
+                items.map(|item| float(port.layout.unpack(item, area, pitch, offset))).collect()
+            }
+            Self::Index(data) => {
+                let items = data.chunks_exact(area * pitch).map(|item| port.layout.unpack(item, area, pitch, offset));
+                items.map(|item| marks(item.into_iter().map(f64::from).collect())).collect()
+            }
             Self::Bits(data) => {
-                let pixels = data.chunks_exact(pitch.div_ceil(8));
-                let bits: Vec<u8> = pixels.flat_map(|pixel| (0..pitch).map(|c| pixel[c / 8] >> (c % 8) & 1)).collect();
-                port.layout.unpack(&bits, area, pitch, offset).into_iter().map(f64::from).collect()
+                let lanes =
+                    |pixel: &[u8]| (0..pitch).map(|c| f64::from(pixel[c / 8] >> (c % 8) & 1)).collect::<Vec<_>>();
+                let items = data.chunks_exact(area * pitch.div_ceil(8));
+                let bits = items.map(|item| item.chunks_exact(pitch.div_ceil(8)).flat_map(lanes).collect::<Vec<f64>>());
+                bits.map(|bits| marks(port.layout.unpack(&bits, area, pitch, offset))).collect()
             }
         }
     }

@@ -6,8 +6,10 @@ pub mod gpu;
 mod items;
 mod roof;
 pub mod step_check;
+mod values;
 
 pub use self::roof::Roof;
+pub use self::values::Values;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -61,6 +63,12 @@ pub trait Backend: Send + Sync {
     /// [`BackendError::OutOfMemory`] where the slots do not fit.
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError>;
 
+    /// Sessions that keep the device busy between them. More than one where [`Session::run`] returns before its work is
+    /// done: while one computes, the items of another travel and the host deals with them.
+    fn sessions_in_flight(&self) -> usize {
+        1
+    }
+
     /// Measures what the device can do at most, which takes a second or so; `None` where the backend has no probes.
     ///
     /// # Errors
@@ -74,11 +82,19 @@ pub trait Backend: Send + Sync {
 pub trait Session: Send {
     fn program(&self) -> &Program;
 
-    /// Fills a port with NCHW items without padding, as many as its buffer has.
+    /// Fills a port with NCHW items without padding, as many as its buffer has; every piece holds whole items.
     ///
     /// # Errors
     /// [`BackendError::Length`] where the number of values differs.
-    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError>;
+    fn write_items(&mut self, port: &Port, pieces: &[Values]) -> Result<(), BackendError>;
+
+    /// The same for items in one piece, in f64 whatever the backend computes in.
+    ///
+    /// # Errors
+    /// As [`Session::write_items`].
+    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
+        self.write_items(port, &[Values::from(items)])
+    }
 
     /// Runs one part of the program; with `times`, the wall time of every step run is appended.
     ///
@@ -86,11 +102,19 @@ pub trait Session: Send {
     /// Whatever the device reports.
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError>;
 
-    /// The NCHW items of a port without padding.
+    /// The NCHW items of a port without padding, one by one; floats in the type that the backend computes in.
     ///
     /// # Errors
     /// Whatever the device reports.
-    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError>;
+    fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError>;
+
+    /// The same in one piece, in f64 whatever the backend computes in.
+    ///
+    /// # Errors
+    /// As [`Session::read_items`].
+    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
+        Ok(self.read_items(port)?.into_iter().flat_map(Values::into_f64).collect())
+    }
 
     /// Bytes held for slots; weights are not counted.
     fn slot_bytes(&self) -> usize;

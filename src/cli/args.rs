@@ -163,7 +163,7 @@ pub struct PlaceArgs {
     /// Number of the device, as `devices` lists them [default: 0]
     #[arg(long, value_name = "N")]
     pub device: Option<usize>,
-    /// Threads of the cpu backend [default: one per core]
+    /// Threads of the cpu backend, of reading and of writing files [default: one per core]
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
 }

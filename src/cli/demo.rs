@@ -76,7 +76,7 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
         let model = engine::model(&data.join(file), ImportOptions::default(), console)?;
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);
-        let mut explainer = Explainer::new(&model, engine::backend(&place)?, options).map_err(explain)?;
+        let mut explainer = Explainer::new(&model, engine::backend(&place, console)?, options).map_err(explain)?;
         console.row(&format!("\n{}: {}", file, model.card.as_ref().and_then(|c| c.title.as_deref()).unwrap_or("")));
         if let Some(warning) = model.card.as_ref().and_then(|card| card.warning.as_deref()) {
             console.row(warning);

@@ -32,23 +32,38 @@ pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<M
 }
 
 /// Starts the backend. Whoever names a device wants a GPU, not whatever there is.
-pub fn backend(engine: &Engine) -> Result<Box<dyn Backend>, Failure> {
+pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, Failure> {
     let started = match (engine.backend, engine.device) {
         (BackendArg::Wgpu, _) => {
             let reason = format!("{NO_WGPU}; use --backend cpu or auto");
             Err(BackendError::Unavailable { backend: "wgpu", reason })
         }
         (BackendArg::Cuda, _) | (BackendArg::Auto, Some(_)) => cuda(engine),
-        (BackendArg::Auto, None) if engine.precision == Precision::F32 && has_device() => cuda(engine),
-        (BackendArg::Auto | BackendArg::Cpu, _) => {
-            CpuBackend::new(engine.precision, engine.threads).map(|backend| Box::new(backend) as Box<dyn Backend>)
+        (BackendArg::Auto, None) if engine.precision == Precision::F32 && has_device() => {
+            first_device().or_else(|error| {
+                let reason = Failure::new(BACKEND, error).message;
+                console.note(&format!("the CPU computes: {reason}"));
+                cpu(engine)
+            })
         }
+        (BackendArg::Auto | BackendArg::Cpu, _) => cpu(engine),
     };
     started.map_err(|e| Failure::new(BACKEND, e))
 }
 
+fn cpu(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
+    Ok(Box::new(CpuBackend::new(engine.precision, engine.threads)?))
+}
+
 fn cuda(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
     Ok(Box::new(CudaBackend::new(engine.device.unwrap_or(0))?))
+}
+
+/// The first device, whose driver takes the kernels.
+fn first_device() -> Result<Box<dyn Backend>, BackendError> {
+    let backend = CudaBackend::new(0)?;
+    backend.check()?;
+    Ok(Box::new(backend))
 }
 
 /// The cuda backend has a first device on which it runs.

@@ -1,16 +1,13 @@
-//! From paths to images: folders and globs are listed, pictures decoded and preprocessed ahead of the computation.
+//! From names to files, and the images in them.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::iter::once;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::failure::Failure;
 use crate::graph::Shape;
-use crate::picture::{NpyImages, Picture, PictureError, Placement, Preprocess};
+use crate::picture::{Picture, Placement};
 
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "webp"];
 
@@ -23,7 +20,7 @@ pub struct Image {
     /// Images of the source.
     pub of: usize,
     /// What the map is drawn over; the values themselves where there is none.
-    picture: Option<Picture>,
+    pub picture: Option<Picture>,
     pub placement: Placement,
     /// `[C, H, W]`, in the network's input space.
     pub values: Vec<f32>,
@@ -47,20 +44,19 @@ impl Image {
         }
     }
 
+    /// The stem of its own files, where `stem` is that of the source's.
+    pub fn stem(&self, stem: &Path) -> PathBuf {
+        match self.index {
+            Some(index) if self.of > 1 => PathBuf::from(format!("{}-{index}", stem.display())),
+            _ => stem.to_owned(),
+        }
+    }
+
     /// The file that it came from, and its place there if it is one of several.
     pub fn called(&self, file: impl Display) -> String {
         self.index.map_or_else(|| file.to_string(), |index| format!("{file}, image {index}"))
     }
 }
-
-/// What the loader hands over, in the order of the sources.
-pub enum Loaded {
-    Image(Box<Image>),
-    Failed { source: usize, failure: Failure },
-}
-
-/// Images of one source; what follows an error is lost.
-type Images = Box<dyn Iterator<Item = Result<Image, Failure>>>;
 
 /// Every file named, each once, and what could not be listed.
 pub fn list(named: &[PathBuf]) -> (Vec<PathBuf>, Vec<Failure>) {
@@ -123,57 +119,6 @@ fn has_extension(path: &Path, wanted: &[&str]) -> bool {
 /// Some file is a picture, so preprocessing matters.
 pub fn any_picture(files: &[PathBuf]) -> bool {
     files.iter().any(|file| !is_array(file))
-}
-
-/// Reads `files` on a thread of its own, at most `ahead` images before they are taken.
-pub fn load(files: Vec<PathBuf>, shape: Shape, preprocess: Option<Arc<Preprocess>>, ahead: usize) -> Receiver<Loaded> {
-    let (sender, receiver) = sync_channel(ahead);
-    std::thread::spawn(move || {
-        for (source, path) in files.iter().enumerate() {
-            let images: Images = match &preprocess {
-                Some(preprocess) if !is_array(path) => Box::new(once(open_picture(source, path, preprocess))),
-                _ => open_array(source, path, shape).unwrap_or_else(|failure| Box::new(once(Err(failure)))),
-            };
-            for image in images {
-                let failed = image.is_err();
-                let loaded = match image {
-                    Ok(image) => Loaded::Image(Box::new(image)),
-                    Err(failure) => Loaded::Failed { source, failure },
-                };
-                // The receiver is gone after an interrupt.
-                if sender.send(loaded).is_err() {
-                    return;
-                }
-                if failed {
-                    break;
-                }
-            }
-        }
-    });
-    receiver
-}
-
-fn open_picture(source: usize, path: &Path, preprocess: &Preprocess) -> Result<Image, Failure> {
-    let picture = Picture::open(path).map_err(Failure::input)?;
-    let (values, placement) = preprocess.apply(&picture).map_err(|e| Failure::input(e).about(path.display()))?;
-    Ok(Image { source, index: None, of: 1, picture: Some(picture), placement, values })
-}
-
-fn open_array(source: usize, path: &Path, want: Shape) -> Result<Images, Failure> {
-    let images = NpyImages::open(path).map_err(Failure::input)?;
-    let tail = [want.channels, want.height, want.width];
-    if images.shape[images.shape.len() - 3..] != tail {
-        let message = format!("{}: the model takes images {want}, this array has {:?}", path.display(), images.shape);
-        return Err(Failure::input(message));
-    }
-    let several = images.shape.len() == 4;
-    let of = if several { images.shape[0] } else { 1 };
-    let placement = Placement { x: 0.0, y: 0.0, width: want.width as f32, height: want.height as f32 };
-    let image = move |(i, values): (usize, Result<Vec<f32>, PictureError>)| {
-        let values = values.map_err(Failure::input)?;
-        Ok(Image { source, index: several.then_some(i), of, picture: None, placement, values })
-    };
-    Ok(Box::new(images.enumerate().map(image)))
 }
 
 /// A network input to look at: RGB of three channels, else the mean in grey, from the smallest value to the largest.

@@ -1,17 +1,17 @@
-//! Ctrl-C: the current batch gets a moment to finish, then it is dropped. Files are whole either way.
+//! Ctrl-C: what is being computed gets a moment to finish, then it is dropped. Files are whole either way.
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::Duration;
 
 use super::failure::{Failure, INTERRUPTED};
 
-/// What a batch gets to finish.
+/// What batches get to finish.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 static ASKED: AtomicBool = AtomicBool::new(false);
 static FILES: AtomicUsize = AtomicUsize::new(0);
-static WRITING: Mutex<()> = Mutex::new(());
+static WRITING: RwLock<()> = RwLock::new(());
 
 /// Listens from now on; `folder` is where results go.
 pub fn listen(folder: String) {
@@ -19,7 +19,7 @@ pub fn listen(folder: String) {
         if !ASKED.swap(true, Ordering::SeqCst) {
             std::thread::sleep(PATIENCE);
         }
-        let _whole = writing();
+        let _nobody_writes = WRITING.write().unwrap_or_else(PoisonError::into_inner);
         eprintln!("\nerror: {}", failure(&folder).message);
         std::process::exit(i32::from(INTERRUPTED));
     };
@@ -32,9 +32,9 @@ pub fn asked() -> bool {
     ASKED.load(Ordering::SeqCst)
 }
 
-/// Held while files are written: the process does not end half-way.
-pub fn writing() -> MutexGuard<'static, ()> {
-    WRITING.lock().unwrap_or_else(PoisonError::into_inner)
+/// Held by each thread while it writes files: the process does not end half-way.
+pub fn writing() -> RwLockReadGuard<'static, ()> {
+    WRITING.read().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Counts written files.

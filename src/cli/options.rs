@@ -25,6 +25,13 @@ pub struct Engine {
     pub threads: Option<usize>,
 }
 
+impl Engine {
+    /// Threads asked for, else those of the machine.
+    pub fn cores(&self) -> usize {
+        self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
+    }
+}
+
 /// How maps are drawn.
 #[derive(Clone, Copy, Debug)]
 pub struct Drawing {

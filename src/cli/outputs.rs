@@ -30,6 +30,9 @@ pub struct Explained {
     pub seconds: f64,
 }
 
+/// Files of a source: of every map, of every format, one for each image or one for all.
+pub type Names = Vec<Vec<Vec<PathBuf>>>;
+
 /// One written map.
 pub struct Written {
     pub files: Vec<PathBuf>,
@@ -37,12 +40,11 @@ pub struct Written {
     pub record: Value,
 }
 
-/// Writes results below one folder.
+/// Writes results below one folder; several threads may do so at a time.
 pub struct Writer<'a> {
     settings: &'a ExplainSettings,
     model: &'a Model,
     hash: String,
-    taken: Taken,
 }
 
 impl<'a> Writer<'a> {
@@ -50,30 +52,44 @@ impl<'a> Writer<'a> {
     /// An output folder that cannot be made.
     pub fn new(settings: &'a ExplainSettings, model: &'a Model) -> Result<Self, Failure> {
         make_folder(&settings.output)?;
-        Ok(Self { settings, model, hash: content_hash(&model.path), taken: Taken::default() })
+        Ok(Self { settings, model, hash: content_hash(&model.path) })
+    }
+
+    /// Names the files of a source, none as one that is `taken`.
+    pub fn names(&self, taken: &mut Taken, stem: &Path, images: &[Explained]) -> Names {
+        let folder = &self.settings.output;
+        let mut of_format = |label: &str, format: Format| match format {
+            Format::Png => images.iter().map(|it| taken.claim(folder, &it.image.stem(stem), label, "png")).collect(),
+            Format::Npy => vec![taken.claim(folder, stem, label, "npy")],
+            Format::Safetensors => vec![taken.claim(folder, stem, label, "safetensors")],
+            Format::Json => vec![taken.claim(folder, stem, label, "json")],
+        };
+        let mut of_map = |slot: usize| {
+            let label = self.label(images, slot);
+            self.settings.formats.iter().map(|format| of_format(&label, *format)).collect()
+        };
+        (0..images.first().map_or(0, |image| image.maps.len())).map(&mut of_map).collect()
     }
 
     /// Writes the maps of all images of one source; one entry a map, images outer.
-    pub fn write(&mut self, path: &Path, stem: &Path, images: &[Explained]) -> Result<Vec<Vec<Written>>, Failure> {
-        if let Some(folder) = self.settings.output.join(stem).parent() {
+    pub fn write(&self, path: &Path, images: &[Explained], names: &Names) -> Result<Vec<Vec<Written>>, Failure> {
+        if let Some(folder) = names.iter().flatten().flatten().next().and_then(|file| file.parent()) {
             make_folder(folder)?;
         }
         let mut rows: Vec<Vec<Written>> = images.iter().map(|_| Vec::new()).collect();
-        for slot in 0..images.first().map_or(0, |image| image.maps.len()) {
-            let label = self.label(images, slot);
+        for (slot, names) in names.iter().enumerate() {
             let records: Vec<Value> = images.iter().map(|image| record(path, image, &image.maps[slot])).collect();
-            let mut files: Vec<Vec<PathBuf>> = vec![Vec::new(); images.len()];
-            for format in &self.settings.formats {
+            for (format, files) in self.settings.formats.iter().zip(names) {
                 if *format == Format::Png {
-                    for (files, image) in files.iter_mut().zip(images) {
-                        files.push(self.png(path, stem, &label, image, &image.maps[slot])?);
+                    for (file, image) in files.iter().zip(images) {
+                        self.png(file, path, image, &image.maps[slot])?;
                     }
                 } else {
-                    let file = self.together(*format, path, stem, &label, (images, slot), &records)?;
-                    files.iter_mut().for_each(|files| files.push(file.clone()));
+                    self.together(*format, &files[0], path, (images, slot), &records)?;
                 }
             }
-            for ((row, files), mut record) in rows.iter_mut().zip(files).zip(records) {
+            for (i, (row, mut record)) in rows.iter_mut().zip(records).enumerate() {
+                let files: Vec<PathBuf> = names.iter().map(|files| files[i.min(files.len() - 1)].clone()).collect();
                 record["outputs"] = json!(files);
                 row.push(Written { files, record });
             }
@@ -95,35 +111,27 @@ impl<'a> Writer<'a> {
 
     /// A file for all images of a source.
     fn together(
-        &mut self,
+        &self,
         format: Format,
+        file: &Path,
         path: &Path,
-        stem: &Path,
-        label: &str,
         (images, slot): (&[Explained], usize),
         records: &[Value],
-    ) -> Result<PathBuf, Failure> {
-        let extension = match format {
-            Format::Png | Format::Npy => "npy",
-            Format::Safetensors => "safetensors",
-            Format::Json => "json",
-        };
-        let file = self.taken.claim(&self.settings.output, stem, label, extension);
+    ) -> Result<(), Failure> {
         let done = match format {
-            Format::Png | Format::Npy => self.stack(images, slot).and_then(|maps| write_npy(&file, &maps)),
+            Format::Png | Format::Npy => self.stack(images, slot).and_then(|maps| write_npy(file, &maps)),
             Format::Safetensors => self.stack(images, slot).and_then(|maps| {
                 let about = self.metadata(path, &images[0].maps[slot]);
                 let mut about: BTreeMap<String, String> = about.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
                 about.insert("Reports".to_owned(), json!(records).to_string());
-                write_safetensors(&file, &BTreeMap::from([("map".to_owned(), maps)]), &about)
+                write_safetensors(file, &BTreeMap::from([("map".to_owned(), maps)]), &about)
             }),
             Format::Json => {
                 let whole = if images[0].image.index.is_some() { json!(records) } else { records[0].clone() };
-                atomically(&file, |out| writeln!(out, "{whole:#}"))
+                atomically(file, |out| writeln!(out, "{whole:#}"))
             }
         };
-        done.map_err(Failure::input)?;
-        Ok(file)
+        done.map_err(Failure::input)
     }
 
     /// The maps as they are written: raw, with a leading axis where the input had one.
@@ -163,20 +171,8 @@ impl<'a> Writer<'a> {
         Ok(Tensor::new(&[map.shape[0], height, width], data))
     }
 
-    fn png(
-        &mut self,
-        path: &Path,
-        stem: &Path,
-        label: &str,
-        explained: &Explained,
-        heatmap: &Heatmap,
-    ) -> Result<PathBuf, Failure> {
+    fn png(&self, file: &Path, path: &Path, explained: &Explained, heatmap: &Heatmap) -> Result<(), Failure> {
         let image = &explained.image;
-        let stem = match image.index {
-            Some(index) if image.of > 1 => PathBuf::from(format!("{}-{index}", stem.display())),
-            _ => stem.to_owned(),
-        };
-        let file = self.taken.claim(&self.settings.output, &stem, label, "png");
         let name = image.called(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let drawn = || {
             let picture = image.shown(self.model.input());
@@ -185,10 +181,9 @@ impl<'a> Writer<'a> {
             let mut about = self.metadata(path, heatmap);
             about.extend(image.index.map(|index| ("Image", index.to_string())));
             let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
-            write_png(&file, &drawn, &about)
+            write_png(file, &drawn, &about)
         };
-        drawn().map_err(Failure::input)?;
-        Ok(file)
+        drawn().map_err(Failure::input)
     }
 
     /// What it takes to make a map again.

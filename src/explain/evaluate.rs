@@ -1,105 +1,70 @@
-//! Batches through a backend: sessions kept, targets chosen once the logits are known.
+//! Batches through a backend: sessions kept, several of them at work at a time where that keeps the device busy.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::ops::Range;
 use std::sync::Arc;
 
+use super::ExplainError;
+use super::flight::{Flight, Loaded};
 use super::progress::Progress;
-use super::{ExplainError, Target};
-use crate::backend::{Backend, BackendError, Phase, Session};
+use super::work::{Evaluation, MOST_MESSAGES, Work};
+use crate::backend::{Backend, BackendError};
 use crate::graph::{Graph, Precision};
 use crate::plan::{Batch, Pass, plan};
-use crate::program::Program;
 use crate::rule::RuleOptions;
-
-/// Which classes each image is explained for.
-pub enum TargetsOf<'a> {
-    /// The same for every image.
-    Fixed(&'a [usize]),
-    /// By each image's logits and the class names.
-    Chosen(&'a Target, &'a [String]),
-}
-
-impl TargetsOf<'_> {
-    /// The most targets an image can have.
-    fn most(&self, classes: usize) -> usize {
-        match self {
-            Self::Fixed(targets) => targets.len(),
-            Self::Chosen(Target::All, _) => classes,
-            Self::Chosen(Target::Top(count), _) => (*count).min(classes),
-            Self::Chosen(Target::Index(_) | Target::Name(_), _) => 1,
-        }
-    }
-
-    fn of(&self, logits: &[f64]) -> Result<Vec<usize>, ExplainError> {
-        match self {
-            Self::Fixed(targets) => Ok(targets.to_vec()),
-            Self::Chosen(target, classes) => target.resolve(logits, classes),
-        }
-    }
-}
-
-/// Logits, targets and raw maps of some images.
-#[derive(Default)]
-pub struct Evaluation {
-    pub logits: Vec<Vec<f64>>,
-    /// The baselines' logits, where a pass forwarded them: one row for all, or one an image.
-    pub reference_logits: Vec<Vec<f64>>,
-    pub targets: Vec<Vec<usize>>,
-    /// Of every image, every target, every pass.
-    pub maps: Vec<Vec<Vec<RawMap>>>,
-}
-
-impl Evaluation {
-    /// Adds the images of another chunk; with `own`, each has a baseline of its own.
-    fn append(&mut self, chunk: Self, own: bool) {
-        if own || self.reference_logits.is_empty() {
-            self.reference_logits.extend(chunk.reference_logits);
-        }
-        self.logits.extend(chunk.logits);
-        self.targets.extend(chunk.targets);
-        self.maps.extend(chunk.maps);
-    }
-}
-
-/// A map as the program leaves it.
-#[derive(Clone, Debug, Default)]
-pub struct RawMap {
-    pub values: Vec<f64>,
-    /// The sums of [`crate::program::Program::audits`].
-    pub audit: Option<[f64; 2]>,
-}
 
 type Key = (Vec<PassKey>, Batch);
 type PassKey = (&'static str, crate::method::Readout, Option<crate::graph::ValueId>, bool, bool);
 
-/// A session and what it runs.
-struct Loaded {
-    program: Arc<Program>,
-    session: Box<dyn Session>,
+fn key_of(passes: &[Pass]) -> Vec<PassKey> {
+    let key = |pass: &Pass| (pass.composite.name, pass.readout, pass.layer, pass.upsample, pass.audit);
+    passes.iter().map(key).collect()
 }
 
-fn key_of(pass: &Pass) -> PassKey {
-    (pass.composite.name, pass.readout, pass.layer, pass.upsample, pass.audit)
+/// Names a part of a work until it lands.
+pub type Ticket = u64;
+
+/// A part of a work that is asked for.
+struct Departed<'m> {
+    work: Arc<Work<'m>>,
+    part: Range<usize>,
+    state: State,
+}
+
+enum State {
+    /// On the device.
+    Flying(Key, Loaded, Flight),
+    /// The device's memory does not hold it beside the others; it is computed when it is to land.
+    Grounded,
+    Failed(ExplainError),
 }
 
 /// Runs batches of images through programs of one graph.
+///
+/// Where the device's memory does not hold a batch, the batch is halved, and where it does not hold one image with all its
+/// messages, they are: no map depends on either.
 pub struct Evaluator<'m> {
     graph: &'m Graph,
     backend: Box<dyn Backend>,
     rules: RuleOptions,
     batch: Option<usize>,
-    sessions: HashMap<Key, Loaded>,
+    /// Sessions that nobody uses.
+    idle: Vec<(Key, Loaded)>,
+    departed: BTreeMap<Ticket, Departed<'m>>,
+    tickets: Ticket,
     /// Batch sizes by passes.
     batches: HashMap<Vec<PassKey>, usize>,
+    /// Messages an image by passes, where a lack of memory halved them.
+    messages: HashMap<Vec<PassKey>, usize>,
     /// The smallest batch size that a lack of memory led to.
     halved: Option<usize>,
+    /// The device's memory does not hold the sessions of two batches.
+    cramped: bool,
     slot_bytes: usize,
     pub progress: Progress<'m>,
 }
 
-/// Messages that travel back together through one image.
-const MOST_MESSAGES: usize = 8;
-/// Sessions kept for reuse; a run needs one or two for every kind of method.
+/// Idle sessions kept for each that may be at work; a run needs one or two for every kind of method.
 const MOST_SESSIONS: usize = 6;
 /// Slot bytes that an automatic batch fills at most, and its largest size.
 const AUTO_BYTES: usize = 1 << 30;
@@ -107,12 +72,25 @@ const AUTO_IMAGES: usize = 16;
 
 impl<'m> Evaluator<'m> {
     pub fn new(graph: &'m Graph, backend: Box<dyn Backend>, rules: RuleOptions, batch: Option<usize>) -> Self {
-        let (sessions, batches, progress) = (HashMap::new(), HashMap::new(), Progress::default());
-        Self { graph, backend, rules, batch, sessions, batches, halved: None, slot_bytes: 0, progress }
+        Self {
+            graph,
+            backend,
+            rules,
+            batch,
+            idle: Vec::new(),
+            departed: BTreeMap::new(),
+            tickets: 0,
+            batches: HashMap::new(),
+            messages: HashMap::new(),
+            halved: None,
+            cramped: false,
+            slot_bytes: 0,
+            progress: Progress::default(),
+        }
     }
 
-    pub fn backend_name(&self) -> &'static str {
-        self.backend.name()
+    pub fn backend(&self) -> &dyn Backend {
+        &*self.backend
     }
 
     /// Bytes that the last batch held for slots; weights are not counted.
@@ -127,7 +105,7 @@ impl<'m> Evaluator<'m> {
 
     /// Images that run together for these passes.
     pub fn batch(&mut self, passes: &[Pass]) -> Result<usize, ExplainError> {
-        let key: Vec<PassKey> = passes.iter().map(key_of).collect();
+        let key = key_of(passes);
         if let Some(batch) = self.batches.get(&key) {
             return Ok(*batch);
         }
@@ -139,32 +117,144 @@ impl<'m> Evaluator<'m> {
         Ok(batch)
     }
 
-    /// `images` in the network's input space, with one baseline for all or one each, through `passes`. Where the device's
-    /// memory does not hold a batch, the batch is halved: no map depends on it.
-    pub fn run(
+    /// All images of a work, batch by batch.
+    pub fn run(&mut self, work: &Arc<Work<'m>>) -> Result<Evaluation, ExplainError> {
+        let (mut found, mut first) = (Evaluation::default(), 0);
+        let next = |batch: usize| {
+            let part = first..work.images.len().min(first + batch);
+            first = part.end;
+            (!part.is_empty()).then(|| (Arc::clone(work), part, ()))
+        };
+        self.stream(&work.passes, next, |part, ()| found.append(part, work.has_own_baselines()))?;
+        Ok(found)
+    }
+
+    /// Parts of works through `passes`: `next` makes one of as many images as it is told at most, with whatever the caller
+    /// wants to see beside its evaluation. They land in order.
+    pub fn stream<T>(
         &mut self,
-        images: &[Vec<f64>],
-        baselines: &[Vec<f64>],
         passes: &[Pass],
-        targets: &TargetsOf,
+        mut next: impl FnMut(usize) -> Option<(Arc<Work<'m>>, Range<usize>, T)>,
+        mut land: impl FnMut(Evaluation, T),
+    ) -> Result<(), ExplainError> {
+        let mut flying: VecDeque<(Ticket, T)> = VecDeque::new();
+        loop {
+            while flying.len() < self.backend.sessions_in_flight() {
+                let Some((work, part, beside)) = next(self.batch(passes)?) else { break };
+                flying.push_back((self.depart(&work, part), beside));
+            }
+            let Some((ticket, beside)) = flying.pop_front() else { return Ok(()) };
+            match self.land(ticket) {
+                Ok(evaluation) => land(evaluation, beside),
+                Err(error) => {
+                    flying.iter().for_each(|(ticket, _)| self.forget(*ticket));
+                    return Err(error);
+                }
+            }
+        }
+    }
+
+    /// Sends images to the device; whatever goes wrong is said when they land.
+    pub fn depart(&mut self, work: &Arc<Work<'m>>, part: Range<usize>) -> Ticket {
+        let state = match self.take_off(work, &part) {
+            Ok(state) => state,
+            Err(error) => State::Failed(error),
+        };
+        self.tickets += 1;
+        self.departed.insert(self.tickets, Departed { work: Arc::clone(work), part, state });
+        self.tickets
+    }
+
+    /// Waits for images that were sent.
+    pub fn land(&mut self, ticket: Ticket) -> Result<Evaluation, ExplainError> {
+        let Some(Departed { work, part, state }) = self.departed.remove(&ticket) else {
+            unreachable!("a ticket is good for one landing")
+        };
+        match state {
+            State::Failed(error) => Err(error),
+            State::Flying(key, loaded, flight) => match self.touch_down(&work, key, loaded, flight) {
+                Err(ExplainError::Backend(BackendError::OutOfMemory { .. })) => self.walk(&work, part),
+                landed => landed,
+            },
+            State::Grounded => self.walk(&work, part),
+        }
+    }
+
+    /// Gives up images that were sent.
+    pub fn forget(&mut self, ticket: Ticket) {
+        self.departed.remove(&ticket);
+    }
+
+    fn flying(&self) -> usize {
+        self.departed.values().filter(|departed| matches!(departed.state, State::Flying(..))).count()
+    }
+
+    fn take_off(&mut self, work: &Work, part: &Range<usize>) -> Result<State, ExplainError> {
+        if part.len() > self.batch(&work.passes)? || (self.cramped && !self.departed.is_empty()) {
+            return Ok(State::Grounded);
+        }
+        loop {
+            match self.start(work, part) {
+                Ok((key, loaded, flight)) => return Ok(State::Flying(key, loaded, flight)),
+                Err(ExplainError::Backend(BackendError::OutOfMemory { .. })) if self.idle.is_empty() => {
+                    self.cramped |= self.flying() > 0;
+                    return Ok(State::Grounded);
+                }
+                Err(ExplainError::Backend(BackendError::OutOfMemory { .. })) => self.idle.clear(),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    fn start(&mut self, work: &Work, part: &Range<usize>) -> Result<(Key, Loaded, Flight), ExplainError> {
+        let (key, mut loaded) = self.session(work, part)?;
+        match Flight::start(&mut loaded, work, part) {
+            Ok(flight) => Ok((key, loaded, flight)),
+            Err(ExplainError::Backend(error)) => Err(error.into()),
+            Err(error) => {
+                self.idle.push((key, loaded));
+                Err(error)
+            }
+        }
+    }
+
+    fn touch_down(
+        &mut self,
+        work: &Work,
+        key: Key,
+        loaded: Loaded,
+        flight: Flight,
     ) -> Result<Evaluation, ExplainError> {
+        let found = flight.finish(&loaded);
+        if !matches!(found, Err(ExplainError::Backend(_))) {
+            self.idle.push((key, loaded));
+        }
+        let found = found?;
+        if !work.passes.is_empty() {
+            self.progress.advance(found.logits.len());
+        }
+        Ok(found)
+    }
+
+    /// Computes images a batch at a time, in as much memory as there is.
+    fn walk(&mut self, work: &Work, part: Range<usize>) -> Result<Evaluation, ExplainError> {
         let mut found = Evaluation::default();
-        let (mut first, mut alone) = (0, false);
-        while first < images.len() {
-            let end = images.len().min(first + self.batch(passes)?);
-            let own = baselines.len() > 1;
-            let baselines = if own { &baselines[first..end] } else { baselines };
-            match self.chunk(first, &images[first..end], baselines, passes, targets) {
-                Ok(chunk) => {
-                    found.append(chunk, own);
-                    (first, alone) = (end, false);
+        let (mut first, mut alone) = (part.start, false);
+        while first < part.end {
+            let step = first..part.end.min(first + self.batch(&work.passes)?);
+            let done = self.start(work, &step);
+            let done = done.and_then(|(key, loaded, flight)| self.touch_down(work, key, loaded, flight));
+            match done {
+                Ok(step_found) => {
+                    found.append(step_found, work.has_own_baselines());
+                    (first, alone) = (step.end, false);
                 }
                 Err(ExplainError::Backend(error @ BackendError::OutOfMemory { .. })) => {
                     // Without other sessions it may fit, else half of it may.
                     if alone {
-                        self.halve(passes, end - first).ok_or(error)?;
+                        self.halve(work, &step).ok_or(error)?;
                     }
-                    self.sessions.clear();
+                    self.free();
                     alone = true;
                 }
                 Err(error) => return Err(error),
@@ -173,113 +263,49 @@ impl<'m> Evaluator<'m> {
         Ok(found)
     }
 
-    /// Half of `images`, which did not fit, is the batch from now on; `None` where there is no half.
-    fn halve(&mut self, passes: &[Pass], images: usize) -> Option<usize> {
-        let batch = images / 2;
+    /// Drops all sessions, those at work too: their images are computed again.
+    fn free(&mut self) {
+        self.idle.clear();
+        self.cramped |= self.flying() > 0;
+        let flying = self.departed.values_mut().filter(|departed| matches!(departed.state, State::Flying(..)));
+        flying.for_each(|departed| departed.state = State::Grounded);
+    }
+
+    /// Half of these images, which did not fit, is the batch from now on; where it is one image, half of its messages travel
+    /// together. `None` where there is no half.
+    fn halve(&mut self, work: &Work, part: &Range<usize>) -> Option<()> {
+        let batch = part.len() / 2;
         if batch == 0 {
-            return None;
+            let messages = self.items(work, part).messages_per_image / 2;
+            return (messages > 0).then(|| _ = self.messages.insert(key_of(&work.passes), messages));
         }
-        self.batches.insert(passes.iter().map(key_of).collect(), batch);
+        self.batches.insert(key_of(&work.passes), batch);
         self.halved = Some(self.halved.map_or(batch, |halved| halved.min(batch)));
-        self.halved
+        Some(())
     }
 
-    fn chunk(
-        &mut self,
-        first: usize,
-        images: &[Vec<f64>],
-        baselines: &[Vec<f64>],
-        passes: &[Pass],
-        targets: &TargetsOf,
-    ) -> Result<Evaluation, ExplainError> {
-        let most = targets.most(self.graph.shape(self.graph.output).len());
-        let messages = most.clamp(1, MOST_MESSAGES);
-        let batch = Batch {
-            images: images.len(),
-            references: baselines.len().max(1),
-            messages_per_image: messages,
-            repeat: most > messages,
-        };
-        let Loaded { program, session } = self.session(passes, batch)?;
-        session.write(&program.input, &images.concat())?;
-        if let Some(port) = &program.reference {
-            session.write(port, &baselines.concat())?;
-        }
-        session.run(Phase::Forward, None)?;
-        let logits = rows(&session.read(&program.logits)?, program.logits.len());
-        for (image, row) in logits.iter().enumerate() {
-            if let Some((class, &logit)) = row.iter().enumerate().find(|(_, logit)| !logit.is_finite()) {
-                return Err(ExplainError::NonFiniteLogit { image: first + image, class, logit });
-            }
-        }
-        let reference_logits = match &program.reference_logits {
-            Some(port) => rows(&session.read(port)?, port.len()),
-            None => Vec::new(),
-        };
-        let targets = logits.iter().map(|row| targets.of(row)).collect::<Result<Vec<_>, _>>()?;
-        let maps = backward(session.as_mut(), program, &targets)?;
-        if !passes.is_empty() {
-            self.progress.advance(images.len());
-        }
-        Ok(Evaluation { logits, reference_logits, targets, maps })
+    /// The items of a program for some images of a work.
+    fn items(&self, work: &Work, part: &Range<usize>) -> Batch {
+        let messages = self.messages.get(&key_of(&work.passes)).copied().unwrap_or(MOST_MESSAGES);
+        work.items(part, self.graph.shape(self.graph.output).len(), messages)
     }
 
-    fn session(&mut self, passes: &[Pass], batch: Batch) -> Result<&mut Loaded, ExplainError> {
-        let key: Key = (passes.iter().map(key_of).collect(), batch);
-        if !self.sessions.contains_key(&key) {
-            if self.sessions.len() >= MOST_SESSIONS {
-                self.sessions.clear();
+    /// A session for some images of a work.
+    fn session(&mut self, work: &Work, part: &Range<usize>) -> Result<(Key, Loaded), ExplainError> {
+        let batch = self.items(work, part);
+        let key: Key = (key_of(&work.passes), batch);
+        let (key, loaded) = match self.idle.iter().position(|(idle, _)| *idle == key) {
+            Some(at) => self.idle.swap_remove(at),
+            None => {
+                if self.idle.len() >= MOST_SESSIONS * self.backend.sessions_in_flight() {
+                    self.idle.clear();
+                }
+                let program = Arc::new(plan(self.graph, &work.passes, &self.rules, batch)?);
+                let session = self.backend.load(Arc::clone(&program))?;
+                (key, Loaded { program, session })
             }
-            let program = Arc::new(plan(self.graph, passes, &self.rules, batch)?);
-            let session = self.backend.load(Arc::clone(&program))?;
-            self.sessions.insert(key.clone(), Loaded { program, session });
-        }
-        let loaded = self.sessions.get_mut(&key).unwrap_or_else(|| unreachable!("the session was just inserted"));
+        };
         self.slot_bytes = loaded.session.slot_bytes();
-        Ok(loaded)
+        Ok((key, loaded))
     }
-}
-
-/// The maps of every image, target and pass, as many targets at a time as the program has messages.
-fn backward(
-    session: &mut dyn Session,
-    program: &Program,
-    chosen: &[Vec<usize>],
-) -> Result<Vec<Vec<Vec<RawMap>>>, ExplainError> {
-    let mut maps: Vec<Vec<Vec<RawMap>>> = vec![Vec::new(); chosen.len()];
-    let Some(seeds) = &program.seeds else { return Ok(maps) };
-    let (together, classes) = (program.messages_per_image, program.logits.len());
-    let items = chosen.len() * together;
-    let rounds = chosen.iter().map(Vec::len).max().unwrap_or(0).div_ceil(together);
-    for round in 0..rounds {
-        let mut rows = vec![0.0; chosen.len() * together * classes];
-        let turn =
-            |targets: &[usize]| targets.iter().copied().skip(round * together).take(together).collect::<Vec<_>>();
-        for (image, targets) in chosen.iter().enumerate() {
-            for (message, class) in turn(targets).into_iter().enumerate() {
-                rows[(image * together + message) * classes + class] = 1.0;
-            }
-        }
-        session.write(seeds, &rows)?;
-        session.run(Phase::Backward, None)?;
-        let outputs = program.outputs.iter().map(|port| session.read(port)).collect::<Result<Vec<_>, _>>()?;
-        let audits = program.audits.iter().map(|port| port.as_ref().map(|port| session.read(port)).transpose());
-        let audits = audits.collect::<Result<Vec<_>, _>>()?;
-        for (image, targets) in chosen.iter().enumerate() {
-            for message in 0..turn(targets).len() {
-                let item = image * together + message;
-                let of_pass = |(data, audit): (&Vec<f64>, &Option<Vec<f64>>)| {
-                    let len = data.len() / items;
-                    let audit = audit.as_ref().map(|sums| [sums[2 * item], sums[2 * item + 1]]);
-                    RawMap { values: data[item * len..(item + 1) * len].to_vec(), audit }
-                };
-                maps[image].push(outputs.iter().zip(&audits).map(of_pass).collect());
-            }
-        }
-    }
-    Ok(maps)
-}
-
-fn rows(data: &[f64], len: usize) -> Vec<Vec<f64>> {
-    data.chunks_exact(len).map(<[f64]>::to_vec).collect()
 }

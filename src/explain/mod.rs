@@ -2,11 +2,17 @@
 
 mod baseline;
 mod evaluate;
+mod flight;
 mod heatmap;
 mod progress;
 mod report;
+mod sampled;
 mod sampling;
 mod target;
+mod work;
+
+use std::collections::VecDeque;
+use std::sync::Arc;
 
 use crate::backend::{Backend, BackendError};
 use crate::graph::{Shape, UnknownLayer, ValueId};
@@ -17,14 +23,13 @@ use crate::rule::RuleOptions;
 use crate::tensor::Tensor;
 
 pub use baseline::Baseline;
-pub use evaluate::{Evaluation, RawMap};
 pub use heatmap::Heatmap;
 pub use progress::ProgressHook;
 pub use report::Report;
 pub use target::Target;
 
-use evaluate::{Evaluator, TargetsOf};
-use sampling::{Noise, gauss_legendre};
+use evaluate::{Evaluator, Ticket};
+use work::{Evaluation, Images, RawMap, Targets, Work};
 
 /// What can go wrong while images are explained.
 #[derive(Debug, thiserror::Error)]
@@ -113,6 +118,22 @@ pub struct Explainer<'m> {
     options: ExplainOptions,
     layer: Option<ValueId>,
     evaluator: Evaluator<'m>,
+    submitted: VecDeque<Result<Submitted<'m>, ExplainError>>,
+}
+
+/// What is to be known of images for all methods.
+struct Question<'m> {
+    /// The number of the first image.
+    first: usize,
+    methods: Vec<MethodChoice>,
+    /// Through the methods that take one sample.
+    work: Arc<Work<'m>>,
+}
+
+/// A question whose work is sent.
+struct Submitted<'m> {
+    question: Question<'m>,
+    ticket: Ticket,
 }
 
 impl<'m> Explainer<'m> {
@@ -124,7 +145,7 @@ impl<'m> Explainer<'m> {
             None => model.default_layer(),
         };
         let evaluator = Evaluator::new(&model.graph, backend, options.rules, options.batch);
-        Ok(Self { model, options, layer, evaluator })
+        Ok(Self { model, options, layer, evaluator, submitted: VecDeque::new() })
     }
 
     /// The value that CAM methods read, where the model has one.
@@ -210,17 +231,100 @@ impl<'m> Explainer<'m> {
         methods: &[MethodChoice],
         target: &Target,
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
-        let images = self.images(images)?;
-        let baselines = self.baselines(&images)?;
-        let sampled = methods.iter().filter(|c| !is_direct(c)).map(|choice| self.samples(choice)).sum::<usize>();
-        self.evaluator.progress.start(images.len() * (usize::from(methods.iter().any(is_direct)) + sampled));
-        let once: Vec<Pass> = methods.iter().filter(|c| is_direct(c)).map(|choice| self.pass(choice.method)).collect();
-        let choose = TargetsOf::Chosen(target, &self.model.classes);
-        let mut evaluation = self.evaluator.run(&images, &baselines, &once, &choose)?;
-        let baseline_logits = self.baseline_logits(methods, &baselines, &evaluation)?;
+        let question = self.question(first, images.clone(), methods, target)?;
+        self.evaluator.progress.start(self.evaluations(&question));
+        let evaluation = self.evaluator.run(&question.work)?;
+        self.answer(&question, evaluation)
+    }
 
+    /// Begins with images `first..` of a run; [`Explainer::collect`] ends with them, and says what was wrong. A device
+    /// computes meanwhile: with [`Explainer::in_flight`] batches submitted before the first is collected, its copies and
+    /// what the caller does with the maps cost no time. The maps are those of [`Explainer::explain_from`].
+    ///
+    /// ```
+    /// use fluoroscope::backend::cpu::CpuBackend;
+    /// use fluoroscope::explain::{ExplainOptions, Explainer, Target};
+    /// use fluoroscope::graph::Precision;
+    /// use fluoroscope::model::Model;
+    /// use fluoroscope::tensor::Tensor;
+    ///
+    /// let model = Model::open("data/models/rnet.onnx")?;
+    /// let backend = Box::new(CpuBackend::new(Precision::F32, None)?);
+    /// let mut explainer = Explainer::new(&model, backend, ExplainOptions::default())?;
+    /// let methods = ["lrp-epsilon".parse()?];
+    /// let mut batches = (0..5).map(|i| Tensor::new(&[2, 3, 24, 24], vec![i as f32; 2 * 3 * 24 * 24])).enumerate();
+    /// let mut maps = 0;
+    /// loop {
+    ///     while explainer.submitted() < explainer.in_flight() {
+    ///         let Some((i, batch)) = batches.next() else { break };
+    ///         explainer.submit(2 * i, batch, &methods, &Target::Top(1));
+    ///     }
+    ///     let Some(lists) = explainer.collect() else { break };
+    ///     maps += lists?.len();
+    /// }
+    /// assert_eq!(maps, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn submit(&mut self, first: usize, images: Tensor, methods: &[MethodChoice], target: &Target) {
+        let submitted = self.question(first, images, methods, target).map(|question| {
+            let ticket = self.evaluator.depart(&question.work, 0..question.work.images.len());
+            Submitted { question, ticket }
+        });
+        self.submitted.push_back(submitted);
+    }
+
+    /// Waits for the first of the batches submitted; `None` where there is none.
+    pub fn collect(&mut self) -> Option<Result<Vec<Vec<Heatmap>>, ExplainError>> {
+        let submitted = self.submitted.pop_front()?;
+        Some(submitted.and_then(|Submitted { question, ticket }| {
+            self.evaluator.progress.start(self.evaluations(&question));
+            let evaluation = self.evaluator.land(ticket)?;
+            self.answer(&question, evaluation)
+        }))
+    }
+
+    /// Batches that are submitted and not collected.
+    pub fn submitted(&self) -> usize {
+        self.submitted.len()
+    }
+
+    /// Batches that keep the device busy between them.
+    pub fn in_flight(&self) -> usize {
+        self.evaluator.backend().sessions_in_flight()
+    }
+
+    fn question(
+        &self,
+        first: usize,
+        images: Tensor,
+        methods: &[MethodChoice],
+        target: &Target,
+    ) -> Result<Question<'m>, ExplainError> {
+        let images = self.images(images)?;
+        let work = Work {
+            baselines: self.baselines(&images)?,
+            images,
+            passes: methods.iter().filter(|c| is_direct(c)).map(|choice| self.pass(choice.method)).collect(),
+            targets: Targets::Chosen(target.clone(), &self.model.classes),
+        };
+        Ok(Question { first, methods: methods.to_vec(), work: Arc::new(work) })
+    }
+
+    /// Images that go forth and back through the network.
+    fn evaluations(&self, Question { methods, work, .. }: &Question) -> usize {
+        let sampled = methods.iter().filter(|c| !is_direct(c)).map(|choice| self.samples(choice)).sum::<usize>();
+        work.images.len() * (usize::from(methods.iter().any(is_direct)) + sampled)
+    }
+
+    /// The heatmaps of images whose work is evaluated.
+    fn answer(
+        &mut self,
+        Question { first, methods, work }: &Question<'m>,
+        mut evaluation: Evaluation,
+    ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
+        let baseline_logits = self.baseline_logits(methods, work, &evaluation)?;
         let mut lists = Vec::new();
-        for (i, image) in images.iter().enumerate() {
+        for i in 0..work.images.len() {
             let targets = evaluation.targets[i].clone();
             let mut direct = std::mem::take(&mut evaluation.maps[i]);
             let mut maps: Vec<Vec<RawMap>> = vec![Vec::new(); targets.len()];
@@ -232,9 +336,10 @@ impl<'m> Explainer<'m> {
                     }
                     next += 1;
                 } else {
-                    let baseline = baselines.get(if baselines.len() == 1 { 0 } else { i });
-                    let found = self.sampled(choice, image, baseline, (first + i) as u64, &targets)?;
-                    let found = found.into_iter().map(|values| RawMap { values, audit: None });
+                    let image = work.images.of(i).into_f64();
+                    let baseline = work.baselines.get(if work.has_own_baselines() { i } else { 0 });
+                    let found = self.sampled(choice, &image, baseline, (first + i) as u64, &targets)?;
+                    let found = found.into_iter().map(|values| RawMap { values: values.into(), audit: None });
                     maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
                 }
             }
@@ -256,8 +361,8 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// As [`Explainer::explain`].
     pub fn logits(&mut self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let images = self.images(images)?;
-        Ok(self.evaluator.run(&images, &[], &[], &TargetsOf::Fixed(&[]))?.logits)
+        let images = self.images(images.clone())?;
+        self.logits_of(images)
     }
 
     fn pass(&self, method: &'static Method) -> Pass {
@@ -265,41 +370,32 @@ impl<'m> Explainer<'m> {
         Pass { upsample: self.options.upsample, audit: pass.audit && self.options.audit, ..pass }
     }
 
-    /// Images that a sampled method makes of one.
-    fn samples(&self, choice: &MethodChoice) -> usize {
-        let noisy = if choice.smooth { self.options.samples } else { 1 };
-        match choice.method.sampling {
-            Sampling::Once => noisy,
-            Sampling::Path => noisy * self.options.steps,
-        }
-    }
-
-    fn images(&self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
+    fn images(&self, images: Tensor) -> Result<Images, ExplainError> {
         let want = self.model.input();
         let tail = [want.channels, want.height, want.width];
         if !matches!(images.shape.len(), 3 | 4) || images.shape[images.shape.len() - 3..] != tail {
-            return Err(ExplainError::Shape { want, got: images.shape.clone() });
+            return Err(ExplainError::Shape { want, got: images.shape });
         }
-        let chunks = images.data.chunks_exact(want.len());
-        for (image, chunk) in chunks.clone().enumerate() {
-            if let Some(element) = chunk.iter().position(|v| !v.is_finite()) {
-                return Err(ExplainError::NonFiniteInput { image, element });
-            }
+        if let Some(at) = images.data.iter().position(|v| !v.is_finite()) {
+            return Err(ExplainError::NonFiniteInput { image: at / want.len(), element: at % want.len() });
         }
-        Ok(chunks.map(|chunk| chunk.iter().map(|&v| f64::from(v)).collect()).collect())
+        Ok(Images::Stack(images, want.len()))
     }
 
     /// One baseline for all images, or one each.
-    fn baselines(&self, images: &[Vec<f64>]) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let count = if self.options.baseline.is_shared() { 1 } else { images.len() };
-        images.iter().take(count).map(|image| self.options.baseline.of(image, self.model.input())).collect()
+    fn baselines(&self, images: &Images) -> Result<Arc<[Vec<f64>]>, ExplainError> {
+        let (baseline, shape) = (&self.options.baseline, self.model.input());
+        if baseline.is_shared() {
+            return Ok([baseline.of(&[], shape)?].into());
+        }
+        (0..images.len()).map(|image| baseline.of(&images.of(image).into_f64(), shape)).collect()
     }
 
     /// The baselines' logits, where a method needs them: those of a rescale pass, else a forward pass of their own.
     fn baseline_logits(
         &mut self,
         methods: &[MethodChoice],
-        baselines: &[Vec<f64>],
+        work: &Work,
         evaluation: &Evaluation,
     ) -> Result<Vec<Vec<f64>>, ExplainError> {
         if !methods.iter().any(|choice| choice.method.needs_baseline()) {
@@ -308,89 +404,12 @@ impl<'m> Explainer<'m> {
         if !evaluation.reference_logits.is_empty() {
             return Ok(evaluation.reference_logits.clone());
         }
-        Ok(self.evaluator.run(baselines, &[], &[], &TargetsOf::Fixed(&[]))?.logits)
+        self.logits_of(Images::Points(work.baselines.to_vec()))
     }
 
-    /// The maps of a method that takes several samples, one a target.
-    fn sampled(
-        &mut self,
-        choice: &MethodChoice,
-        image: &[f64],
-        baseline: Option<&Vec<f64>>,
-        id: u64,
-        targets: &[usize],
-    ) -> Result<Vec<Vec<f64>>, ExplainError> {
-        if !choice.smooth {
-            return self.along_path(choice.method, image, baseline, targets);
-        }
-        let (low, high) = image.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
-        let sigma = self.options.sigma * (high - low);
-        let samples = self.options.samples;
-        let seed = self.options.seed;
-        let copies = (0..samples).map(|sample| {
-            let noise = Noise::new(seed, id, sample as u64);
-            let noisy = image.iter().enumerate().map(|(i, v)| v + sigma * noise.normal(i as u64)).collect();
-            (noisy, 1.0 / samples as f64)
-        });
-        match choice.method.sampling {
-            Sampling::Once => self.weighted_sum(choice.method, copies, baseline, targets),
-            Sampling::Path => {
-                let mut sum: Vec<Vec<f64>> = Vec::new();
-                for (copy, weight) in copies {
-                    let maps = self.along_path(choice.method, &copy, baseline, targets)?;
-                    add_weighted(&mut sum, &maps, weight);
-                }
-                Ok(sum)
-            }
-        }
-    }
-
-    /// `(x - x') * sum_k w_k grad(x' + a_k (x - x'))` (Sundararajan et al. 2017).
-    fn along_path(
-        &mut self,
-        method: &'static Method,
-        image: &[f64],
-        baseline: Option<&Vec<f64>>,
-        targets: &[usize],
-    ) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let zeros = vec![0.0; image.len()];
-        let from: &[f64] = baseline.unwrap_or(&zeros);
-        let points = gauss_legendre(self.options.steps).into_iter().map(|(a, weight)| {
-            let point = image.iter().zip(from).map(|(x, x0)| x0 + a * (x - x0)).collect();
-            (point, weight)
-        });
-        let mut maps = self.weighted_sum(method, points, baseline, targets)?;
-        for map in &mut maps {
-            for ((value, x), x0) in map.iter_mut().zip(image).zip(from) {
-                *value *= x - x0;
-            }
-        }
-        Ok(maps)
-    }
-
-    /// The weighted sum of a method's maps over inputs, one map a target; inputs are made a batch at a time.
-    fn weighted_sum(
-        &mut self,
-        method: &'static Method,
-        inputs: impl Iterator<Item = (Vec<f64>, f64)>,
-        baseline: Option<&Vec<f64>>,
-        targets: &[usize],
-    ) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let passes = [Pass { audit: false, ..self.pass(method) }];
-        let batch = self.evaluator.batch(&passes)?;
-        let baselines: Vec<Vec<f64>> = baseline.into_iter().cloned().collect();
-        let mut inputs = inputs.peekable();
-        let mut sum: Vec<Vec<f64>> = Vec::new();
-        while inputs.peek().is_some() {
-            let (images, weights): (Vec<_>, Vec<_>) = inputs.by_ref().take(batch).unzip();
-            let evaluation = self.evaluator.run(&images, &baselines, &passes, &TargetsOf::Fixed(targets))?;
-            for (maps, weight) in evaluation.maps.into_iter().zip(weights) {
-                let maps: Vec<Vec<f64>> =
-                    maps.into_iter().map(|mut of_target| finish(method, of_target.swap_remove(0)).values).collect();
-                add_weighted(&mut sum, &maps, weight);
-            }
-        }
-        Ok(sum)
+    fn logits_of(&mut self, images: Images) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let (baselines, passes, targets) = ([].into(), Vec::new(), Targets::Fixed(Vec::new()));
+        Ok(self.evaluator.run(&Arc::new(Work { images, baselines, passes, targets }))?.logits)
     }
 
     fn heatmap(
@@ -415,7 +434,7 @@ impl<'m> Explainer<'m> {
             fallbacks: None,
             non_finite: 0,
             precision: self.model.graph.precision.to_string(),
-            backend: self.evaluator.backend_name().to_owned(),
+            backend: self.evaluator.backend().name().to_owned(),
             layer: self.layer_name().filter(|_| method.readout.needs_layer()).map(str::to_owned),
         };
         let promised = if choice.smooth { Completeness::None } else { method.completeness };
@@ -425,8 +444,7 @@ impl<'m> Explainer<'m> {
             (true, ..) => Shape { channels: 1, ..self.model.input() },
             _ => self.model.input(),
         };
-        let data = map.values.into_iter().map(|v| v as f32).collect();
-        let map = Tensor::new(&[shape.channels, shape.height, shape.width], data);
+        let map = Tensor::new(&[shape.channels, shape.height, shape.width], map.values.into_f32());
         Heatmap { method: choice, target: class, class: self.model.class_name(class), map, report }
     }
 }
@@ -439,16 +457,7 @@ fn is_direct(choice: &MethodChoice) -> bool {
 /// What remains to be done to one sample's map on the host.
 fn finish(method: &Method, mut map: RawMap) -> RawMap {
     if method.readout == Readout::Absolute {
-        map.values.iter_mut().for_each(|v| *v = v.abs());
+        map.values.make_absolute();
     }
     map
-}
-
-fn add_weighted(sum: &mut Vec<Vec<f64>>, maps: &[Vec<f64>], weight: f64) {
-    if sum.is_empty() {
-        *sum = maps.iter().map(|map| vec![0.0; map.len()]).collect();
-    }
-    for (sum, map) in sum.iter_mut().zip(maps) {
-        sum.iter_mut().zip(map).for_each(|(s, v)| *s += weight * v);
-    }
 }

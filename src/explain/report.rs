@@ -1,5 +1,6 @@
 use serde::Serialize;
 
+use crate::backend::Values;
 use crate::method::Completeness;
 
 /// What a reader needs to trust a map, or not.
@@ -35,9 +36,12 @@ pub struct Report {
 
 impl Report {
     /// Fills in the figures that follow from the map and from the audit of its rules.
-    pub fn complete(&mut self, map: &[f64], audit: Option<[f64; 2]>, kind: Completeness) {
-        self.sum = map.iter().sum();
-        self.non_finite = map.iter().filter(|v| !v.is_finite()).count();
+    pub fn complete(&mut self, map: &Values, audit: Option<[f64; 2]>, kind: Completeness) {
+        (self.sum, self.non_finite) = (0.0, 0);
+        map.each(|v| {
+            self.sum += v;
+            self.non_finite += usize::from(!v.is_finite());
+        });
         self.expected_sum = match kind {
             Completeness::None => None,
             Completeness::Logit => Some(self.logit),

@@ -53,14 +53,18 @@ fn kernels_are_checked_and_timed() {
     let scene = Scene::new();
     let args = ["bench", &rnet(), "--method", "deeplift", "--batch", "2", "--repeats", "2", "--threads", "1"];
     let ran = scene.run(&args).exits(0);
-    for word in ["GFLOP/s", "GB/s", "roof", "conv2d_backward", "pool_max_rescale", "heatmaps/s", "forward", "backward"]
-    {
+    let measured = ["GFLOP/s", "GB/s", "roof", "heatmaps/s", "against f64"];
+    for word in [&measured[..], &["conv2d_backward", "pool_max_rescale", "forward", "backward"]].concat() {
         assert!(ran.stdout.contains(word), "no {word:?} in {}", ran.stdout);
     }
     let ran = scene.run(&[&args[..], &["--json"]].concat()).exits(0);
     let object: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     let steps = object["steps"].as_array().expect("steps");
     assert!(steps.iter().all(|step| step["passed"] == true && step["microseconds"].as_f64().expect("a time") > 0.0));
+    let agreement = &object["agreement"];
+    assert!(agreement["cosine"].as_f64().is_some_and(|cosine| cosine > 0.999), "{agreement}");
+    // Rounding in f32 is there, and is small.
+    assert!(agreement["relative_l2"].as_f64().is_some_and(|error| (1e-12..1e-2).contains(&error)), "{agreement}");
     assert!(object["roof"]["gflops"].as_f64().expect("a roof") > 0.0);
     scene.run(&["bench", &rnet(), "--batch", "0"]).exits(2);
 }
@@ -72,6 +76,7 @@ fn several_methods_and_batches_are_timed_and_drawn() {
     let ran = scene.run(&[&args[..], &["--roofline", "plot.svg"]].concat()).exits(0);
     let summary: Vec<&str> = ran.stdout.lines().rev().take(5).collect();
     assert!(summary[4].starts_with("method") && summary[4].contains("heatmaps/s"), "{summary:?}");
+    assert!(summary[4].ends_with("L2 error"), "{summary:?}");
     assert!(summary[0].starts_with("grad-cam") && summary[3].starts_with("gradient"), "{summary:?}");
     let plots = ["plot-grad-cam-1.svg", "plot-grad-cam-3.svg", "plot-gradient-1.svg", "plot-gradient-3.svg"];
     assert_eq!(scene.listing("."), plots);

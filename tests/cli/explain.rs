@@ -248,31 +248,35 @@ fn no_bar_is_drawn_into_a_pipe() {
 #[cfg(unix)]
 #[test]
 fn an_interrupt_leaves_whole_files_and_exits_130() {
-    let scene = Scene::new();
-    let [c, h, w] = plain_shape();
-    for i in 0..400 {
-        scene.array(&format!("in/{i:03}.npy"), &[c, h, w]);
-    }
-    let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
-        .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "--batch", "1", "-t", "0"])
-        .current_dir(scene.folder.path())
-        .env("CUDA_VISIBLE_DEVICES", "-1")
-        .stdout(std::process::Stdio::null())
-        .stderr(std::process::Stdio::piped())
-        .spawn()
-        .expect("the binary starts");
-    while scene.listing("heatmaps").len() < 2 {
-        std::thread::sleep(std::time::Duration::from_millis(5));
-    }
-    let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
-    assert!(sent.success());
-    let output = child.wait_with_output().expect("an end");
-    let stderr = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("interrupted") && stderr.contains("files are written to heatmaps"), "{stderr}");
-    let files = scene.listing("heatmaps");
-    assert!(files.len() < 800 && files.iter().all(|name| !name.ends_with(".part")), "{} files", files.len());
-    for name in files.iter().filter(|name| name.ends_with(".npy")) {
-        scene.array_at(&format!("heatmaps/{name}"));
+    for (batch, threads) in [("1", "1"), ("3", "2")] {
+        let scene = Scene::new();
+        let [c, h, w] = plain_shape();
+        for i in 0..400 {
+            scene.array(&format!("in/{i:03}.npy"), &[c, h, w]);
+        }
+        let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
+            .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "-t", "0"])
+            .args(["--batch", batch, "--threads", threads])
+            .current_dir(scene.folder.path())
+            .env("CUDA_VISIBLE_DEVICES", "-1")
+            .stdout(std::process::Stdio::null())
+            .stderr(std::process::Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        while scene.listing("heatmaps").len() < 2 {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+        let sent = Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill runs");
+        assert!(sent.success());
+        let output = child.wait_with_output().expect("an end");
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(130), "{stderr}");
+        let files = scene.listing("heatmaps");
+        let said = format!("interrupted: {} files are written to heatmaps", files.len());
+        assert!(stderr.contains(&said), "{said}: {stderr}");
+        assert!(files.len() < 800 && files.iter().all(|name| !name.ends_with(".part")), "{} files", files.len());
+        for name in files.iter().filter(|name| name.ends_with(".npy")) {
+            scene.array_at(&format!("heatmaps/{name}"));
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use fluoroscope::backend::gpu::{Pointer, launch};
-use fluoroscope::backend::{Backend, BackendError, Phase, Session};
+use fluoroscope::backend::{Backend, BackendError, Phase, Session, Values};
 use fluoroscope::kernel::{self, Fused};
 use fluoroscope::program::slots::unit_bytes;
 use fluoroscope::program::{Arrangement, Buffer, BufferId, Element, Part, Port, Program, Step, Weight};
@@ -237,14 +237,15 @@ impl Session for SimulatorSession {
         &self.program
     }
 
-    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
+    fn write_items(&mut self, port: &Port, pieces: &[Values]) -> Result<(), BackendError> {
+        let items: Vec<f64> = pieces.iter().cloned().flat_map(Values::into_f64).collect();
         let program = Arc::clone(&self.program);
         let buffer = program.buffer(port.view);
         let want = program.count(buffer.per) * port.len();
         if items.len() != want {
             return Err(BackendError::Length { what: buffer.name.clone(), want, got: items.len() });
         }
-        let lanes: Vec<f64> = port.layout.pack(items, buffer.area());
+        let lanes: Vec<f64> = port.layout.pack(&items, buffer.area());
         let (pitch, unit) = pixel_bytes(buffer);
         let first = if buffer.element == Element::Bits { port.view.offset / 8 } else { port.view.offset } * unit;
         let mut at = slot(&program, &self.slots, port.view.buffer) + first as u64;
@@ -276,7 +277,7 @@ impl Session for SimulatorSession {
         Ok(())
     }
 
-    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
+    fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
         let buffer = self.program.buffer(port.view);
         let (pitch, _) = pixel_bytes(buffer);
         let pixels = self.program.count(buffer.per) * buffer.area();
@@ -291,7 +292,8 @@ impl Session for SimulatorSession {
                 .flat_map(|pixel| (0..buffer.channels).map(|c| f64::from(pixel[c / 8] >> (c % 8) & 1)))
                 .collect(),
         };
-        Ok(port.layout.unpack(&values, buffer.area(), buffer.channels, port.view.offset))
+        let items = port.layout.unpack(&values, buffer.area(), buffer.channels, port.view.offset);
+        Ok(items.chunks_exact(port.len()).map(|item| Values::from(item.to_vec())).collect())
     }
 
     fn slot_bytes(&self) -> usize {

@@ -2,6 +2,7 @@
 
 mod architectures;
 mod axioms;
+mod flight;
 mod nets;
 mod oracle;
 mod plan;

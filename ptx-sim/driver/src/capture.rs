@@ -49,6 +49,9 @@ fn merge(clock: &mut Clock, other: &Clock) {
 impl Driver {
     pub fn begin_capture(&mut self, stream: Handle, mode: Mode) -> Result<()> {
         let device = self.streams.get(stream)?.device;
+        if !self.knobs.graphs {
+            return Err(Error::new(Code::CaptureUnsupported, "streams cannot be captured"));
+        }
         if stream == self.context(device)?.legacy {
             return Err(Error::new(Code::CaptureUnsupported, "the default stream cannot be captured"));
         }

@@ -36,6 +36,8 @@ pub(crate) struct Driver {
     pub ledger: Ledger,
     /// Kernels run so far.
     pub launches: u64,
+    /// The most streams of a device that had work before them at a time.
+    pub busy_streams: usize,
     /// What a kernel's fault makes of all later calls: only a new process recovers.
     pub sticky: Option<Code>,
     /// Texts of errors, oldest first. Kept, for callers hold pointers to them.
@@ -74,6 +76,7 @@ impl Driver {
             functions: Table::default(),
             ledger: Ledger::default(),
             launches: 0,
+            busy_streams: 0,
             sticky: None,
             texts: Vec::new(),
             knobs,

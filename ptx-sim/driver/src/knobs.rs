@@ -43,6 +43,8 @@ pub(crate) struct Knobs {
     /// The highest PTX version that is accepted.
     pub ptx_version: (u32, u32),
     pub capability: (u32, u32),
+    /// Streams can be captured.
+    pub graphs: bool,
     pub checks: bool,
     /// One schedule, or three whose results must be equal.
     pub seeds: Vec<u64>,
@@ -81,6 +83,7 @@ impl Knobs {
             driver_version,
             ptx_version: ptx_version.unwrap_or_else(|| ptx_version_of(driver_version)),
             capability: get(env, "PTX_SIM_CAPABILITY", "a compute capability such as 8.0", version)?.unwrap_or((8, 0)),
+            graphs: get(env, "PTX_SIM_GRAPHS", "0 or 1", switch)?.unwrap_or(true),
             checks: get(env, "PTX_SIM_CHECKS", "0 or 1", switch)?.unwrap_or(true),
             seeds: get(env, "PTX_SIM_SEED", "one number, or three with commas between", seeds)?.unwrap_or(vec![0]),
             max_instructions: get(env, "PTX_SIM_MAX_INSTRUCTIONS", "a number", number)?.unwrap_or(1 << 31),

@@ -72,11 +72,12 @@ impl Driver {
         for (device, usage) in self.memory.usage.iter().enumerate().filter(|(_, usage)| usage.allocations > 0) {
             let _ = writeln!(
                 text,
-                "{{\"kind\":\"device\",\"device\":{device},\"process\":{},\"allocations\":{},\"peak_bytes\":{},\"live_bytes\":{},\
-                 \"launches\":{}}}",
+                "{{\"kind\":\"device\",\"device\":{device},\"process\":{},\"allocations\":{},\"peak_bytes\":{},\"busy_streams\":{},\
+                 \"live_bytes\":{},\"launches\":{}}}",
                 std::process::id(),
                 usage.allocations,
                 usage.peak,
+                self.busy_streams,
                 usage.used,
                 self.launches,
             );

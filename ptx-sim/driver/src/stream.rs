@@ -59,6 +59,9 @@ impl Driver {
         let queue = self.streams.get_mut(stream)?;
         queue.queue.push_back((op, after));
         queue.submitted += 1;
+        let device = queue.device;
+        let busy = self.streams.iter().filter(|(_, other)| other.device == device && !other.queue.is_empty()).count();
+        self.busy_streams = self.busy_streams.max(busy);
         match self.knobs.order {
             Order::Eager => self.finish(stream),
             Order::Late => Ok(()),

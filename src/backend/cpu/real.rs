@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use super::erf::erf;
+use crate::backend::Values;
 
 /// f32 or f64. Every method is straight-line code or a call, so that loops over it vectorise where they can.
 pub trait Real:
@@ -28,6 +29,7 @@ pub trait Real:
 
     fn from_f64(v: f64) -> Self;
     fn to_f64(self) -> f64;
+    fn values(values: Vec<Self>) -> Values<'static>;
     /// The same slice, where `Self` is f32.
     fn as_f32s(values: &[Self]) -> Option<&[f32]>;
     /// The same slice, where `Self` is f32.
@@ -80,6 +82,9 @@ impl Real for f64 {
     fn to_f64(self) -> f64 {
         self
     }
+    fn values(values: Vec<Self>) -> Values<'static> {
+        values.into()
+    }
     #[inline(always)]
     fn as_f32s(_: &[Self]) -> Option<&[f32]> {
         None
@@ -126,6 +131,9 @@ impl Real for f32 {
     #[inline(always)]
     fn to_f64(self) -> f64 {
         f64::from(self)
+    }
+    fn values(values: Vec<Self>) -> Values<'static> {
+        values.into()
     }
     #[inline(always)]
     fn as_f32s(values: &[Self]) -> Option<&[f32]> {

@@ -8,7 +8,7 @@ use super::frame::{Frame, StepWeights, slot_of};
 use super::launch::launch;
 use super::real::Real;
 use crate::backend::items::{Units, UnitsMut};
-use crate::backend::{BackendError, Phase, Session};
+use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{Port, Program};
 
 /// A program with its slots and weights in memory.
@@ -61,8 +61,8 @@ impl<T: Real> Session for CpuSession<T> {
         &self.program
     }
 
-    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
-        port.check(&self.program, items.len())?;
+    fn write_items(&mut self, port: &Port, pieces: &[Values]) -> Result<(), BackendError> {
+        port.check(&self.program, pieces)?;
         let buffer = self.program.buffer(port.view);
         let len = self.program.count(buffer.per) * buffer.item_len();
         let slot = slot_of(&self.program, port.view);
@@ -71,7 +71,7 @@ impl<T: Real> Session for CpuSession<T> {
             Storage::Bits(data) => UnitsMut::Bits(&mut data[..len]),
             Storage::Index(data) => UnitsMut::Index(&mut data[..len]),
         };
-        units.scatter(port, buffer, items, T::from_f64);
+        units.scatter(port, buffer, pieces, T::from_f64);
         Ok(())
     }
 
@@ -81,7 +81,7 @@ impl<T: Real> Session for CpuSession<T> {
         Ok(())
     }
 
-    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
+    fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
         let buffer = self.program.buffer(port.view);
         let len = self.program.count(buffer.per) * buffer.item_len();
         let units = match &self.slots[slot_of(&self.program, port.view)] {
@@ -89,7 +89,7 @@ impl<T: Real> Session for CpuSession<T> {
             Storage::Bits(data) => Units::Bits(&data[..len]),
             Storage::Index(data) => Units::Index(&data[..len]),
         };
-        Ok(units.gather(port, buffer, T::to_f64))
+        Ok(units.gather(port, buffer, T::values))
     }
 
     fn slot_bytes(&self) -> usize {

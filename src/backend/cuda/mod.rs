@@ -27,6 +27,7 @@ use self::device::Device;
 use self::modules::Modules;
 use self::uploads::Uploads;
 use super::{Backend, BackendError, Roof, Session};
+use crate::kernel::Fused;
 use crate::program::Program;
 
 const NAME: &str = "cuda";
@@ -47,6 +48,14 @@ impl CudaBackend {
     pub fn new(ordinal: usize) -> Result<Self, BackendError> {
         let (uploads, modules) = (Uploads::default(), Modules::default());
         Ok(Self { uploads, modules, device: Device::open(ordinal)?, poison: false })
+    }
+
+    /// Loads a small kernel, so that a driver which does not take them is found before anything runs.
+    ///
+    /// # Errors
+    /// [`BackendError::Failed`] with the driver's log where it refuses the kernel.
+    pub fn check(&self) -> Result<(), BackendError> {
+        self.modules.get(&self.device, "probes/copy", &Fused::default()).map(drop)
     }
 
     /// Fresh slots hold not-a-number instead of zero, so that tests see what a step fails to write.
@@ -73,6 +82,12 @@ impl Backend for CudaBackend {
             session => session,
         };
         Ok(Box::new(session?))
+    }
+
+    /// Each has a stream of its own: the copies of one, and the host's work between its parts, take the time in which the
+    /// other computes.
+    fn sessions_in_flight(&self) -> usize {
+        2
     }
 
     fn roof(&self) -> Result<Option<Roof>, BackendError> {

@@ -1,4 +1,6 @@
 use std::cell::RefCell;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +14,8 @@ use super::stream::{Event, Graph, Stream};
 use super::uploads::Upload;
 use crate::backend::gpu::{Launch, Pointer, launch};
 use crate::backend::items::{Units, UnitsMut};
-use crate::backend::{BackendError, Phase, Session};
-use crate::program::{Element, Port, Program, Step};
+use crate::backend::{BackendError, Phase, Session, Values};
+use crate::program::{BufferId, Element, Port, Program, Step};
 
 /// A program with its slots and weights on the device.
 pub struct CudaSession {
@@ -25,7 +27,8 @@ pub struct CudaSession {
     /// Of the forward and the backward part.
     replays: [Replay; 2],
     marks: Vec<Event>,
-    sent: Option<Sent>,
+    /// Of every buffer that was written: one copy does not wait for another.
+    sent: HashMap<BufferId, Sent>,
     received: RefCell<Option<Pinned>>,
 }
 
@@ -62,7 +65,8 @@ impl CudaSession {
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
         stream.wait()?;
         let (replays, marks) = ([Replay::New, Replay::New], Vec::new());
-        Ok(Self { stream, program, steps, arena, replays, marks, sent: None, received: RefCell::new(None) })
+        let (sent, received) = (HashMap::new(), RefCell::new(None));
+        Ok(Self { stream, program, steps, arena, replays, marks, sent, received })
     }
 
     fn phase(&self, phase: Phase) -> Range<usize> {
@@ -113,19 +117,25 @@ impl CudaSession {
     }
 }
 
-/// A buffer of so many bytes from which the last copy has ended: the one there is, if it is large enough.
-fn sender<'a>(sent: &'a mut Option<Sent>, device: &Arc<Device>, bytes: usize) -> Result<&'a mut Sent, BackendError> {
-    if let Some(sent) = sent {
-        sent.copied.wait()?;
+/// Where the `bytes` of a buffer are sent from; the last copy has ended.
+fn sender<'a>(
+    sent: &'a mut HashMap<BufferId, Sent>,
+    device: &Arc<Device>,
+    id: BufferId,
+    bytes: usize,
+) -> Result<&'a mut Sent, BackendError> {
+    match sent.entry(id) {
+        Entry::Occupied(entry) => {
+            entry.get().copied.wait()?;
+            Ok(entry.into_mut())
+        }
+        Entry::Vacant(entry) => {
+            Ok(entry.insert(Sent { buffer: Pinned::new(device, bytes)?, copied: Event::new(device)? }))
+        }
     }
-    let large_enough = sent.take().filter(|sent| sent.buffer.len() >= bytes);
-    Ok(sent.insert(match large_enough {
-        Some(sent) => sent,
-        None => Sent { buffer: Pinned::new(device, bytes)?, copied: Event::new(device)? },
-    }))
 }
 
-/// The same to receive into.
+/// A buffer of so many bytes to receive into: the one there is, if it is large enough.
 fn receiver<'a>(
     received: &'a mut Option<Pinned>,
     device: &Arc<Device>,
@@ -182,11 +192,12 @@ impl Session for CudaSession {
         &self.program
     }
 
-    fn write(&mut self, port: &Port, items: &[f64]) -> Result<(), BackendError> {
-        port.check(&self.program, items.len())?;
+    fn write_items(&mut self, port: &Port, pieces: &[Values]) -> Result<(), BackendError> {
+        port.check(&self.program, pieces)?;
         let buffer = self.program.buffer(port.view);
-        let region = self.arena.region(&self.program, port.view.buffer);
-        let Sent { buffer: pinned, copied } = sender(&mut self.sent, &self.stream.device, region.bytes)?;
+        let id = port.view.buffer;
+        let region = self.arena.region(&self.program, id);
+        let Sent { buffer: pinned, copied } = sender(&mut self.sent, &self.stream.device, id, region.bytes)?;
         let bytes = &mut pinned[..region.bytes];
         if port.view.channels != buffer.channels {
             // The port's neighbours in the buffer stay as they are.
@@ -197,7 +208,7 @@ impl Session for CudaSession {
             Element::Bits => UnitsMut::Bits(bytes),
             Element::Index => UnitsMut::Index(bytemuck::cast_slice_mut(bytes)),
         };
-        units.scatter(port, buffer, items, |v| v as f32);
+        units.scatter(port, buffer, pieces, |v| v as f32);
         // SAFETY: the buffer is pinned, and is not touched before `copied` is passed.
         unsafe { self.stream.upload(&pinned[..region.bytes], &self.arena.memory, region.offset)? };
         self.stream.mark(copied)
@@ -210,7 +221,7 @@ impl Session for CudaSession {
         }
     }
 
-    fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
+    fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
         let buffer = self.program.buffer(port.view);
         let region = self.arena.region(&self.program, port.view.buffer);
         let mut received = self.received.borrow_mut();
@@ -222,7 +233,7 @@ impl Session for CudaSession {
             Element::Bits => Units::Bits(bytes),
             Element::Index => Units::Index(bytemuck::cast_slice(bytes)),
         };
-        Ok(units.gather(port, buffer, f64::from))
+        Ok(units.gather(port, buffer, Values::from))
     }
 
     fn slot_bytes(&self) -> usize {

@@ -1,6 +1,7 @@
 //! `fluoroscope bench`: every step of a method's program, checked, then timed, against the roof of the device; every
 //! batch as a whole.
 
+mod agreement;
 mod figures;
 mod roofline;
 mod times;
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+use self::agreement::Agreement;
 use self::figures::{Row, Totals, rows, steps_table, totals, totals_table};
 use self::times::Times;
 use super::args::BenchArgs;
@@ -17,10 +19,11 @@ use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
 use super::options::{self, methods, place};
 use super::table::{Align, Table, bytes};
+use crate::backend::cpu::CpuBackend;
 use crate::backend::step_check::{self, DIFFERENT, SHARE, StepError};
 use crate::backend::{Backend, BackendError, Roof};
 use crate::explain::ExplainOptions;
-use crate::graph::ValueId;
+use crate::graph::{Precision, ValueId};
 use crate::method::{MethodChoice, Sampling};
 use crate::model::Model;
 use crate::onnx::ImportOptions;
@@ -39,6 +42,7 @@ struct Run {
     heatmaps_per_second: f64,
     slot_bytes: usize,
     weight_bytes: usize,
+    agreement: Agreement,
     /// An image whose maps differ from those of its copy among the images that were checked.
     differs: Option<usize>,
 }
@@ -53,6 +57,15 @@ impl Run {
     }
 }
 
+/// What a method's images that were checked gave.
+struct Checked {
+    errors: Vec<StepError>,
+    /// The maps on the backend, where a larger batch has to give the same.
+    maps: Option<Vec<Vec<f64>>>,
+    /// The maps in f64 on the CPU.
+    exact: Vec<Vec<f64>>,
+}
+
 /// Plans, checks and times.
 pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let choices = methods(&args.method)?;
@@ -65,7 +78,7 @@ pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
         args,
         layer: engine::layer(&model, None)?,
         model: &model,
-        backend: engine::backend(&place)?,
+        backend: engine::backend(&place, console)?,
         place: &place,
         roof: None,
         single: choices.len() * args.batch.len() == 1,
@@ -107,16 +120,7 @@ impl Bench<'_> {
     fn method(&self, choice: MethodChoice, before: usize, console: &Console) -> Result<Vec<Run>, Failure> {
         let failure = |error| Failure::new(BACKEND, error);
         let bar = console.bar();
-        let few = self.args.batch.iter().copied().max().unwrap_or(1).min(DIFFERENT);
-        let checked = self.plan(choice, few)?;
-        bar.say("check");
-        let told = |done: usize| bar.set(before as f64 + 0.5 * done as f64 / checked.steps.len() as f64);
-        let errors = step_check::check(&checked, &*self.backend, self.place.threads, told);
-        let errors = errors.map_err(failure)?;
-        let mut maps: Option<Vec<Vec<f64>>> = None;
-        if self.args.batch.iter().any(|batch| *batch > few) {
-            maps = Some(Times::measure(&checked, &*self.backend, 1, |_| {}).map_err(failure)?.maps);
-        }
+        let checked = self.check(choice, before, console)?;
         let mut runs = Vec::new();
         for (number, &batch) in self.args.batch.iter().enumerate() {
             bar.say("time");
@@ -126,7 +130,7 @@ impl Bench<'_> {
             let program = self.plan(choice, batch)?;
             match Times::measure(&program, &*self.backend, repeats, told) {
                 Ok(times) => {
-                    let run = self.run(choice, &program, &errors, &times, maps.as_deref());
+                    let run = self.run(choice, &program, &checked, &times);
                     self.tell(&run, console)?;
                     runs.push(run);
                 }
@@ -139,15 +143,24 @@ impl Bench<'_> {
         Ok(runs)
     }
 
-    fn run(
-        &self,
-        method: MethodChoice,
-        program: &Program,
-        errors: &[StepError],
-        times: &Times,
-        maps: Option<&[Vec<f64>]>,
-    ) -> Run {
-        let rows = rows(program, errors, &times.steps, self.roof.as_ref());
+    /// Checks every step, and runs the whole on the backend and in f64.
+    fn check(&self, choice: MethodChoice, before: usize, console: &Console) -> Result<Checked, Failure> {
+        let failure = |error| Failure::new(BACKEND, error);
+        let few = self.args.batch.iter().copied().max().unwrap_or(1).min(DIFFERENT);
+        let program = self.plan(choice, few)?;
+        let bar = console.bar();
+        bar.say("check");
+        let told = |done: usize| bar.set(before as f64 + 0.5 * done as f64 / program.steps.len() as f64);
+        let threads = self.place.threads;
+        let errors = step_check::check(&program, &*self.backend, threads, told).map_err(failure)?;
+        let copies = self.args.batch.iter().any(|batch| *batch > few);
+        let maps = copies.then(|| times::maps(&program, &*self.backend)).transpose().map_err(failure)?;
+        let exact = CpuBackend::new(Precision::F64, threads).and_then(|exact| times::maps(&program, &exact));
+        Ok(Checked { errors, maps, exact: exact.map_err(failure)? })
+    }
+
+    fn run(&self, method: MethodChoice, program: &Program, checked: &Checked, times: &Times) -> Run {
+        let rows = rows(program, &checked.errors, &times.steps, self.roof.as_ref());
         let batch = program.images;
         Run {
             method,
@@ -158,7 +171,8 @@ impl Bench<'_> {
             heatmaps_per_second: batch as f64 / times.whole / evaluations(method) as f64,
             slot_bytes: times.slot_bytes,
             weight_bytes: program.weight_bytes(),
-            differs: maps.and_then(|maps| different(&times.maps, maps)),
+            agreement: Agreement::worst(&times.maps, &checked.exact),
+            differs: checked.maps.as_ref().and_then(|maps| different(&times.maps, maps)),
         }
     }
 
@@ -176,7 +190,9 @@ impl Bench<'_> {
             let weights = bytes(run.weight_bytes);
             let line =
                 format!("{milliseconds:.2} ms a batch, {rate:.2} heatmaps/s, {memory}, of which weights {weights}");
-            console.line(&format!("\n{line}{}", if self.single { "" } else { "\n" }));
+            let [cosine, relative_l2] = run.agreement.texts();
+            let agreement = format!("maps against f64: cosine {cosine}, relative L2 error {relative_l2}");
+            console.line(&format!("\n{line}\n{agreement}{}", if self.single { "" } else { "\n" }));
         }
         match (&self.args.roofline, &self.roof) {
             (Some(path), Some(roof)) => {
@@ -203,18 +219,13 @@ impl Bench<'_> {
         let [kernels, phases] = &run.totals;
         json!({
             "model": self.args.model, "method": run.method.to_string(), "batch": run.batch, "repeats": self.args.repeats,
-            "backend": self.backend.name(), "device": self.backend.device(), "threads": threads(self.place.threads),
+            "backend": self.backend.name(), "device": self.backend.device(), "threads": self.place.cores(),
             "roof": self.roof, "steps": run.rows, "kernels": kernels, "phases": phases,
             "milliseconds": run.milliseconds(), "heatmaps_per_second": run.heatmaps_per_second,
             "memory": { "slots": run.slot_bytes, "weights": run.weight_bytes },
-            "batch_agrees": run.differs.is_none(),
+            "agreement": run.agreement, "batch_agrees": run.differs.is_none(),
         })
     }
-}
-
-/// Threads of the CPU backend.
-fn threads(asked: Option<usize>) -> usize {
-    asked.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
 }
 
 /// How often the program runs for one map, with the samples that `explain` takes by itself.
@@ -256,11 +267,14 @@ fn summary_table(runs: &[Run]) -> Vec<String> {
     let cells = |run: &Run| {
         let (batch, milliseconds) = (run.batch.to_string(), format!("{:.2}", run.milliseconds()));
         let (rate, memory) = (format!("{:.2}", run.heatmaps_per_second), bytes(run.memory()));
-        vec![run.method.to_string(), batch, milliseconds, rate, memory]
+        let [cosine, relative_l2] = run.agreement.texts();
+        vec![run.method.to_string(), batch, milliseconds, rate, memory, cosine, relative_l2]
     };
     let rows: Vec<Vec<String>> = runs.iter().map(cells).collect();
     let right = |name| (name, Align::Right, 5);
-    let columns = [("method", Align::Left, 6), right("batch"), right("ms"), right("heatmaps/s"), right("memory")];
+    let figures =
+        [right("batch"), right("ms"), right("heatmaps/s"), right("memory"), right("cosine"), right("L2 error")];
+    let columns: Vec<_> = [("method", Align::Left, 6)].into_iter().chain(figures).collect();
     let table = Table::new(&columns).fit(&rows, 40);
     std::iter::once(table.header()).chain(rows.iter().map(|row| table.row(row))).collect()
 }

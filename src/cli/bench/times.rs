@@ -34,7 +34,7 @@ impl Times {
         let session = session.as_mut();
         let mut wholes = Vec::with_capacity(repeats);
         run(session)?;
-        let maps = maps(session)?;
+        let maps = read_maps(session)?;
         for ran in 1..=repeats {
             wholes.push(run(session)?.as_secs_f64());
             done(ran);
@@ -78,8 +78,18 @@ fn run_timed(session: &mut dyn Session) -> Result<Vec<Duration>, BackendError> {
     Ok(times)
 }
 
+/// Every image's maps of one run.
+///
+/// # Errors
+/// Whatever the device reports.
+pub fn maps(program: &Program, backend: &dyn Backend) -> Result<Vec<Vec<f64>>, BackendError> {
+    let mut session = backend.load(Arc::new(program.clone()))?;
+    run(session.as_mut())?;
+    read_maps(session.as_ref())
+}
+
 /// Every image's maps, one after another.
-fn maps(session: &dyn Session) -> Result<Vec<Vec<f64>>, BackendError> {
+fn read_maps(session: &dyn Session) -> Result<Vec<Vec<f64>>, BackendError> {
     let program = session.program();
     let mut maps = vec![Vec::new(); program.images];
     for port in &program.outputs {

@@ -151,6 +151,28 @@ fn three_schedules_agree() {
     });
 }
 
+/// In the late order work waits, and the report says on how many streams at a time.
+#[test]
+fn busy_streams_are_counted() {
+    let name = "settings::busy_streams_are_counted";
+    for (order, want) in [("eager", 1), ("late", 3)] {
+        let folder = Folder::new(order);
+        let report = folder.0.join("report");
+        let knobs = [("PTX_SIM_REPORT", report.to_str().unwrap()), ("PTX_SIM_ORDER", order)];
+        let printed = in_child(name, &knobs, || {
+            let context = CudaContext::new(0).unwrap();
+            let streams = [1, 2, 3].map(|_| context.new_stream().unwrap());
+            let zeros = streams.each_ref().map(|stream| stream.alloc_zeros::<f32>(10).unwrap());
+            streams.iter().for_each(|stream| stream.synchronize().unwrap());
+            drop(zeros);
+        });
+        if printed.is_some() {
+            let report = std::fs::read_to_string(report).unwrap();
+            assert!(report.contains(&format!("\"busy_streams\":{want},")), "{order}: {report}");
+        }
+    }
+}
+
 /// The report has what ran, also where the process ends with its context alive; the log has what was refused.
 #[test]
 fn reports_and_logs_are_files() {

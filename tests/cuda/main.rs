@@ -1,10 +1,11 @@
 //! The real binary on the stand-in driver of `ptx-sim/driver`: maps, drivers that are broken, memory that runs out, launches
 //! that fail.
 
-#[path = "common/mod.rs"]
+#[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "the binary loads the driver")]
 mod common;
-#[path = "cli/ran.rs"]
+mod pipeline;
+#[path = "../cli/ran.rs"]
 mod ran;
 
 use std::collections::BTreeMap;
@@ -241,6 +242,29 @@ fn a_refused_kernel_is_named_with_the_compilers_words() {
     let ran = scene.explain(&old, "plain", "maps", &["--backend", "cuda"]).exits(4).says(&words);
     assert!(ran.stderr.contains("6.3"), "the compiler's words are in {}", ran.stderr);
     assert!(scene.files("maps").is_empty());
+
+    scene.explain(&[], "plain", "cpu", &["--backend", "cpu"]).exits(0);
+    let ran = scene.explain(&old, "plain", "auto", &[]).exits(0).says(&["note: the CPU computes: ", "UNSUPPORTED_PTX"]);
+    assert!(ran.stderr.contains("6.3"), "the compiler's words are in {}", ran.stderr);
+    assert!(!scene.files("auto").is_empty() && scene.files("auto") == scene.files("cpu"));
+    scene.explain(&old, "plain", "maps", &["--device", "0"]).exits(4);
+    assert!(scene.files("maps").is_empty());
+}
+
+#[test]
+fn a_driver_that_records_no_graphs_launches_every_step() {
+    let scene = Scene::new();
+    scene.images("in.npy", "plain", 3);
+    let options = ["-m", "saliency,deeplift,lrp-zplus", "--backend", "cuda", "--batch", "2"];
+    scene.explain(&[("PTX_SIM_REPORT", "recorded")], "plain", "recorded-maps", &options).exits(0).says(&[]);
+    for order in ["eager", "late"] {
+        let settings = [("PTX_SIM_GRAPHS", "0"), ("PTX_SIM_ORDER", order), ("PTX_SIM_REPORT", order)];
+        scene.explain(&settings, "plain", "maps", &options).exits(0).says(&[]);
+        assert!(scene.files("maps") == scene.files("recorded-maps"), "{order}");
+        assert_eq!(scene.report(order)["launches"], scene.report("recorded")["launches"], "{order}");
+    }
+    let refused = std::fs::read_to_string(scene.folder.path().join("driver.log")).expect("the driver's log");
+    assert!(refused.contains("streams cannot be captured"), "{refused}");
 }
 
 #[test]

@@ -1,0 +1,102 @@
+use std::borrow::Cow;
+use std::ops::Range;
+
+/// Values of items without padding, in the type that their owner has them in.
+///
+/// ```
+/// use fluoroscope::backend::Values;
+///
+/// let values = Values::from(vec![1.5f32, -2.0]);
+/// assert_eq!((values.len(), values.into_f64()), (2, vec![1.5, -2.0]));
+/// ```
+#[derive(Clone, Debug, PartialEq)]
+pub enum Values<'a> {
+    F32(Cow<'a, [f32]>),
+    F64(Cow<'a, [f64]>),
+}
+
+impl Values<'_> {
+    pub fn len(&self) -> usize {
+        match self {
+            Self::F32(values) => values.len(),
+            Self::F64(values) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Some of them.
+    pub fn part(&self, range: Range<usize>) -> Values<'_> {
+        match self {
+            Self::F32(values) => Values::from(&values[range]),
+            Self::F64(values) => Values::from(&values[range]),
+        }
+    }
+
+    /// As many runs of `len` values as there are.
+    pub fn chunks(&self, len: usize) -> impl Iterator<Item = Values<'_>> {
+        (0..self.len() / len).map(move |i| self.part(i * len..(i + 1) * len))
+    }
+
+    /// Calls `see` with every value.
+    pub fn each(&self, see: impl FnMut(f64)) {
+        match self {
+            Self::F32(values) => values.iter().copied().map(f64::from).for_each(see),
+            Self::F64(values) => values.iter().copied().for_each(see),
+        }
+    }
+
+    /// Every value becomes its absolute value.
+    pub fn make_absolute(&mut self) {
+        match self {
+            Self::F32(values) => values.to_mut().iter_mut().for_each(|v| *v = v.abs()),
+            Self::F64(values) => values.to_mut().iter_mut().for_each(|v| *v = v.abs()),
+        }
+    }
+
+    pub fn into_f32(self) -> Vec<f32> {
+        match self {
+            Self::F32(values) => values.into_owned(),
+            Self::F64(values) => values.iter().map(|&v| v as f32).collect(),
+        }
+    }
+
+    pub fn into_f64(self) -> Vec<f64> {
+        match self {
+            Self::F32(values) => values.iter().copied().map(f64::from).collect(),
+            Self::F64(values) => values.into_owned(),
+        }
+    }
+}
+
+impl Default for Values<'_> {
+    fn default() -> Self {
+        Self::F32(Cow::Borrowed(&[]))
+    }
+}
+
+impl<'a> From<&'a [f32]> for Values<'a> {
+    fn from(values: &'a [f32]) -> Self {
+        Self::F32(Cow::Borrowed(values))
+    }
+}
+
+impl<'a> From<&'a [f64]> for Values<'a> {
+    fn from(values: &'a [f64]) -> Self {
+        Self::F64(Cow::Borrowed(values))
+    }
+}
+
+impl From<Vec<f32>> for Values<'_> {
+    fn from(values: Vec<f32>) -> Self {
+        Self::F32(Cow::Owned(values))
+    }
+}
+
+impl From<Vec<f64>> for Values<'_> {
+    fn from(values: Vec<f64>) -> Self {
+        Self::F64(Cow::Owned(values))
+    }
+}

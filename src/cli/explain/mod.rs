@@ -1,0 +1,133 @@
+//! `fluoroscope explain`: a stream of images. Files are read ahead, images run in batches, and each source's results are
+//! written as soon as it is complete, all at the same time and all in order.
+
+mod batches;
+mod encode;
+mod results;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use batches::{Run, Waits};
+use results::{Results, Totals};
+
+use super::args::ExplainArgs;
+use super::console::Console;
+use super::failure::{DONE, Failure, INPUT};
+use super::loader::{Loader, Reading};
+use super::options::ExplainSettings;
+use super::outputs::Writer;
+use super::{engine, inputs, interrupt};
+use crate::explain::Explainer;
+use crate::model::Model;
+use crate::onnx::ImportOptions;
+use crate::picture::{Card, npy_size};
+use crate::plan::Batch;
+
+/// Carries out `explain`: usage, model, backend and inputs are checked in this order.
+pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
+    let settings = ExplainSettings::new(args)?;
+    let (files, failures) = inputs::list(&settings.inputs);
+    let model = engine::model(&settings.model, import(&settings, &files), console)?;
+    engine::check_target(&model, &settings.target)?;
+    check_baseline(&settings, &model)?;
+    let layer = engine::layer(&model, settings.explain.layer.as_deref())?;
+    engine::plan(&model, &settings.methods, layer, &settings.explain.rules, Batch::of(1))?;
+    let preprocess = match inputs::any_picture(&files) {
+        true => Some(engine::preprocess(&model, settings.preprocess.as_ref(), console)?),
+        false => None,
+    };
+    let backend = engine::backend(&settings.engine, console)?;
+    console.detail(&format!("{}: {}", backend.name(), backend.device()));
+    introduce(&settings, &model, console);
+
+    interrupt::listen(settings.output.display().to_string());
+    let explain = |e| Failure::explain(&e);
+    let mut explainer = Explainer::new(&model, backend, settings.explain.clone()).map_err(explain)?;
+    let batch = explainer.batch(&settings.methods).map_err(explain)?;
+    console.detail(&format!("{} inputs, {batch} images run together", files.len()));
+    let writer = Writer::new(&settings, &model)?;
+    console.start(files.len());
+    let results = Results::new(&settings, &model, &files, console);
+    for failure in failures {
+        results.fail(failure);
+    }
+    let start = Instant::now();
+    let reading = Reading { files: files.clone(), shape: model.input(), preprocess };
+    let images = Loader::start(reading, settings.engine.cores(), batch);
+    let (done, mut waits) = std::thread::scope(|scope| {
+        let jobs = encode::start(scope, settings.engine.cores(), &writer, &results);
+        let mut run = Run::new(&settings, &model, explainer, batch, (&writer, &results), (&files, jobs));
+        let done = run.all(images);
+        (done, run.waits())
+    });
+    let (totals, took) = (results.finish(), start.elapsed());
+    waits.end(took);
+    console.finish();
+    done?;
+    end(&settings, &totals, took, &waits, console)
+}
+
+/// Says what was done; the exit code.
+fn end(
+    settings: &ExplainSettings,
+    totals: &Totals,
+    took: Duration,
+    waits: &Waits,
+    console: &Console,
+) -> Result<u8, Failure> {
+    let folder = settings.output.display().to_string();
+    if interrupt::asked() {
+        return Err(interrupt::failure(&folder));
+    }
+    let Totals { images, maps, failed } = totals;
+    let seconds = took.as_secs_f64();
+    let rate = *images as f64 / seconds;
+    let files = format!("{} files in {folder}", interrupt::written());
+    let summary = format!("{images} images, {maps} maps in {seconds:.2} s ({rate:.2} images/s); {files}");
+    // Standard output is for objects then.
+    if settings.json {
+        console.note(&summary)
+    } else {
+        console.row(&summary)
+    }
+    console.detail(&waits.shares(took));
+    Ok(if *failed { INPUT } else { DONE })
+}
+
+/// A model that takes any size gets that of a file given with `--preprocess`, else its card's, else the first array's.
+fn import(settings: &ExplainSettings, files: &[PathBuf]) -> ImportOptions {
+    let of_flag = settings.preprocess.as_ref().and_then(|(_, preprocess)| preprocess.fixed_size());
+    let card = Card::beside(&settings.model).ok().flatten();
+    let of_card = card.and_then(|card| card.preprocess).map(|preprocess| preprocess.size);
+    let of_array = || files.iter().filter(|file| inputs::is_array(file)).find_map(|file| npy_size(file));
+    let input_size = of_flag.or(of_card).or_else(of_array);
+    ImportOptions { precision: settings.engine.precision, input_size, output: settings.logits.clone() }
+}
+
+/// A baseline from a file has the shape of the model's input.
+fn check_baseline(settings: &ExplainSettings, model: &Model) -> Result<(), Failure> {
+    let shape = model.input();
+    let checked = settings.explain.baseline.of(&vec![0.0; shape.len()], shape);
+    checked.map(|_| ()).map_err(|e| Failure::explain(&e))
+}
+
+/// What a reader should know before the first result.
+fn introduce(settings: &ExplainSettings, model: &Model, console: &Console) {
+    if let Some(warning) = model.card.as_ref().and_then(|card| card.warning.as_deref()) {
+        console.note(warning);
+    }
+    let needs_layer = settings.methods.iter().any(|choice| choice.method.readout.needs_layer());
+    if let (true, None, Some(layer)) = (needs_layer, &settings.explain.layer, model.default_layer()) {
+        let value = model.graph.value(layer);
+        console.note(&format!("CAM methods read layer {} ({}); choose another with --layer", value.name, value.shape));
+    }
+    if settings.max_error.is_some() && settings.methods.iter().all(|choice| !promises(choice)) {
+        console.note("--max-error has nothing to check: no method here promises a sum");
+    }
+    model.graph.notes.iter().for_each(|note| console.note(note));
+}
+
+fn promises(choice: &crate::method::MethodChoice) -> bool {
+    !choice.smooth && choice.method.completeness != crate::method::Completeness::None
+}

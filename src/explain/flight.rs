@@ -1,0 +1,137 @@
+//! A part of a work through a session: forward, the targets, back.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use super::ExplainError;
+use super::work::{Evaluation, RawMap, Work};
+use crate::backend::{BackendError, Phase, Session, Values};
+use crate::program::Program;
+
+/// A session and what it runs.
+pub struct Loaded {
+    pub program: Arc<Program>,
+    pub session: Box<dyn Session>,
+}
+
+/// What a session is at work on: everything is submitted, the last maps are not read.
+pub struct Flight {
+    /// Number of the first image.
+    first: usize,
+    /// Read already, where the targets depended on them.
+    logits: Option<Vec<Vec<f64>>>,
+    targets: Vec<Vec<usize>>,
+    /// Of earlier rounds.
+    maps: Vec<Vec<Vec<RawMap>>>,
+    /// The round whose maps are not read.
+    last: Option<usize>,
+}
+
+impl Flight {
+    /// Sends images through a session. The host waits for logits that choose the targets, and for the maps of all rounds
+    /// but the last: a round takes as many targets as the program has messages.
+    ///
+    /// # Errors
+    /// Those of the session and of the targets.
+    pub fn start(loaded: &mut Loaded, work: &Work, part: &Range<usize>) -> Result<Self, ExplainError> {
+        let Loaded { program, session } = &mut *loaded;
+        session.write_items(&program.input, &work.images(part))?;
+        if let Some(port) = &program.reference {
+            session.write_items(port, &work.baselines(part))?;
+        }
+        session.run(Phase::Forward, None)?;
+        let (logits, targets) = match work.targets.known(program.logits.len()) {
+            Some(targets) => (None, vec![targets?; part.len()]),
+            None => {
+                let logits = logits(loaded, part.start)?;
+                let targets = logits.iter().map(|row| work.targets.of(row)).collect::<Result<Vec<_>, _>>()?;
+                (Some(logits), targets)
+            }
+        };
+        let maps = vec![Vec::new(); part.len()];
+        let mut flight = Self { first: part.start, logits, targets, maps, last: None };
+        for round in 0..flight.rounds(&loaded.program) {
+            flight.read_last(loaded)?;
+            flight.send(loaded, round)?;
+        }
+        Ok(flight)
+    }
+
+    /// Reads what is not read yet.
+    ///
+    /// # Errors
+    /// Those of the session, and [`ExplainError::NonFiniteLogit`].
+    pub fn finish(mut self, loaded: &Loaded) -> Result<Evaluation, ExplainError> {
+        let logits = match self.logits.take() {
+            Some(logits) => logits,
+            None => logits(loaded, self.first)?,
+        };
+        let reference_logits = match &loaded.program.reference_logits {
+            Some(port) => rows(&loaded.session.read(port)?, port.len()),
+            None => Vec::new(),
+        };
+        self.read_last(loaded)?;
+        Ok(Evaluation { logits, reference_logits, targets: self.targets, maps: self.maps })
+    }
+
+    fn rounds(&self, program: &Program) -> usize {
+        let most = self.targets.iter().map(Vec::len).max().unwrap_or(0);
+        if program.seeds.is_some() { most.div_ceil(program.messages_per_image) } else { 0 }
+    }
+
+    /// The targets of an image in one round.
+    fn turn(&self, image: usize, round: usize, together: usize) -> impl Iterator<Item = usize> {
+        self.targets[image].iter().copied().skip(round * together).take(together)
+    }
+
+    /// Sends a round back.
+    fn send(&mut self, Loaded { program, session }: &mut Loaded, round: usize) -> Result<(), BackendError> {
+        let Some(seeds) = &program.seeds else { return Ok(()) };
+        let (together, classes) = (program.messages_per_image, program.logits.len());
+        let mut rows = vec![0.0f32; self.targets.len() * together * classes];
+        for image in 0..self.targets.len() {
+            for (message, class) in self.turn(image, round, together).enumerate() {
+                rows[(image * together + message) * classes + class] = 1.0;
+            }
+        }
+        session.write_items(seeds, &[Values::from(rows)])?;
+        session.run(Phase::Backward, None)?;
+        self.last = Some(round);
+        Ok(())
+    }
+
+    /// Reads the maps of the last round sent.
+    fn read_last(&mut self, Loaded { program, session }: &Loaded) -> Result<(), BackendError> {
+        let Some(round) = self.last.take() else { return Ok(()) };
+        let together = program.messages_per_image;
+        let mut outputs = program.outputs.iter().map(|port| session.read_items(port)).collect::<Result<Vec<_>, _>>()?;
+        let audits = program.audits.iter().map(|port| port.as_ref().map(|port| session.read(port)).transpose());
+        let audits = audits.collect::<Result<Vec<_>, _>>()?;
+        for image in 0..self.targets.len() {
+            let taken = self.turn(image, round, together).count();
+            for item in image * together..image * together + taken {
+                let of_pass = |(items, audit): (&mut Vec<Values<'static>>, &Option<Vec<f64>>)| {
+                    let audit = audit.as_ref().map(|sums| [sums[2 * item], sums[2 * item + 1]]);
+                    RawMap { values: std::mem::take(&mut items[item]), audit }
+                };
+                self.maps[image].push(outputs.iter_mut().zip(&audits).map(of_pass).collect());
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The logits of the images in a session, the first of which has the number `first`.
+fn logits(Loaded { program, session }: &Loaded, first: usize) -> Result<Vec<Vec<f64>>, ExplainError> {
+    let logits = rows(&session.read(&program.logits)?, program.logits.len());
+    for (image, row) in logits.iter().enumerate() {
+        if let Some((class, &logit)) = row.iter().enumerate().find(|(_, logit)| !logit.is_finite()) {
+            return Err(ExplainError::NonFiniteLogit { image: first + image, class, logit });
+        }
+    }
+    Ok(logits)
+}
+
+fn rows(data: &[f64], len: usize) -> Vec<Vec<f64>> {
+    data.chunks_exact(len).map(<[f64]>::to_vec).collect()
+}
