@@ -75,6 +75,7 @@ fn check_node(graph: &Graph, node: &fluoroscope::graph::Node) {
             assert_eq!(table.table.len(), output.len());
             assert!(table.table.iter().all(|&i| i == u32::MAX || (i as usize) < input.len()));
         }
+        Op::LayerNorm { epsilon } => assert!(input == output && *epsilon > 0.0),
         Op::Add { .. } | Op::Mul | Op::Resize(_) => {}
     }
 }
@@ -323,12 +324,12 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("relu6", [4, 9, 11], "Clip 1"),
     ("s2d", [12, 2, 3], "SpaceToDepth 1"),
     ("slice", [4, 3, 3], "Slice 1"),
-    ("spatial", [4, 1, 1], "AveragePool 1, BatchNorm 1, Conv 1, Dense 1, Relu 1, Reshape 4, Shift 1"),
+    ("spatial", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, Relu 1, Reshape 4, ScaleShift 1, Shift 1"),
     ("split", [4, 9, 11], "Concat 1, Relu 1, Split 2"),
     ("subdiv", [6, 7, 9], "Conv 1"),
     ("subl", [4, 9, 11], "Shift 1"),
     ("sum", [4, 9, 11], "Add 2, Relu 1, Shift 1, Tanh 1"),
-    ("transform_input", [3, 5, 7], "BatchNorm 2, Concat 1, Gather 3, Scale 1"),
+    ("transform_input", [3, 5, 7], "Concat 1, Gather 3, Scale 1, ScaleShift 2"),
     ("upsample9", [4, 18, 33], "Resize 1"),
 ];
 

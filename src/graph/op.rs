@@ -39,6 +39,7 @@ impl Op {
                 AffineKind::BatchNorm => "BatchNorm",
                 AffineKind::Scale => "Scale",
                 AffineKind::Shift => "Shift",
+                AffineKind::ScaleShift => "ScaleShift",
             },
             Self::LayerNorm { .. } => "LayerNorm",
             Self::Activation(activation) => activation.name(),
@@ -106,12 +107,14 @@ impl Conv2d {
 /// What an [`Affine`] was in the model; LRP treats the kinds differently.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum AffineKind {
-    /// Batch normalisation that no convolution could absorb, or the scale and shift of a layer normalisation.
+    /// Batch normalisation that no convolution could absorb.
     BatchNorm,
     /// Multiplication by a constant: `shift` is zero.
     Scale,
     /// Addition of a constant: `scale` is one (or minus one).
     Shift,
+    /// Both, as after a layer normalisation.
+    ScaleShift,
 }
 
 /// `y = scale x + shift`, both `[channels]`.

@@ -59,6 +59,6 @@ impl Lower<'_> {
                 return Err(node.shape_error(reason));
             }
         }
-        Ok(Affine { kind: AffineKind::BatchNorm, scale, shift })
+        Ok(Affine { kind: AffineKind::ScaleShift, scale, shift })
     }
 }
