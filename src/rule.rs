@@ -89,10 +89,14 @@ pub enum Kind {
     Dense,
     /// Batch normalisation that stands alone.
     BatchNorm,
+    /// Layer normalisation over the channels of a pixel; its scale and shift are a node of their own.
+    LayerNorm,
     /// Multiplication by a constant.
     Scale,
     /// Addition of a constant.
     Shift,
+    /// Multiplication by a constant, then addition of another.
+    ScaleShift,
     /// ReLU and Clip: what DeconvNet rectifies.
     Rectifier,
     /// Every other activation.
@@ -115,7 +119,9 @@ impl Kind {
                 AffineKind::BatchNorm => Self::BatchNorm,
                 AffineKind::Scale => Self::Scale,
                 AffineKind::Shift => Self::Shift,
+                AffineKind::ScaleShift => Self::ScaleShift,
             },
+            Op::LayerNorm { .. } => Self::LayerNorm,
             Op::Activation(Activation::Relu | Activation::Clip { .. }) => Self::Rectifier,
             Op::Activation(_) => Self::Smooth,
             Op::Pool(pool) if pool.kind == PoolKind::Max => Self::MaxPool,

@@ -75,6 +75,7 @@ fn check_node(graph: &Graph, node: &fluoroscope::graph::Node) {
             assert_eq!(table.table.len(), output.len());
             assert!(table.table.iter().all(|&i| i == u32::MAX || (i as usize) < input.len()));
         }
+        Op::LayerNorm { epsilon } => assert!(input == output && *epsilon > 0.0),
         Op::Add { .. } | Op::Mul | Op::Resize(_) => {}
     }
 }
@@ -311,6 +312,7 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("gather", [3, 9, 11], "Gather 1"),
     ("gmax", [4, 1, 1], "MaxPool 1"),
     ("grey", [2, 7, 9], "Conv 1, Expand 1, Shift 1"),
+    ("layer_norm", [4, 1, 1], "Add 1, AveragePool 1, Conv 4, Dense 1, LayerNorm 2, Relu 2, ScaleShift 1"),
     ("max_ceil", [4, 4, 6], "MaxPool 1"),
     ("mean0", [4, 1, 1], "AveragePool 1"),
     ("mean1", [4, 1, 1], "AveragePool 1"),
@@ -323,12 +325,12 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("relu6", [4, 9, 11], "Clip 1"),
     ("s2d", [12, 2, 3], "SpaceToDepth 1"),
     ("slice", [4, 3, 3], "Slice 1"),
-    ("spatial", [4, 1, 1], "AveragePool 1, BatchNorm 1, Conv 1, Dense 1, Relu 1, Reshape 4, Shift 1"),
+    ("spatial", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, Relu 1, Reshape 4, ScaleShift 1, Shift 1"),
     ("split", [4, 9, 11], "Concat 1, Relu 1, Split 2"),
     ("subdiv", [6, 7, 9], "Conv 1"),
     ("subl", [4, 9, 11], "Shift 1"),
     ("sum", [4, 9, 11], "Add 2, Relu 1, Shift 1, Tanh 1"),
-    ("transform_input", [3, 5, 7], "BatchNorm 2, Concat 1, Gather 3, Scale 1"),
+    ("transform_input", [3, 5, 7], "Concat 1, Gather 3, Scale 1, ScaleShift 2"),
     ("upsample9", [4, 18, 33], "Resize 1"),
 ];
 
@@ -354,15 +356,24 @@ fn pads_go_into_the_convolution() {
     assert_eq!(conv.pads, [2, 2, 0, 4]);
 }
 
-/// The logits are onnxruntime's; `tests/fixtures/onnx/spatial.py` makes both.
-#[test]
-fn constants_may_vary_in_space() {
-    let model = Model::open(root().join("tests/fixtures/onnx/ops/spatial.onnx")).unwrap();
+/// The logits are onnxruntime's; `tests/fixtures/onnx/NAME.py` makes both.
+fn assert_logits(name: &str, want: [f64; 4]) {
+    let model = Model::open(root().join(format!("tests/fixtures/onnx/ops/{name}.onnx"))).unwrap();
     let backend = CpuBackend::new(Precision::F32, Some(1)).unwrap();
     let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default()).unwrap();
     let image = Tensor::new(&[3, 8, 9], (0..3 * 8 * 9).map(|i| (0.37 * i as f32).sin()).collect());
     let logits = explainer.logits(&image).unwrap().remove(0);
-    for (got, want) in logits.iter().zip([2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]) {
-        assert!((got - want).abs() < 1e-5, "{logits:?}");
+    for (got, want) in logits.iter().zip(want) {
+        assert!((got - want).abs() < 1e-5, "{name}: {logits:?}");
     }
+}
+
+#[test]
+fn constants_may_vary_in_space() {
+    assert_logits("spatial", [2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]);
+}
+
+#[test]
+fn layer_norms_between_transposes_are_of_channels() {
+    assert_logits("layer_norm", [4.360_203_74, 2.647_575_62, -1.735_652_21, -1.763_499_14]);
 }

@@ -8,6 +8,11 @@ pub enum Op {
     Conv2d(Conv2d),
     /// `y = scale x + shift`, per channel.
     Affine(Affine),
+    /// `y = (x - mean) / sqrt(variance + epsilon)` over the channels of each pixel (Ba et al. 2016); its scale and shift are an
+    /// affine step of their own.
+    LayerNorm {
+        epsilon: f64,
+    },
     Activation(Activation),
     Pool(Pool),
     /// `a + b`, or `a - b` where `negative`; an operand of height and width 1, or of one channel, is broadcast.
@@ -34,7 +39,9 @@ impl Op {
                 AffineKind::BatchNorm => "BatchNorm",
                 AffineKind::Scale => "Scale",
                 AffineKind::Shift => "Shift",
+                AffineKind::ScaleShift => "ScaleShift",
             },
+            Self::LayerNorm { .. } => "LayerNorm",
             Self::Activation(activation) => activation.name(),
             Self::Pool(pool) => match pool.kind {
                 PoolKind::Max => "MaxPool",
@@ -106,6 +113,8 @@ pub enum AffineKind {
     Scale,
     /// Addition of a constant: `scale` is one (or minus one).
     Shift,
+    /// Both, as after a layer normalisation.
+    ScaleShift,
 }
 
 /// `y = scale x + shift`, both `[channels]`.

@@ -36,6 +36,7 @@ fn arity(op: &str) -> Option<(usize, usize, usize)> {
         "Add" | "And" | "CastLike" | "Div" | "Equal" | "Expand" | "Gather" | "Greater" | "Less" | "MatMul" | "Mod"
         | "Mul" | "Or" | "PRelu" | "Pow" | "Reshape" | "Sub" => (2, 2, 1),
         "Conv" | "ConvTranspose" | "Gemm" => (2, 3, 1),
+        "LayerNormalization" => (2, 3, 3),
         "Range" | "Where" => (3, 3, 1),
         "BatchNormalization" => (5, 5, 5),
         _ => return None,

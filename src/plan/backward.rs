@@ -79,6 +79,7 @@ impl Planner<'_> {
             }
             (Op::Pool(pool), _) if pool.kind == PoolKind::Max => Ok(vec![(x, self.max_pool(i, pool, rule, message))]),
             (Op::Mul, _) => Ok(self.product(i, rule, message)),
+            (Op::LayerNorm { epsilon }, _) => Ok(vec![(x, self.normalised_back(i, *epsilon, rule, message)?)]),
             (_, Rule::Relevance(_)) => {
                 let share = self.epsilon(i, message);
                 self.transpose(i, share)
@@ -343,6 +344,32 @@ impl Planner<'_> {
         };
         self.emit(node.label(), kernel, inputs, Vec::new(), output, Vec::new());
         Message::new(output, if relevance { Meaning::Relevance } else { Meaning::Multiplier(x) })
+    }
+
+    /// The derivative of a layer normalisation; under LRP that with the deviation taken as constant (Ali et al. 2022), as of
+    /// any linear layer.
+    fn normalised_back(&mut self, i: usize, epsilon: f64, rule: Rule, message: Message) -> Result<Message, PlanError> {
+        let graph = self.graph;
+        let node = &graph.nodes[i];
+        let (x, label) = (node.inputs[0], node.label());
+        let (message, fixed) = match rule {
+            Rule::Relevance(_) => (self.epsilon(i, message), true),
+            Rule::Gradient => (message, false),
+            rule => {
+                let reason = "no factor of one channel accounts for what its deviation changes";
+                return Err(PlanError::NoRule {
+                    node: label.to_owned(),
+                    op: node.op.name(),
+                    rule: rule.name(),
+                    reason,
+                });
+            }
+        };
+        let inputs = vec![self.materialise(message, label), self.image.read(x)];
+        let output = self.buffer_like(x, &format!("m.{}", graph.value(x).name));
+        let weights = vec![mask(&self.layouts[x.0])];
+        self.emit(label, Kernel::LayerNormBackward { epsilon, fixed }, inputs, weights, output, Vec::new());
+        Ok(Message::new(output, Meaning::Multiplier(x)))
     }
 
     fn pass_affine(&mut self, i: usize, affine: &Affine, message: Message) -> Message {

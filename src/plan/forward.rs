@@ -103,6 +103,10 @@ impl Emitter<'_> {
                 weights = conv_weights(conv, Part::All, Part::All, &self.layouts[x.0], &self.layouts[node.output.0]);
                 forward_kernel(conv)
             }
+            Op::LayerNorm { epsilon } => {
+                weights = vec![mask(&self.layouts[x.0])];
+                Kernel::LayerNormForward { epsilon: *epsilon }
+            }
             Op::Pool(pool) if pool.kind == PoolKind::Max => {
                 Kernel::PoolMaxForward { pool: pool.clone(), index: self.side.winners.borrow().get(&index).copied() }
             }

@@ -175,7 +175,7 @@ fn is_non_negative(graph: &Graph, value: ValueId) -> bool {
             Op::Pool(pool) => inputs && matches!(pool.kind, PoolKind::Max | PoolKind::Average { .. }),
             Op::Add { negative: false } | Op::Mul | Op::Concat | Op::Resize(_) => inputs,
             Op::Rearrange(rearrange) => inputs && rearrange.fill >= 0.0,
-            Op::Add { negative: true } | Op::Conv2d(_) => false,
+            Op::Add { negative: true } | Op::Conv2d(_) | Op::LayerNorm { .. } => false,
         };
     }
     known[value.0]

@@ -20,7 +20,7 @@ pub fn layouts(graph: &Graph) -> Vec<Layout> {
         let full = node.inputs.iter().find(|input| graph.shape(**input) == graph.shape(node.output));
         let layout = match (&node.op, full) {
             (Op::Concat, _) => Some(Layout::concat(node.inputs.iter().map(|input| &layouts[input.0]))),
-            (Op::Activation(_) | Op::Affine(_) | Op::Pool(_) | Op::Resize(_), _) => {
+            (Op::Activation(_) | Op::Affine(_) | Op::LayerNorm { .. } | Op::Pool(_) | Op::Resize(_), _) => {
                 Some(layouts[node.inputs[0].0].clone())
             }
             // A filter for each lane: holes stay where they are.

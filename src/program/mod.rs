@@ -132,6 +132,12 @@ pub enum Kernel {
     PoolAverageForward { pool: Pool, sum: bool },
     /// Its transpose; inputs m_y.
     PoolAverageBackward { pool: Pool },
+    /// `y = (x - mean) / sqrt(variance + epsilon)` over the channels of a pixel; inputs x; weights a mask of the channels that
+    /// count.
+    LayerNormForward { epsilon: f64 },
+    /// Its derivative, `m_x = (m_y - mean(m_y) - y mean(m_y y)) / sqrt(variance + epsilon)`; without the third term where
+    /// the deviation is `fixed`; inputs m_y, x; weights the mask.
+    LayerNormBackward { epsilon: f64, fixed: bool },
     /// The identity, for its stages; inputs x.
     ActivationForward,
     /// The identity, for its stages; inputs m_y.
@@ -170,6 +176,8 @@ impl Kernel {
             Self::PoolMaxRescale { .. } => "pool_max_rescale",
             Self::PoolAverageForward { .. } => "pool_average_forward",
             Self::PoolAverageBackward { .. } => "pool_average_backward",
+            Self::LayerNormForward { .. } => "layer_norm_forward",
+            Self::LayerNormBackward { .. } => "layer_norm_backward",
             Self::ActivationForward => "activation_forward",
             Self::ActivationBackward => "activation_backward",
             Self::Rearrange { .. } => "rearrange",

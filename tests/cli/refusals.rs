@@ -1,5 +1,7 @@
 //! Errors: a named line, the right exit code, and nothing else lost.
 
+use std::path::Path;
+
 use fluoroscope::picture::write_npy;
 use fluoroscope::tensor::Tensor;
 
@@ -59,6 +61,19 @@ fn unreadable_models_exit_3() {
     }
     // CAM needs a head that this network does not have.
     scene.run(&["explain", &rnet(), "a.png", "-m", "cam"]).exits(3).says(&["use grad-cam"]);
+}
+
+/// DeepLIFT has no rule for a layer normalisation; the other methods have.
+#[test]
+fn a_node_without_a_rule_exits_3() {
+    let scene = Scene::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/onnx/ops");
+    std::fs::copy(fixtures.join("layer_norm.onnx"), scene.path("net.onnx")).expect("a copy");
+    scene.array("a.npy", &[3, 8, 9]);
+    let args = |method| ["explain", "net.onnx", "a.npy", "-t", "0", "-m", method];
+    scene.run(&args("deeplift")).exits(3).says(&["norm", "LayerNorm", "rescale"]);
+    assert!(scene.listing("heatmaps").is_empty());
+    scene.run(&args("lrp-epsilon")).exits(0);
 }
 
 #[test]

@@ -41,6 +41,7 @@ pub fn all() -> Vec<Case> {
     rearrangements(&mut cases);
     cams(&mut cases);
     audits(&mut cases);
+    layer_norms(&mut cases);
     stages(&mut cases);
     chains(&mut cases);
     prologues::prologues(&mut cases);
@@ -434,6 +435,44 @@ fn audits(cases: &mut Vec<Case>) {
             let mask = b.channel_weight(&ones, shape[0]);
             let out = b.expect(Per::Message, Element::Float, count);
             b.step(Kernel::AuditRescale, vec![z_view, r_view], vec![mask], out, vec![]);
+        }));
+    }
+}
+
+fn layer_norms(cases: &mut Vec<Case>) {
+    let epsilon = 0.01;
+    for shape in [[1, 1, 1], [7, 13, 5], [255, 2, 3], [1030, 1, 2]] {
+        cases.push(case(format!("layer_norm_forward: {shape:?}"), move |b| {
+            let (x_view, x) = b.noise(Per::Image, shape, 1.0);
+            let mask = b.channel_weight(&Constant::new(vec![1.0; shape[0]], Precision::F32), shape[0]);
+            let out = b.expect(Per::Image, Element::Float, oracle::layer_norm(&x, epsilon));
+            b.step(Kernel::LayerNormForward { epsilon }, vec![x_view], vec![mask], out, vec![]);
+        }));
+        for fixed in [false, true] {
+            cases.push(case(format!("layer_norm_backward: {shape:?}, fixed {fixed}"), move |b| {
+                let (m_view, m) = b.noise(Per::Message, shape, 1.0);
+                let (x_view, x) = b.noise(Per::Image, shape, 1.0);
+                let x = Array::from_fn(m.n, shape, |[n, c, h, w]| x.at([b.item(Per::Image, Per::Message, n), c, h, w]));
+                let mask = b.channel_weight(&Constant::new(vec![1.0; shape[0]], Precision::F32), shape[0]);
+                let m_x = oracle::layer_norm_transposed(&m, &x, epsilon, fixed);
+                let out = b.expect(Per::Message, Element::Float, m_x);
+                let kernel = Kernel::LayerNormBackward { epsilon, fixed };
+                b.step(kernel, vec![m_view, x_view], vec![mask], out, vec![]);
+            }));
+        }
+    }
+    // More runs of channels than threads, and bits of a number of runs that is odd.
+    for channels in [12, 1036] {
+        cases.push(case(format!("layer_norm_forward: bits of {channels}"), move |b| {
+            b.dense = true;
+            let (x_view, x) = b.noise(Per::Image, [channels, 2, 1], 1.0);
+            let mask = b.channel_weight(&Constant::new(vec![1.0; channels], Precision::F32), channels);
+            let y = oracle::layer_norm(&x, epsilon);
+            let bits = Array::from_fn(y.n, y.shape(), |at| f64::from(u8::from(y.at(at) > 0.0)));
+            let out = b.expect(Per::Image, Element::Float, y);
+            let into = b.expect(Per::Image, Element::Bits, bits);
+            let stage = Stage::KeepBits { into, activation: Activation::Relu };
+            b.step(Kernel::LayerNormForward { epsilon }, vec![x_view], vec![mask], out, vec![stage]);
         }));
     }
 }

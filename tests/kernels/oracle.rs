@@ -303,3 +303,33 @@ pub fn derivative(f: &Activation, z: f64, slope: f64) -> f64 {
         Activation::Reciprocal => -1.0 / (z * z),
     }
 }
+
+/// `mean` and `sqrt(variance + epsilon)` over the channels of a pixel.
+fn moments(x: &Array, [n, _, h, w]: [usize; 4], epsilon: f64) -> [f64; 2] {
+    let mean_of = |f: &dyn Fn(f64) -> f64| (0..x.c).map(|c| f(x.at([n, c, h, w]))).sum::<f64>() / x.c as f64;
+    let mean = mean_of(&|x| x);
+    [mean, (mean_of(&|x| (x - mean).powi(2)) + epsilon).sqrt()]
+}
+
+pub fn layer_norm(x: &Array, epsilon: f64) -> Array {
+    Array::from_fn(x.n, x.shape(), |at| {
+        let [mean, deviation] = moments(x, at, epsilon);
+        (x.at(at) - mean) / deviation
+    })
+}
+
+/// `sum_k m_k dy_k/dx_c` with `dy_k/dx_c = ([k = c] - 1/C) / s - (x_k - mean) (x_c - mean) / (C s^3)`; the second part
+/// is that of the deviation s.
+pub fn layer_norm_transposed(m: &Array, x: &Array, epsilon: f64, fixed: bool) -> Array {
+    let count = x.c as f64;
+    Array::from_fn(x.n, x.shape(), |at| {
+        let [mean, deviation] = moments(x, at, epsilon);
+        let [n, c, h, w] = at;
+        let derivative = |k: usize| {
+            let linear = (f64::from(u8::from(k == c)) - 1.0 / count) / deviation;
+            let of_deviation = (x.at([n, k, h, w]) - mean) * (x.at(at) - mean) / (count * deviation.powi(3));
+            if fixed { linear } else { linear - of_deviation }
+        };
+        (0..x.c).map(|k| m.at([n, k, h, w]) * derivative(k)).sum()
+    })
+}

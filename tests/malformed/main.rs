@@ -338,6 +338,23 @@ fn shapes_and_operators() {
     ]);
 }
 
+/// The scale of a layer normalisation is a vector of the last axis, which alone is normalised.
+#[test]
+fn layer_norms_over_other_axes() {
+    let norm = |attribute: AttributeProto, count: usize| {
+        let scale = floats("s", &[count as i64], vec![1.0; count]);
+        one("LayerNormalization", &["s"], vec![attribute], vec![scale])
+    };
+    check(vec![
+        ("three axes", norm(attribute_int("axis", 1), 6), "Unsupported", "over axes 1 to 3"),
+        ("the batch", norm(attribute_int("axis", 0), 6), "Unsupported", "over axes 0 to 3"),
+        ("no such axis", norm(attribute_int("axis", 4), 6), "Shape", "axis 4"),
+        ("short scale", norm(attribute_int("axis", -1), 5), "Shape", "5 numbers for 6 channels"),
+        ("no epsilon", norm(attribute_float("epsilon", 0.0), 6), "Graph", "its epsilon is 0"),
+        ("epsilon below zero", norm(attribute_float("epsilon", -1.0), 6), "Graph", "its epsilon is -1"),
+    ]);
+}
+
 #[test]
 fn all_unsupported_operators_are_listed_at_once() {
     let custom = NodeProto { domain: Some("com.example".to_owned()), ..node("Blend", &["b"], "y", vec![]) };

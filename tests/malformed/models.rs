@@ -49,6 +49,11 @@ pub fn attribute_int(name: &str, value: i64) -> AttributeProto {
     AttributeProto { name: Some(name.to_owned()), r#type: kind, i: Some(value), ..Default::default() }
 }
 
+pub fn attribute_float(name: &str, value: f32) -> AttributeProto {
+    let kind = Some(AttributeType::Float as i32);
+    AttributeProto { name: Some(name.to_owned()), r#type: kind, f: Some(value), ..Default::default() }
+}
+
 pub fn attribute_text(name: &str, value: &str) -> AttributeProto {
     let kind = Some(AttributeType::String as i32);
     let s = Some(value.to_owned().into());

@@ -10,7 +10,7 @@ use fluoroscope::rule::RuleOptions;
 use fluoroscope::tensor::Tensor;
 
 use crate::nets::{self, Flavour, GOLDENS, Net, Rng, Window};
-use crate::rules::single_ops;
+use crate::rules::{normed_ops, single_ops};
 use crate::run;
 
 fn image_of(graph: &Graph, seed: u64) -> Vec<f64> {
@@ -46,7 +46,9 @@ fn goldens(names: &[&str]) -> Vec<(String, Graph)> {
 fn gradients_are_finite_differences() {
     let mut graphs = goldens(&GOLDENS);
     graphs.extend(single_ops());
+    graphs.extend(normed_ops());
     graphs.extend(random_graphs(60, Flavour::All));
+    graphs.extend(random_graphs(30, Flavour::Normed));
     let mut failures = Vec::new();
     for (seed, (name, graph)) in graphs.iter().enumerate() {
         let (image, class) = (image_of(graph, seed as u64), class_of(graph, seed as u64));
@@ -94,7 +96,7 @@ const NO_EPSILON: f64 = 1e-300;
 fn lrp_epsilon_sums_to_the_logit() {
     let names = ["plain", "vgg", "resnet", "densenet", "overlap", "mobile", "odd-convs", "pools"];
     let mut graphs: Vec<(String, Graph)> =
-        goldens(&names).into_iter().map(|(name, graph)| (name, without_biases(graph))).collect();
+        goldens(&names).into_iter().chain(normed_ops()).map(|(name, graph)| (name, without_biases(graph))).collect();
     graphs.extend(random_graphs(100, Flavour::BiasFreeRelu));
     let mut failures = Vec::new();
     for (seed, (name, graph)) in graphs.iter().enumerate() {
@@ -117,6 +119,8 @@ fn the_books_of_relevance_balance() {
     let mut graphs = goldens(&GOLDENS);
     graphs.extend(random_graphs(60, Flavour::BiasFreeRelu));
     graphs.extend(random_graphs(120, Flavour::All));
+    graphs.extend(normed_ops());
+    graphs.extend(random_graphs(40, Flavour::Normed));
     // A padding of other values than zero is a constant, and takes relevance as one.
     graphs.retain(|(_, graph)| !graph.nodes.iter().any(|node| matches!(&node.op, Op::Rearrange(r) if r.fill != 0.0)));
     let mut failures = Vec::new();
@@ -204,8 +208,11 @@ fn explain_one(model: &Model, method: &str, image: &[f64], class: usize, options
 #[test]
 fn integrated_gradients_sum_to_the_difference_of_logits() {
     let mut failures = Vec::new();
-    let kinked: Vec<(String, Graph)> =
-        goldens(&["overlap", "resnet", "pools"]).into_iter().chain(random_graphs(12, Flavour::All)).collect();
+    let kinked: Vec<(String, Graph)> = goldens(&["overlap", "resnet", "pools"])
+        .into_iter()
+        .chain(random_graphs(12, Flavour::All))
+        .chain(normed_ops())
+        .collect();
     let smooth = random_graphs(25, Flavour::Smooth);
     let checked = smooth.len() + kinked.len();
     let graphs = smooth.into_iter().map(|g| (g, 48, 1e-8)).chain(kinked.into_iter().map(|g| (g, 300, 1e-2)));

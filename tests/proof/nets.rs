@@ -154,7 +154,7 @@ impl Net {
     pub fn affine(&mut self, x: ValueId, kind: AffineKind) -> ValueId {
         let shape = self.shape(x);
         let (scale, shift) = match kind {
-            AffineKind::BatchNorm => {
+            AffineKind::BatchNorm | AffineKind::ScaleShift => {
                 (self.constants(shape.channels, 0.5, 1.0), self.constants(shape.channels, 0.4, 0.0))
             }
             AffineKind::Scale => (self.constants(shape.channels, 0.5, 1.0), self.constants(shape.channels, 0.0, 0.0)),
@@ -162,6 +162,13 @@ impl Net {
         };
         let shift = if self.bias { shift } else { Constant::new(vec![0.0; shape.channels], self.graph.precision) };
         self.push(Op::Affine(Affine { kind, scale, shift }), &[x], shape)
+    }
+
+    /// Normalised over the channels of each pixel, scaled and shifted.
+    pub fn layer_norm(&mut self, x: ValueId) -> ValueId {
+        let shape = self.shape(x);
+        let x = self.push(Op::LayerNorm { epsilon: 0.05 }, &[x], shape);
+        self.affine(x, AffineKind::ScaleShift)
     }
 
     pub fn act(&mut self, x: ValueId, activation: Activation) -> ValueId {
@@ -280,6 +287,20 @@ impl Net {
     }
 }
 
+/// A block of ConvNeXt (Liu et al. 2022): a depthwise convolution of 7x7, layer norm, two layers of single pixels with GELU
+/// between them, a scale a channel, and the input added.
+pub fn convnext_block(net: &mut Net, x: ValueId) -> ValueId {
+    let channels = net.shape(x).channels;
+    let point = Window::square(1, 1, 0);
+    let y = net.conv(x, channels, Window { groups: channels, ..Window::square(7, 1, 3) });
+    let y = net.layer_norm(y);
+    let y = net.conv(y, 4 * channels, point);
+    let y = net.act(y, Activation::Gelu);
+    let y = net.conv(y, channels, point);
+    let y = net.affine(y, AffineKind::Scale);
+    net.add(x, y)
+}
+
 /// Activations of every kind but the reciprocal, which needs an operand away from zero.
 pub fn activations() -> Vec<Activation> {
     vec![
@@ -302,8 +323,10 @@ pub fn activations() -> Vec<Activation> {
 /// What a random graph may contain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Flavour {
-    /// Every op and activation.
+    /// Every op and activation but layer normalisation, for which DeepLIFT has no rule.
     All,
+    /// The same with layer normalisation.
+    Normed,
     /// Every op and activation without a kink: no max-pools.
     Smooth,
     /// Convolutions, ReLU, both pools, sums, concatenations, lone batch norm, reused values; no biases.
@@ -319,13 +342,16 @@ pub fn random(seed: u64, flavour: Flavour, precision: Precision) -> Graph {
     let mut rng = Rng::new(seed ^ 0xabcd);
     let shape = [rng.pick(&[1, 3, 5]), 6 + rng.below(3), 6 + rng.below(3)];
     let mut net = Net::new(seed, shape, precision);
-    net.bias = matches!(flavour, Flavour::All | Flavour::Smooth);
+    net.bias = matches!(flavour, Flavour::All | Flavour::Normed | Flavour::Smooth);
     let out = 4 + rng.below(5);
     let mut x = net.conv(net.input(), out, Window::square(3, 1, 1));
     if let Some(f) = activation(&mut rng, flavour) {
         x = net.act(x, f);
     }
     for _ in 0..3 + rng.below(3) {
+        if flavour == Flavour::Normed {
+            x = net.layer_norm(x);
+        }
         x = block(&mut net, &mut rng, x, flavour);
     }
     if rng.chance(50) {
@@ -348,7 +374,7 @@ pub fn random(seed: u64, flavour: Flavour, precision: Precision) -> Graph {
 /// What follows a layer.
 fn activation(rng: &mut Rng, flavour: Flavour) -> Option<Activation> {
     match flavour {
-        Flavour::All => Some(rng.pick(&activations())),
+        Flavour::All | Flavour::Normed => Some(rng.pick(&activations())),
         Flavour::Smooth => Some(rng.pick(&[
             Activation::Sigmoid,
             Activation::Tanh,
@@ -370,7 +396,8 @@ fn block(net: &mut Net, rng: &mut Rng, x: ValueId, flavour: Flavour) -> ValueId 
         None => value,
     };
     let big = shape.height >= 4 && shape.width >= 4;
-    let pooled = matches!(flavour, Flavour::All | Flavour::BiasFreeRelu);
+    let kinked = matches!(flavour, Flavour::All | Flavour::Normed);
+    let pooled = kinked || flavour == Flavour::BiasFreeRelu;
     match rng.below(if net.bias { 16 } else { 9 }) {
         0 if big => {
             let (kernel, pads) = ([2 + rng.below(2), 1 + rng.below(3)], [1, 0, rng.below(2), 1]);
@@ -422,7 +449,7 @@ fn block(net: &mut Net, rng: &mut Rng, x: ValueId, flavour: Flavour) -> ValueId 
             act(net, rng, y)
         }
         9 => {
-            let hard = flavour == Flavour::All && rng.chance(50);
+            let hard = kinked && rng.chance(50);
             let gate = if hard { Activation::HardSigmoid { alpha: 0.2, beta: 0.5 } } else { Activation::Sigmoid };
             net.squeeze(x, gate)
         }

@@ -115,6 +115,11 @@ impl<'a> Oracle<'a> {
                     let read = |k: usize| spread(xs[k], graph.shape(node.inputs[k]), graph.shape(node.output));
                     read(0).iter().zip(read(1)).map(|(a, b)| a * b).collect()
                 }
+                (Op::LayerNorm { epsilon }, _) => {
+                    let shape = graph.shape(node.output);
+                    let (centred, deviation) = moments(xs[0], shape, *epsilon);
+                    centred.iter().enumerate().map(|(e, d)| d / deviation[e % shape.area()]).collect()
+                }
                 (op, None) => panic!("{} is not linear", op.name()),
             };
             values[node.output.0] = value;
@@ -165,6 +170,7 @@ impl<'a> Oracle<'a> {
                     vec![x.iter().enumerate().map(factor).collect()]
                 }
                 (Op::Pool(pool), _) => vec![routed(&winners(pool, from, to, x), m, from.len())],
+                (Op::LayerNorm { epsilon }, _) => vec![normalised_back(x, m, from, *epsilon, false)],
                 _ => {
                     let other = |k: usize| spread(&values[node.inputs[k].0], graph.shape(node.inputs[k]), to);
                     let part = |k: usize| {
@@ -225,6 +231,9 @@ impl<'a> Oracle<'a> {
                     (0..xs.len()).map(|k| times(xs[k], linear.transposed(k, &s))).collect()
                 }
                 (Op::Activation(_), _) => vec![r.to_vec()],
+                (Op::LayerNorm { epsilon }, _) => {
+                    vec![times(xs[0], normalised_back(xs[0], &share(&values[node.output.0]), from, *epsilon, true))]
+                }
                 (Op::Pool(pool), _) => {
                     let won = winners(pool, from, to, xs[0]);
                     vec![match options.rule {
@@ -398,7 +407,7 @@ fn layer(
             Some(moved.table.iter().map(from).collect())
         }
         Op::Resize(resize) => Some(resampled(resize, x, shapes[0], to)),
-        Op::Pool(_) | Op::Activation(_) | Op::Mul => None,
+        Op::Pool(_) | Op::Activation(_) | Op::LayerNorm { .. } | Op::Mul => None,
     }
 }
 
@@ -474,6 +483,33 @@ fn winners(pool: &Pool, from: Shape, to: Shape, x: &[f64]) -> Vec<usize> {
         elements.reduce(|best, e| if x[e] > x[best] { e } else { best }).expect("a window has a cell")
     };
     each_output(to).map(winner).collect()
+}
+
+/// `d = x - mean` of every element, and `s = sqrt(mean(d^2) + epsilon)` of every pixel, over its channels.
+fn moments(x: &[f64], shape: Shape, epsilon: f64) -> (Vec<f64>, Vec<f64>) {
+    let area = shape.area();
+    let mean =
+        |values: &[f64], pixel: usize| values.iter().skip(pixel).step_by(area).sum::<f64>() / shape.channels as f64;
+    let centred: Vec<f64> = x.iter().enumerate().map(|(e, x_e)| x_e - mean(x, e % area)).collect();
+    let squares: Vec<f64> = centred.iter().map(|d| d * d).collect();
+    let deviation = (0..area).map(|pixel| (mean(&squares, pixel) + epsilon).sqrt()).collect();
+    (centred, deviation)
+}
+
+/// `sum_k m_k dy_k/dx_c` with `y_k = d_k / s`, so `dy_k/dx_c = ([k = c] - 1/C) / s - d_k d_c / (C s^3)`; the second part
+/// is that of s, which may be `fixed`.
+fn normalised_back(x: &[f64], m: &[f64], shape: Shape, epsilon: f64, fixed: bool) -> Vec<f64> {
+    let (centred, deviation) = moments(x, shape, epsilon);
+    let (area, count) = (shape.area(), shape.channels as f64);
+    let element = |e: usize| {
+        let s = deviation[e % area];
+        let derivative = |k: usize| {
+            let linear = (f64::from(u8::from(k == e)) - 1.0 / count) / s;
+            if fixed { linear } else { linear - centred[k] * centred[e] / (count * s.powi(3)) }
+        };
+        (e % area..x.len()).step_by(area).map(|k| m[k] * derivative(k)).sum()
+    };
+    (0..x.len()).map(element).collect()
 }
 
 /// Messages sent to the winners, added up.

@@ -1,7 +1,8 @@
 //! Every rule against the oracle, on graphs of each op and on random ones of both signs of input.
 
 use fluoroscope::explain::{Baseline, ExplainOptions, Target};
-use fluoroscope::graph::{Activation, AffineKind, Graph, PoolKind, Precision, ResizeMode, ValueId};
+use fluoroscope::graph::{Activation, AffineKind, Graph, Op, PoolKind, Precision, ResizeMode, ValueId};
+use fluoroscope::plan::{Batch, PlanError, plan};
 use fluoroscope::rule::{BatchNormRule, RuleOptions};
 use std::sync::Arc;
 
@@ -71,9 +72,19 @@ impl<'a> Case<'a> {
         }
     }
 
+    /// Methods that have a rule for every op, and a layer where they need one.
+    fn methods(&self) -> Vec<&'static str> {
+        let is_missing = |method: &str| match method {
+            "grad-cam" => self.layer.is_none(),
+            "deeplift" => self.graph.nodes.iter().any(|node| matches!(node.op, Op::LayerNorm { .. })),
+            _ => false,
+        };
+        DIRECT.into_iter().filter(|method| !is_missing(method)).collect()
+    }
+
     /// Differences above `limit` of the peak, all methods planned into one program.
     fn failures(&self, rules: &RuleOptions, limit: f64, label: &str) -> Vec<String> {
-        let methods: Vec<&str> = DIRECT.into_iter().filter(|m| *m != "grad-cam" || self.layer.is_some()).collect();
+        let methods = self.methods();
         let got = run::maps(self.graph, &methods, &self.image, &self.baseline, self.class, rules);
         let mut failures = Vec::new();
         for (method, got) in methods.iter().zip(got) {
@@ -141,9 +152,12 @@ pub fn single_ops() -> Vec<(String, Graph)> {
             net.mul(x, inverse)
         }),
     );
-    for (name, kind) in
-        [("batch norm", AffineKind::BatchNorm), ("scale", AffineKind::Scale), ("shift", AffineKind::Shift)]
-    {
+    for (name, kind) in [
+        ("batch norm", AffineKind::BatchNorm),
+        ("scale", AffineKind::Scale),
+        ("shift", AffineKind::Shift),
+        ("scale and shift", AffineKind::ScaleShift),
+    ] {
         add(name, around(14, |net, x| net.affine(x, kind)));
         add(
             &format!("{name}, ReLU, conv"),
@@ -311,6 +325,62 @@ pub fn single_ops() -> Vec<(String, Graph)> {
         }),
     );
     graphs
+}
+
+/// Graphs with layer normalisation, named; DeepLIFT has no rule for it.
+pub fn normed_ops() -> Vec<(String, Graph)> {
+    let square = Window::square;
+    let graph = |name: &str, graph: Graph| (name.to_owned(), graph);
+    vec![
+        graph("layer norm", around(50, |net, x| net.layer_norm(x))),
+        graph(
+            "ReLU, layer norm, ReLU",
+            around(51, |net, x| {
+                let y = net.relu(x);
+                let y = net.layer_norm(y);
+                net.relu(y)
+            }),
+        ),
+        graph(
+            "layer norm of a concatenation with gaps",
+            around(52, |net, x| {
+                let (a, b) = (net.conv(x, 3, square(3, 1, 1)), net.conv(x, 5, square(1, 1, 0)));
+                let y = net.concat(&[a, x, b]);
+                net.layer_norm(y)
+            }),
+        ),
+        graph(
+            "layer norm of one pixel, read twice",
+            around(53, |net, x| {
+                let mean = net.global_pool(x);
+                let y = net.layer_norm(mean);
+                let y = net.add(y, mean);
+                net.mul(x, y)
+            }),
+        ),
+        graph("ConvNeXt block", around(54, nets::convnext_block)),
+    ]
+}
+
+#[test]
+fn layer_norms_agree_with_the_oracle() {
+    let mut failures = Vec::new();
+    let mut graphs = normed_ops();
+    graphs.extend((0..60).map(|seed| (format!("seed {seed}"), nets::random(seed, Flavour::Normed, Precision::F64))));
+    for (seed, (name, graph)) in graphs.iter().enumerate() {
+        failures.extend(Case::new(graph, seed as u64).failures(&rules(0.05, BatchNormRule::Epsilon), 1e-10, name));
+    }
+    report(&failures, graphs.len() * DIRECT.len());
+}
+
+#[test]
+fn deeplift_has_no_rule_for_layer_norms() {
+    for (name, graph) in normed_ops() {
+        let error = plan(&graph, &[run::pass("deeplift")], &RuleOptions::default(), Batch::of(1)).unwrap_err();
+        assert!(matches!(&error, PlanError::NoRule { op: "LayerNorm", .. }), "{name}: {error}");
+        let label = graph.nodes.iter().find(|node| matches!(node.op, Op::LayerNorm { .. })).expect("one").label();
+        assert!(error.to_string().contains(label), "{name}: {error}");
+    }
 }
 
 #[test]

@@ -10,6 +10,8 @@ use super::depthwise_forward::depthwise_forward;
 use super::fast::convolve;
 use super::filter::Filter;
 use super::frame::Frame;
+use super::layer_norm_backward::layer_norm_backward;
+use super::layer_norm_forward::layer_norm_forward;
 use super::pool_average_backward::pool_average_backward;
 use super::pool_average_forward::pool_average_forward;
 use super::pool_max_backward::pool_max_backward;
@@ -43,6 +45,12 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         Kernel::PoolMaxRescale { pool } => pool_max_rescale(&input(0), &pool_pair(frame), out, pool),
         Kernel::PoolAverageForward { pool, sum } => pool_average_forward(&source(0), out, pool, *sum),
         Kernel::PoolAverageBackward { pool } => pool_average_backward(&input(0), out, pool),
+        Kernel::LayerNormForward { epsilon } => {
+            layer_norm_forward(&input(0), weight(frame), out, T::from_f64(*epsilon));
+        }
+        Kernel::LayerNormBackward { epsilon, fixed } => {
+            layer_norm_backward(&input(0), &input(1), weight(frame), out, T::from_f64(*epsilon), *fixed);
+        }
         Kernel::ActivationForward => activation_forward(&input(0), out),
         Kernel::ActivationBackward => activation_backward(&input(0), out),
         Kernel::Rearrange { table, fill } => rearrange(&input(0), out, table, T::from_f64(*fill)),

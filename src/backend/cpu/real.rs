@@ -35,6 +35,7 @@ pub trait Real:
     /// The same slice, where `Self` is f32.
     fn from_f32s(values: &mut [f32]) -> Option<&mut [Self]>;
     fn abs(self) -> Self;
+    fn sqrt(self) -> Self;
     fn exp(self) -> Self;
     /// `exp(v) - 1`
     fn exp_m1(self) -> Self;
@@ -96,6 +97,10 @@ impl Real for f64 {
     fn abs(self) -> Self {
         self.abs()
     }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
+    }
     fn exp(self) -> Self {
         self.exp()
     }
@@ -141,6 +146,10 @@ impl Real for f32 {
     #[inline(always)]
     fn abs(self) -> Self {
         self.abs()
+    }
+    #[inline(always)]
+    fn sqrt(self) -> Self {
+        self.sqrt()
     }
     #[inline(always)]
     fn exp(self) -> Self {

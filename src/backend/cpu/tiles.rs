@@ -60,4 +60,19 @@ impl<T: Real> Output<'_, T> {
             },
         );
     }
+
+    /// Lets `compute` add to the zeros of every pixel, all its channels at once, and finishes it.
+    pub fn each_whole_pixel(&self, compute: impl Fn(Place, &mut [T]) + Sync) {
+        (0..self.items * self.height).into_par_iter().for_each_init(
+            || vec![T::ZERO; self.channels],
+            |values, row| {
+                let (n, y) = (row / self.height, row % self.height);
+                for x in 0..self.width {
+                    values.fill(T::ZERO);
+                    compute(Place { n, y, x, channel: 0 }, values);
+                    self.finish(self.pixel(n, y, x), 1, 1, 0, self.channels, values, self.channels);
+                }
+            },
+        );
+    }
 }

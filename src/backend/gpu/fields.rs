@@ -93,6 +93,15 @@ fn groups(step: &Step) -> [u32; 4] {
     [*groups, inputs, outputs, pitch].map(|word| word as u32)
 }
 
+/// How many channels the mask of a layer normalisation has, then its epsilon; the mask joins `pointers`.
+fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
+    let Arrangement::Channel { layout } = &step.weights[0].arrangement else {
+        unreachable!("{}: a mask has a value per channel", step.label)
+    };
+    pointers.weight(&step.weights[0]);
+    [layout.real() as u32, (epsilon as f32).to_bits()]
+}
+
 /// The kernels of a convolution.
 #[derive(Clone, Copy)]
 enum Variant {
@@ -215,6 +224,14 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
         }
         Kernel::PoolAverageBackward { pool } => {
             fields.rest = pool_window(program, y, x, pool).into_iter().chain(divisor(pool, false)).collect();
+        }
+        Kernel::LayerNormForward { epsilon } => {
+            fields.rest = layer_norm(step, pointers, *epsilon).to_vec();
+            (fields.count, fields.blocks) = (items * area, items * area);
+        }
+        Kernel::LayerNormBackward { epsilon, fixed } => {
+            fields.rest = layer_norm(step, pointers, *epsilon).into_iter().chain([u32::from(*fixed)]).collect();
+            (fields.count, fields.blocks) = (items * area, items * area);
         }
         Kernel::ActivationForward | Kernel::ActivationBackward => {}
         Kernel::Rearrange { table, fill } => {

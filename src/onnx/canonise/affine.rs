@@ -61,7 +61,11 @@ fn into_affine(draft: &mut Draft, i: usize) {
         let seconds = second.scale.iter().zip(second.shift.iter());
         Constant::F64(firsts.zip(seconds).map(|((s1, t1), (s2, t2))| f(s1, t1, s2, t2)).collect())
     };
-    let kind = if first.kind == second.kind { first.kind } else { AffineKind::BatchNorm };
+    let kind = match (first.kind, second.kind) {
+        (a, b) if a == b => a,
+        (AffineKind::BatchNorm, _) | (_, AffineKind::BatchNorm) => AffineKind::BatchNorm,
+        _ => AffineKind::ScaleShift,
+    };
     let joined = Affine { kind, scale: zip(&|s1, _, s2, _| s1 * s2), shift: zip(&|_, t1, s2, t2| s2 * t1 + t2) };
     if let Some(node) = draft.nodes.get_mut(i) {
         node.step = Step::Op(Op::Affine(joined));
@@ -124,7 +128,8 @@ fn scale_outputs(conv: &mut Conv2d, affine: &Affine) {
 fn into_layer_after(draft: &mut Draft, i: usize) {
     let Some((affine, input)) = affine_at(draft, i) else { return };
     let Some(output) = draft.nodes.get(i).map(|node| node.output) else { return };
-    if affine.kind != AffineKind::BatchNorm || only_read_here(draft, output) != Some(i) {
+    let normalises = matches!(affine.kind, AffineKind::BatchNorm | AffineKind::ScaleShift);
+    if !normalises || only_read_here(draft, output) != Some(i) {
         return;
     }
     let affine = affine.clone();

@@ -4,6 +4,7 @@ mod activation;
 mod arithmetic;
 mod conv;
 mod dense;
+mod norm;
 mod pool;
 mod resize;
 mod window;
@@ -40,6 +41,7 @@ impl<'a> Lower<'a> {
             "Gemm" => self.gemm().map(one),
             "MatMul" => self.matmul().map(one),
             "BatchNormalization" => self.batch_norm().map(one),
+            "LayerNormalization" => self.layer_norm().map(one),
             "MaxPool" | "AveragePool" => self.pool().map(one),
             "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" => self.global_pool().map(one),
             "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Neg" => self.arithmetic().map(one),
