@@ -1,5 +1,5 @@
 //! Where two operands have their channels in different places, or a grouped convolution would meet holes, the value
-//! is copied into the dense layout first.
+//! is copied into the dense layout first. So is the image, narrower than all other values, where another one meets it.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -54,11 +54,12 @@ fn holed_inputs(node: &Node, layouts: &[Layout]) -> Vec<ValueId> {
             node.inputs.iter().copied().filter(holed).collect()
         }
         Op::Add { .. } | Op::Mul => {
-            let one_channel = |value: &ValueId| layouts[value.0].real() == 1;
             let layout = |value: &ValueId| &layouts[value.0];
             let differ = node.inputs.iter().any(|value| layout(value) != layout(&node.inputs[0]));
-            let broadcast = node.inputs.iter().any(one_channel);
-            if differ && !broadcast { node.inputs.iter().copied().filter(holed).collect() } else { Vec::new() }
+            let broadcast = node.inputs.iter().any(|value| layout(value).real() != layout(&node.inputs[0]).real());
+            let widest = node.inputs.iter().map(|value| layout(value).physical()).max();
+            let moves = |value: &ValueId| holed(value) || Some(layout(value).physical()) < widest;
+            if differ && !broadcast { node.inputs.iter().copied().filter(moves).collect() } else { Vec::new() }
         }
         _ => Vec::new(),
     }

@@ -324,7 +324,24 @@ pub fn single_ops() -> Vec<(String, Graph)> {
             net.add(y, shared)
         }),
     );
+    for channels in [1, 3] {
+        add(&format!("image of {channels} met by what comes of it"), image_meets_values(channels));
+    }
     graphs
+}
+
+/// The image is narrower in memory than other values of as many channels.
+fn image_meets_values(channels: usize) -> Graph {
+    let mut net = Net::new(54, [channels, 7, 6], Precision::F64);
+    let x = net.input();
+    let a = net.conv(x, channels, Window::square(3, 1, 1));
+    let sum = net.add(a, x);
+    let bent = net.act(x, Activation::Tanh);
+    let product = net.mul(bent, a);
+    let y = net.subtract(x, product);
+    let y = net.concat(&[sum, x, y]);
+    let logits = net.dense(y, 3);
+    net.finish(logits)
 }
 
 /// Graphs with layer normalisation, named; DeepLIFT has no rule for it.
