@@ -112,7 +112,7 @@ fn fill(session: &mut dyn Session, step: &Step) -> Result<(), BackendError> {
         let noise = (0..program.count(buffer.per) * port.len()).map(|_| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
             match buffer.element {
-                Element::Float => f64::from(state >> 8) / f64::from(1u32 << 23) - 1.0,
+                Element::Float | Element::F16 | Element::Bf16 => f64::from(state >> 8) / f64::from(1u32 << 23) - 1.0,
                 Element::Bits => f64::from(state >> 31),
                 Element::Index => 0.0,
             }

@@ -12,7 +12,9 @@ use std::{env, fs};
 
 use fluoroscope::backend::gpu::launch;
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{self, Fused, KERNELS, KernelSource, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS};
+use fluoroscope::kernel::{
+    self, Fused, KERNELS, KernelSource, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS, Type,
+};
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
@@ -57,7 +59,7 @@ fn words(folder: &str) -> Vec<&'static str> {
 /// Kernels that take a prologue, with their variants.
 fn takes_prologue(stem: &str) -> bool {
     let base = stem.split('.').next().unwrap_or_default();
-    ["conv2d_forward", "pool_average_forward", "audit_epsilon", "audit_rescale"].contains(&base)
+    ["conv2d_forward", "pool_average_forward", "square_rows", "audit_epsilon", "audit_rescale"].contains(&base)
 }
 
 /// A scale, a shift and a curve, in any places: nothing runs them.
@@ -91,7 +93,7 @@ fn every_word(source: &KernelSource) -> Fused {
             "add" => &["add", "sub"],
             "take" | "times" => &["all", "pos", "neg", "square", "one", "zero"],
             "gate" => &["", "slope"],
-            "epsilon" => &["", "over_z"],
+            "epsilon" => &["", "over_z", "relative", "over_z, relative"],
             _ => &[""],
         };
         stages.extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(word, v, None)));
@@ -109,7 +111,7 @@ fn every_word(source: &KernelSource) -> Fused {
             }
         }
     }
-    Fused { prologue: takes_prologue(source.stem).then(|| prologue("clip")), stages }
+    Fused { prologue: takes_prologue(source.stem).then(|| prologue("clip")), stages, ..Fused::default() }
 }
 
 #[test]
@@ -256,20 +258,30 @@ fn short(stage: &StageText) -> String {
     if told.is_empty() { stage.word.to_owned() } else { format!("{}({})", stage.word, told.join(",")) }
 }
 
+/// Which of a kernel's tensors are stored in halves: `f16@0,1,3`.
+fn halves(fused: &Fused) -> Option<String> {
+    let slots: Vec<String> =
+        (0..fused.types.len()).filter(|slot| fused.types[*slot] != Type::F32).map(|slot| slot.to_string()).collect();
+    let half = fused.types.iter().find(|stored| **stored != Type::F32)?;
+    Some(format!("{}@{}", format!("{half:?}").to_lowercase(), slots.join(",")))
+}
+
 /// By kernel and short list, what the programs of the golden networks fuse, and every kernel's prologue.
 fn used() -> BTreeMap<(&'static str, String), Fused> {
     let folder = root().join("data/golden");
     let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
     nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
-    let shown = |fused: &Fused| fused.prologue.iter().chain(&fused.stages).map(short).collect::<Vec<_>>().join(" ");
+    let words = |fused: &Fused| fused.prologue.iter().chain(&fused.stages).map(short).collect::<Vec<_>>();
+    let shown = |fused: &Fused| words(fused).into_iter().chain(halves(fused)).collect::<Vec<_>>().join(" ");
     let mut used = BTreeMap::new();
     for (stem, _) in templates().filter(|(stem, _)| takes_prologue(stem)) {
-        let fused = Fused { prologue: Some(prologue("relu")), stages: Vec::new() };
+        let fused = Fused { prologue: Some(prologue("relu")), ..Fused::default() };
         used.insert((stem, shown(&fused)), fused);
     }
-    for net in nets {
-        let model = Model::open_with(&net, Precision::F32).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
+    let stored = [Precision::F32, Precision::F16, Precision::Bf16];
+    for (net, precision) in nets.iter().flat_map(|net| stored.map(|precision| (net, precision))) {
+        let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         for method in METHODS {
             let choice: MethodChoice = method.parse().expect("a method");
             let batch = Batch { messages_per_image: 2, ..Batch::of(2) };

@@ -120,7 +120,9 @@ fn check_step(
         let lanes = view.offset..view.offset + view.channels;
         let [got, want] = [fast.read(&port)?, reference.read(&port)?].map(|all| select(&all, &port, lanes.clone()));
         match program.buffer(view).element {
-            Element::Float => error.values = error.values.max(difference(&got, &want, share_apart)),
+            Element::Float | Element::F16 | Element::Bf16 => {
+                error.values = error.values.max(difference(&got, &want, share_apart))
+            }
             Element::Bits | Element::Index => error.marks = error.marks.max(share(&got, &want)),
         }
     }

@@ -149,7 +149,8 @@ pub struct ExplainArgs {
 pub struct EngineArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
-    /// Floating-point type of weights and arithmetic; the cuda backend has f32 only
+    /// Floating-point type of weights and arithmetic: f64 on the CPU only; f16 and bf16, in which the cuda backend stores
+    /// values and computes in f32, with epsilon relative to each layer
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: PrecisionArg,
 }
@@ -352,6 +353,8 @@ pub enum BackendArg {
 pub enum PrecisionArg {
     F32,
     F64,
+    F16,
+    Bf16,
 }
 
 /// Names of batch-norm rules.

@@ -39,6 +39,7 @@ pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, F
             Err(BackendError::Unavailable { backend: "wgpu", reason })
         }
         (BackendArg::Cuda, _) | (BackendArg::Auto, Some(_)) => cuda(engine),
+        (BackendArg::Auto, None) if engine.precision.is_half() => cuda(engine),
         (BackendArg::Auto, None) if engine.precision == Precision::F32 && has_device() => {
             first_device().or_else(|error| {
                 let reason = Failure::new(BACKEND, error).message;

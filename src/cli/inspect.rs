@@ -8,7 +8,7 @@ use super::engine;
 use super::failure::{DONE, Failure};
 use super::options::{method, precision, rules};
 use super::table::{Align, Table, bytes, prefixed};
-use crate::graph::{ConvKind, Graph, Node, Op, Precision};
+use crate::graph::{ConvKind, Graph, Node, Op};
 use crate::method::MethodChoice;
 use crate::model::{Model, Probability};
 use crate::onnx::ImportOptions;
@@ -58,7 +58,7 @@ impl Inspection {
         let choices: Vec<MethodChoice> = choice.into_iter().collect();
         let program = engine::plan(&model, &choices, layer, options, Batch::of(1))?;
         let two = engine::plan(&model, &choices, layer, options, Batch::of(2))?;
-        let float = float_bytes(model.graph.precision);
+        let float = model.graph.precision.arithmetic().bytes();
         let per_image = two.slot_bytes(float) - program.slot_bytes(float);
         let memory = Memory { per_image, fixed: program.slot_bytes(float).saturating_sub(per_image) };
         let rules = choice.map(|choice| choice.method.composite.assign(&model.graph, options));
@@ -68,7 +68,7 @@ impl Inspection {
     }
 
     fn weight_bytes(&self) -> usize {
-        self.model.graph.parameters() * float_bytes(self.model.graph.precision)
+        self.model.graph.parameters() * self.model.graph.precision.bytes()
     }
 
     fn text(&self, program: bool) -> Vec<String> {
@@ -227,11 +227,4 @@ fn node_flops(graph: &Graph, node: &Node) -> usize {
         ConvKind::Conv | ConvKind::Dense => graph.shape(node.output).area(),
     };
     2 * conv.weight.len() * cells
-}
-
-fn float_bytes(precision: Precision) -> usize {
-    match precision {
-        Precision::F32 => 4,
-        Precision::F64 => 8,
-    }
 }

@@ -136,6 +136,10 @@ pub fn engine(args: &EngineArgs) -> Result<Engine, Failure> {
         (Precision::F64, BackendArg::Cuda, _) | (Precision::F64, _, Some(_)) => {
             Err(Failure::usage("the cuda backend does not compute in f64; leave out --precision, or use --backend cpu"))
         }
+        (half, BackendArg::Cpu | BackendArg::Wgpu, _) if half.is_half() => Err(Failure::usage(format!(
+            "the {} backend does not store {half}; leave out --precision, or use --backend cuda",
+            format!("{:?}", engine.backend).to_lowercase(),
+        ))),
         _ => Ok(engine),
     }
 }
@@ -153,6 +157,8 @@ pub fn precision(arg: PrecisionArg) -> Precision {
     match arg {
         PrecisionArg::F32 => Precision::F32,
         PrecisionArg::F64 => Precision::F64,
+        PrecisionArg::F16 => Precision::F16,
+        PrecisionArg::Bf16 => Precision::Bf16,
     }
 }
 

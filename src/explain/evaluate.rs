@@ -9,7 +9,7 @@ use super::flight::{Flight, Loaded};
 use super::progress::Progress;
 use super::work::{Evaluation, MOST_MESSAGES, Work};
 use crate::backend::{Backend, BackendError};
-use crate::graph::{Graph, Precision};
+use crate::graph::Graph;
 use crate::plan::{Batch, Pass, plan};
 use crate::rule::RuleOptions;
 
@@ -110,7 +110,7 @@ impl<'m> Evaluator<'m> {
             return Ok(*batch);
         }
         let one = plan(self.graph, passes, &self.rules, Batch::of(1))?;
-        let float = if self.graph.precision == Precision::F64 { 8 } else { 4 };
+        let float = self.graph.precision.arithmetic().bytes();
         let fits = AUTO_BYTES / one.slot_bytes(float).max(1);
         let batch = self.batch.unwrap_or(fits.clamp(1, AUTO_IMAGES));
         self.batches.insert(key, batch);

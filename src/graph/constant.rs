@@ -1,11 +1,39 @@
 use std::sync::Arc;
 
-/// The type in which constants are kept and folded, and in which the CPU backend computes.
+/// The type in which values are stored between kernels. Arithmetic is in f32, or throughout in f64.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     #[default]
     F32,
     F64,
+    /// 11 bits, up to 65504: values, messages and filters of a GPU. What enters and leaves a program stays f32.
+    F16,
+    /// 8 bits, with the range of f32: the same.
+    Bf16,
+}
+
+impl Precision {
+    /// The type in which constants are kept and folded, and sums are made.
+    #[must_use]
+    pub fn arithmetic(self) -> Self {
+        match self {
+            Self::F64 => Self::F64,
+            Self::F32 | Self::F16 | Self::Bf16 => Self::F32,
+        }
+    }
+
+    pub fn is_half(self) -> bool {
+        matches!(self, Self::F16 | Self::Bf16)
+    }
+
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Self::F64 => 8,
+            Self::F32 => 4,
+            Self::F16 | Self::Bf16 => 2,
+        }
+    }
 }
 
 impl std::fmt::Display for Precision {
@@ -13,6 +41,8 @@ impl std::fmt::Display for Precision {
         f.write_str(match self {
             Self::F32 => "f32",
             Self::F64 => "f64",
+            Self::F16 => "f16",
+            Self::Bf16 => "bf16",
         })
     }
 }
@@ -25,11 +55,13 @@ pub enum Constant {
 }
 
 impl Constant {
-    /// Keeps `values` in the given precision.
+    /// Keeps `values` in the arithmetic of the given precision.
     pub fn new(values: impl IntoIterator<Item = f64>, precision: Precision) -> Self {
         match precision {
-            Precision::F32 => Self::F32(values.into_iter().map(|v| v as f32).collect()),
             Precision::F64 => Self::F64(values.into_iter().collect()),
+            Precision::F32 | Precision::F16 | Precision::Bf16 => {
+                Self::F32(values.into_iter().map(|v| v as f32).collect())
+            }
         }
     }
 

@@ -5,7 +5,7 @@
 
 mod template;
 
-pub use template::{Fused, Operand, StageText};
+pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 

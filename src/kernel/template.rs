@@ -6,6 +6,19 @@ use minijinja::value::Serde;
 use minijinja::{Environment, Value};
 use serde::Serialize;
 
+/// How the numbers of a tensor are stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Type {
+    #[default]
+    F32,
+    F16,
+    Bf16,
+}
+
+/// Tensors of a kernel at most.
+pub const MOST_TENSORS: usize = 16;
+
 /// A tensor that a stage reads or writes.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Operand {
@@ -37,11 +50,13 @@ pub struct StageText {
     pub variant: &'static str,
 }
 
-/// What a step fuses into its kernel: its prologue, with a scale and a shift or no operands, and its stages.
+/// What a step fuses into its kernel: its prologue, with a scale and a shift or no operands, and its stages; and how the
+/// tensor at each place is stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Fused {
     pub prologue: Option<StageText>,
     pub stages: Vec<StageText>,
+    pub types: [Type; MOST_TENSORS],
 }
 
 /// Renders a kernel out of `files`, `(path below kernels/, text)`.

@@ -80,7 +80,7 @@ fn aliases(
 /// The operation with its constants in `precision`; `None` where one is not finite then.
 fn rounded(op: Op, precision: Precision) -> Option<Op> {
     let round = |constant: Constant| {
-        if constant.precision() == precision {
+        if constant.precision() == precision.arithmetic() {
             return Some(constant);
         }
         let constant = Constant::new(constant.iter(), precision);

@@ -3,6 +3,7 @@
 use super::Planner;
 use super::backward::global_pool;
 use super::forward::mask;
+use super::stabiliser::Stabiliser;
 use crate::graph::ValueId;
 use crate::program::{Kernel, Layout, Operand, Part, Port, Prologue, Stage, Step, View, Weight};
 
@@ -32,10 +33,19 @@ impl Planner<'_> {
     }
 
     /// Counts what a share `s = R / (z + eps sgn0(z))` of `R` leaves to the bias and to eps, `factor` times.
-    pub fn audit_epsilon(&mut self, label: &str, share: View, z: Operand, bias: Option<Weight>, factor: f64) {
-        let kernel = Kernel::AuditEpsilon { eps: self.options.epsilon };
+    pub fn audit_epsilon(
+        &mut self,
+        label: &str,
+        share: View,
+        z: Operand,
+        by: Stabiliser,
+        bias: Option<Weight>,
+        factor: f64,
+    ) {
+        let kernel = Kernel::AuditEpsilon { eps: by.eps };
         let stages = if factor == 1.0 { Vec::new() } else { vec![Stage::Multiply { factor }] };
-        self.audit_rows(label, kernel, vec![share.into(), z], bias.into_iter().collect(), stages);
+        let operands = [share.into(), z].into_iter().chain(by.rms).collect();
+        self.audit_rows(label, kernel, operands, bias.into_iter().collect(), stages);
     }
 
     /// Counts the elements of `x` that equal their reference.
@@ -58,11 +68,11 @@ impl Planner<'_> {
         let Audit::On(before) = self.audit else { return };
         let inputs: Vec<View> = operands.iter().map(|operand| operand.view).collect();
         let height = self.buffers[inputs[0].buffer.0].height;
-        let rows = self.new_buffer("audit.rows", height, 1, LANES);
+        let rows = self.sums("audit.rows", height, LANES);
         let scale_shift = operands.into_iter().find_map(|operand| operand.scale_shift);
         let prologue = scale_shift.map(|image| Prologue { scale_shift: Some(image), activation: None });
         self.append(Step { label: label.to_owned(), kernel, inputs, weights, output: rows, prologue, stages });
-        let total = self.new_buffer("audit", 1, 1, LANES);
+        let total = self.sums("audit", 1, LANES);
         let stages = before.map(|view| Stage::Add { operand: view.into(), negative: false });
         let kernel = Kernel::PoolAverageForward { pool: global_pool(height, 1), sum: true };
         self.emit(label, kernel, vec![rows], Vec::new(), total, stages.into_iter().collect());

@@ -53,6 +53,11 @@ impl Producers {
         step.reads().into_iter().for_each(|view| self.claim(view));
     }
 
+    /// A step of the backward part writes it.
+    pub fn makes(&self, view: View) -> bool {
+        self.step.contains_key(&view.buffer)
+    }
+
     /// Somebody else reads this view too.
     pub fn claim(&mut self, view: View) {
         let claimed = self.claimed.entry(view.buffer).or_default();

@@ -12,9 +12,10 @@ mod message;
 mod readout;
 mod relevance;
 mod repack;
+mod stabiliser;
 mod values;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::{Graph, ValueId};
 use crate::method::{Completeness, Method, Readout, Sampling};
@@ -26,6 +27,7 @@ use audit::Audit;
 use backward::Stops;
 use chain::Chains;
 use message::Producers;
+use stabiliser::Known;
 use values::Side;
 
 /// One map to plan: rules, where to stop, how to read.
@@ -110,6 +112,10 @@ pub(crate) struct Planner<'a> {
     /// Steps of the backward part, and which of them writes each buffer.
     steps: Vec<Step>,
     producers: Producers,
+    /// What the backward part reads of forward values beside themselves: steps at the end of the forward part.
+    prepared: Vec<Step>,
+    /// Root mean squares that steps leave.
+    rms: BTreeMap<Known, View>,
     /// Of the run that is being planned.
     audit: Audit,
 }
@@ -133,6 +139,8 @@ impl<'a> Planner<'a> {
             seeds: None,
             steps: Vec::new(),
             producers: Producers::default(),
+            prepared: Vec::new(),
+            rms: BTreeMap::new(),
             audit: Audit::Off,
         };
         if !passes.is_empty() {
@@ -156,7 +164,7 @@ impl<'a> Planner<'a> {
 
     fn new_buffer(&mut self, name: &str, height: usize, width: usize, channels: usize) -> View {
         let id = BufferId(self.buffers.len());
-        let (per, element) = (Per::Message, Element::Float);
+        let (per, element) = (Per::Message, Element::from(self.graph.precision));
         self.buffers.push(Buffer { name: name.to_owned(), per, element, height, width, channels });
         View { buffer: id, offset: 0, channels }
     }
@@ -252,6 +260,7 @@ impl<'a> Planner<'a> {
         for side in std::iter::once(&self.image).chain(&reference) {
             forward::emit(self.graph, &self.layouts, &self.chains, side, &mut steps);
         }
+        steps.append(&mut self.prepared);
         let backward_from = steps.len();
         steps.append(&mut self.steps);
 
@@ -275,6 +284,8 @@ impl<'a> Planner<'a> {
             slots: slots::Slots::default(),
         };
         let mut pinned: BTreeSet<usize> = program.ports().map(|port| port.view.buffer.0).collect();
+        // What enters and leaves is never a half.
+        pinned.iter().for_each(|&port| program.buffers[port].element = Element::Float);
         if batch.repeat {
             let (forward, backward) = program.steps.split_at(backward_from);
             let written: BTreeSet<usize> = forward.iter().flat_map(buffers_written).collect();

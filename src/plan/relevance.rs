@@ -44,8 +44,11 @@ impl Planner<'_> {
             Numerator::Activated(activation) => slope(activation, &self.layouts[output.0]),
             Numerator::One | Numerator::Z => None,
         };
-        let (z, eps) = (self.recall(&self.image, z), self.options.epsilon);
-        let stage = Stage::Epsilon { z: z.clone(), numerator: numerator.clone(), slope, eps };
+        let label = graph.nodes[i].label();
+        let (of, z) = (z, self.recall(&self.image, z));
+        let by = self.stabiliser(of, &z, label);
+        let (eps, rms) = (by.eps, by.rms.clone());
+        let stage = Stage::Epsilon { z: z.clone(), numerator: numerator.clone(), slope, eps, rms };
         let meaning = Meaning::Multiplier(output);
         let message = message.then(stage).meaning(meaning);
         let message = match &numerator {
@@ -55,9 +58,8 @@ impl Planner<'_> {
         if !self.audits() {
             return message;
         }
-        let label = graph.nodes[i].label();
         let share = self.materialise(message, label);
-        self.audit_epsilon(label, share, z, self.bias_of(i), 1.0);
+        self.audit_epsilon(label, share, z, by, self.bias_of(i), 1.0);
         Message::new(share, meaning)
     }
 
@@ -76,15 +78,16 @@ impl Planner<'_> {
             let terms: Vec<Term> = group.terms.iter().copied().filter(|t| !(positive && t.x == Part::Neg)).collect();
             let inputs: Vec<View> = terms.iter().map(|term| self.part_of(x, term.x, positive, label)).collect();
             let z = self.denominator(i, conv, &terms, &inputs);
-            let eps = self.options.epsilon;
-            let stages = vec![Stage::Epsilon { z: z.into(), numerator: Numerator::One, slope: None, eps }];
+            let by = self.stabiliser(node.output, &z.into(), label);
+            let (eps, rms) = (by.eps, by.rms.clone());
+            let stages = vec![Stage::Epsilon { z: z.into(), numerator: Numerator::One, slope: None, eps, rms }];
             let share = Message { view: relevance, stages, meaning: Meaning::Relevance };
             let share = self.materialise(share, label);
             self.producers.claim(share);
             let part = terms.iter().map(|term| term.bias).find(|part| *part != Part::Zero);
             let bias = conv.bias.as_ref().zip(part);
             let bias = bias.map(|(bias, part)| Weight::channel(bias, part, &self.layouts[node.output.0]));
-            self.audit_epsilon(label, share, z.into(), bias, group.factor);
+            self.audit_epsilon(label, share, z.into(), by, bias, group.factor);
             for (term, input) in terms.iter().zip(inputs) {
                 let (from, to) = (&self.layouts[x.0], &self.layouts[node.output.0]);
                 let weights = conv_weights(conv, term.weight, Part::Zero, from, to);

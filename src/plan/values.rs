@@ -72,7 +72,7 @@ impl Side {
                 let value = &graph.values[i];
                 let (height, width) = (value.shape.height, value.shape.width);
                 let buffer = BufferId(buffers.len());
-                let (name, element) = (value.name.clone(), Element::Float);
+                let (name, element) = (value.name.clone(), Element::from(graph.precision));
                 buffers.push(Buffer { name, per, element, height, width, channels });
                 views[i] = View { buffer, offset: 0, channels };
             }

@@ -19,7 +19,7 @@ pub use weight::{Arrangement, Weight};
 
 use std::sync::Arc;
 
-use crate::graph::{Pool, Resize};
+use crate::graph::{Pool, Precision, Resize};
 
 /// How often a buffer exists: once per image, per reference (baseline) or per message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,10 +35,31 @@ pub enum Per {
 pub enum Element {
     /// f32, or f64 on a backend that computes in it.
     Float,
+    /// A float in half the bytes, on a backend that stores it so; on others as [`Element::Float`].
+    F16,
+    Bf16,
     /// One bit per channel, eight channels a byte, lowest bit first.
     Bits,
     /// Position of a max-pool's winner in its window, row-major.
     Index,
+}
+
+impl Element {
+    /// Values, not marks.
+    pub fn is_float(self) -> bool {
+        matches!(self, Self::Float | Self::F16 | Self::Bf16)
+    }
+}
+
+impl From<Precision> for Element {
+    /// How values that stay inside of a program are stored.
+    fn from(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 | Precision::F64 => Self::Float,
+            Precision::F16 => Self::F16,
+            Precision::Bf16 => Self::Bf16,
+        }
+    }
 }
 
 /// Index into [`Program::buffers`].
@@ -66,7 +87,7 @@ impl Buffer {
     pub fn item_len(&self) -> usize {
         let per_pixel = match self.element {
             Element::Bits => self.channels.div_ceil(8),
-            Element::Float | Element::Index => self.channels,
+            Element::Float | Element::F16 | Element::Bf16 | Element::Index => self.channels,
         };
         self.area() * per_pixel
     }
@@ -150,8 +171,11 @@ pub enum Kernel {
     UpsampleBilinearBackward(Resize),
     /// `y[p] = sum_c w[c] a[p,c]` (w of one pixel), or `sum_c w[p,c] a[p,c]`; inputs w, a. One channel comes out.
     CamMix,
+    /// Sum of the squares of a row of pixels: `y[0]`; inputs x.
+    SquareRows,
     /// What biases and the stabiliser of an epsilon layer absorb in a row of pixels: `y[0] = sum s b`,
-    /// `y[1] = eps sum s sgn0(z)`; inputs s, z; weights optionally b.
+    /// `y[1] = eps sum s sgn0(z)`, with `eps rms` for eps where that is given; inputs s, z, optionally rms of one pixel;
+    /// weights optionally b.
     AuditEpsilon { eps: f64 },
     /// Elements of a row where `|z - z'| < TINY`, so that DeepLIFT takes the derivative: `y[0]`; inputs z, z'; weights
     /// a mask of the channels that count.
@@ -184,6 +208,7 @@ impl Kernel {
             Self::UpsampleBilinear(_) => "upsample_bilinear",
             Self::UpsampleBilinearBackward(_) => "upsample_bilinear_backward",
             Self::CamMix => "cam_mix",
+            Self::SquareRows => "square_rows",
             Self::AuditEpsilon { .. } => "audit_epsilon",
             Self::AuditRescale => "audit_rescale",
         }
@@ -192,7 +217,7 @@ impl Kernel {
     /// Input `i` is a value of the forward pass that the kernel can load by way of a [`Prologue`].
     pub fn loads_through(&self, i: usize) -> bool {
         match self {
-            Self::Conv2dForward(_) | Self::PoolAverageForward { .. } => i == 0,
+            Self::Conv2dForward(_) | Self::PoolAverageForward { .. } | Self::SquareRows => i == 0,
             Self::AuditEpsilon { .. } => i == 1,
             Self::AuditRescale => true,
             _ => false,
@@ -305,6 +330,19 @@ impl Program {
 
     pub fn buffer(&self, view: View) -> &Buffer {
         &self.buffers[view.buffer.0]
+    }
+
+    /// How a weight of a step is stored: filters as their values are, or their results where those are halves; constants
+    /// per channel are floats.
+    pub fn weight_element(&self, step: &Step, weight: &Weight) -> Element {
+        let of_views = [step.inputs.first().copied(), Some(step.output)];
+        let elements = of_views.into_iter().flatten().map(|view| self.buffer(view).element);
+        match weight.arrangement {
+            Arrangement::Channel { .. } => Element::Float,
+            Arrangement::Conv { .. } | Arrangement::Depthwise { .. } => {
+                elements.into_iter().find(|element| *element != Element::Float).unwrap_or(Element::Float)
+            }
+        }
     }
 
     /// The item of a `per` buffer that belongs to item `n` of a buffer per `of`.

@@ -64,13 +64,15 @@ impl Program {
             Stage::Times { operand, part } => one(&format!("times {part:?}"), operand),
             Stage::TimesDifference { a, b } => two("times-difference", a, b),
             Stage::TimesMean { a, b } => two("times-mean", a, b),
-            Stage::Epsilon { z, numerator, eps, .. } => {
+            Stage::Root => "root".to_owned(),
+            Stage::Epsilon { z, numerator, eps, rms, .. } => {
                 let over = match numerator {
                     Numerator::One => "1",
                     Numerator::Z => "z",
                     Numerator::Activated(activation) => activation.name(),
                 };
-                one(&format!("epsilon {over} {eps:e}"), z)
+                let by = rms.as_ref().map(|rms| format!(", rms {}", self.show_operand(rms))).unwrap_or_default();
+                one(&format!("epsilon {over} {eps:e}"), z) + &by
             }
             Stage::Rescale { z, reference, activation, .. } => {
                 two(&format!("rescale {}", activation.name()), z, reference)

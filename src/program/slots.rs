@@ -35,6 +35,7 @@ impl Slots {
 pub fn unit_bytes(element: Element, float_bytes: usize) -> usize {
     match element {
         Element::Float => float_bytes,
+        Element::F16 | Element::Bf16 => 2,
         Element::Bits => 1,
         Element::Index => 4,
     }

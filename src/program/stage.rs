@@ -92,14 +92,16 @@ pub enum Stage {
     Positive,
     /// `v f'(z)`
     Derivative { z: Operand, activation: Activation },
+    /// The square root of v.
+    Root,
     /// `v part(operand)`
     Times { operand: Operand, part: Part },
     /// `v (a - b)`
     TimesDifference { a: Operand, b: Operand },
     /// `v (a + b) / 2`
     TimesMean { a: Operand, b: Operand },
-    /// `v numerator / (z + eps sgn0(z))`, and 0 where the denominator is
-    Epsilon { z: Operand, numerator: Numerator, slope: Option<Weight>, eps: f64 },
+    /// `v numerator / (z + eps sgn0(z))`, and 0 where the denominator is; with `eps rms` for eps where that is given
+    Epsilon { z: Operand, numerator: Numerator, slope: Option<Weight>, eps: f64, rms: Option<Operand> },
     /// `v (f(z) - f(z')) / (z - z')`, or `v f'(z)` where `|z - z'| < tiny`
     Rescale { z: Operand, reference: Operand, activation: Activation, slope: Option<Weight> },
     /// The stage at some channels, of which its operands and weights are; the others stay. Not for stages that keep.
@@ -114,7 +116,8 @@ impl Stage {
         match self {
             Self::Add { operand, .. } | Self::Times { operand, .. } => vec![operand],
             Self::Gate { bits, .. } => vec![bits],
-            Self::Derivative { z, .. } | Self::Epsilon { z, .. } => vec![z],
+            Self::Derivative { z, .. } => vec![z],
+            Self::Epsilon { z, rms, .. } => std::iter::once(z).chain(rms).collect(),
             Self::TimesDifference { a, b } | Self::TimesMean { a, b } => vec![a, b],
             Self::Rescale { z, reference, .. } => vec![z, reference],
             Self::Within { stage, .. } => stage.operands(),
@@ -125,7 +128,8 @@ impl Stage {
             | Self::Take { .. }
             | Self::Keep { .. }
             | Self::KeepBits { .. }
-            | Self::Positive => Vec::new(),
+            | Self::Positive
+            | Self::Root => Vec::new(),
         }
     }
 

@@ -38,14 +38,20 @@ impl Program {
             items * buffer.item_len() * view.channels / buffer.channels * slots::unit_bytes(buffer.element, FLOAT)
         };
         let views: usize = step.reads().iter().chain(&step.writes()).map(of_view).sum();
-        views + FLOAT * step.constants().map(Weight::physical).sum::<usize>()
+        let of_weight =
+            |weight: &Weight| weight.physical() * slots::unit_bytes(self.weight_element(step, weight), FLOAT);
+        views + step.constants().map(of_weight).sum::<usize>()
     }
 
     /// Bytes of the weights of all steps and stages, each once, and of the tables of rearrangements.
     pub fn weight_bytes(&self) -> usize {
         let mut seen = HashSet::new();
-        let weights = self.steps.iter().flat_map(Step::constants);
-        let weights: usize = weights.filter(|weight| seen.insert(weight.key())).map(Weight::physical).sum();
+        let weights = self.steps.iter().flat_map(|step| step.constants().map(move |weight| (step, weight)));
+        let weights: usize = weights
+            .map(|(step, weight)| (weight, self.weight_element(step, weight)))
+            .filter(|(weight, element)| seen.insert((weight.key(), *element)))
+            .map(|(weight, element)| weight.physical() * slots::unit_bytes(element, FLOAT))
+            .sum();
         let tables: usize = self
             .steps
             .iter()
@@ -54,7 +60,7 @@ impl Program {
                 _ => 0,
             })
             .sum();
-        FLOAT * (weights + tables)
+        weights + FLOAT * tables
     }
 
     /// `56x56x64 to 28x28x128, 3x3/2`: height, width and physical channels, then the window.

@@ -9,6 +9,8 @@ use fluoroscope::program::{
     View, Weight, slots,
 };
 
+use half::{bf16, f16};
+
 use crate::oracle::Array;
 
 /// How a case is run: counts, and whether every view lies inside a bigger buffer and has holes among its channels.
@@ -46,6 +48,8 @@ pub struct Bench {
     pub expected: Vec<Entry>,
     /// How much the formula may amplify rounding: a factor on tolerances.
     pub condition: f64,
+    /// How the tensors are stored.
+    pub precision: Precision,
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
     streams: u64,
@@ -62,7 +66,18 @@ fn noise(stream: u64, counter: u64) -> f64 {
 impl Bench {
     pub fn new(setting: Setting) -> Self {
         let (inputs, expected, buffers, steps) = Default::default();
-        Self { setting, dense: false, inputs, expected, condition: 1.0, buffers, steps, streams: 0 }
+        let (dense, condition, precision) = (false, 1.0, Precision::F32);
+        Self { setting, dense, inputs, expected, condition, precision, buffers, steps, streams: 0 }
+    }
+
+    /// What results may differ by, relative to one more than their peak: f32 sums, and their rounding.
+    pub fn tolerance(&self) -> f64 {
+        TOLERANCE
+            + match self.precision {
+                Precision::F16 => f64::exp2(-11.0),
+                Precision::Bf16 => f64::exp2(-8.0),
+                Precision::F32 | Precision::F64 => 0.0,
+            }
     }
 
     pub fn count(&self, per: Per) -> usize {
@@ -91,9 +106,11 @@ impl Bench {
         }
     }
 
+    /// Numbers in (-1, 1), odd multiples of 1 / 128 where a half has to hold them.
     pub fn random(&mut self, count: usize) -> Vec<f64> {
         self.streams += 1;
-        (0..count as u64).map(|i| noise(self.streams, i)).collect()
+        let bits = |v: f64| if self.precision.is_half() { ((v * 64.0).floor() + 0.5) / 64.0 } else { v };
+        (0..count as u64).map(|i| bits(noise(self.streams, i))).collect()
     }
 
     pub fn constant(&mut self, count: usize) -> Constant {
@@ -106,6 +123,7 @@ impl Bench {
         let (before, after) = if self.setting.nested { (8, 16) } else { (0, 0) };
         let channels = before + layout.physical().next_multiple_of(if self.setting.nested { 8 } else { 1 }) + after;
         let name = format!("tensor {}", self.buffers.len());
+        let element = if element == Element::Float { self.precision.into() } else { element };
         self.buffers.push(Buffer { name, per, element, height: h, width: w, channels });
         let view = View { buffer: BufferId(self.buffers.len() - 1), offset: before, channels: layout.physical() };
         Port { view, layout, height: h, width: w }
@@ -115,6 +133,8 @@ impl Bench {
     pub fn given(&mut self, per: Per, element: Element, values: Array) -> View {
         assert_eq!(values.n, self.count(per));
         let port = self.place(per, element, [values.c, values.h, values.w]);
+        let is_stored = |v: &f64| bf16::from_f64(*v).to_f64() == *v;
+        assert!(!self.precision.is_half() || values.data.iter().all(is_stored), "an input that a half does not hold");
         self.inputs.push(Entry { port: port.clone(), values });
         port.view
     }
@@ -200,7 +220,7 @@ impl Bench {
     pub fn specials(&self) -> Vec<Entry> {
         const SPECIAL: [f64; 8] = [f64::NAN, 0.0, f64::INFINITY, -0.0, f64::NEG_INFINITY, 80.0, -80.0, 1e-20];
         let mut inputs = self.inputs.clone();
-        let floats = inputs.iter_mut().filter(|entry| self.buffers[entry.port.view.buffer.0].element == Element::Float);
+        let floats = inputs.iter_mut().filter(|entry| self.buffers[entry.port.view.buffer.0].element.is_float());
         for (number, entry) in floats.enumerate() {
             for (i, v) in entry.values.data.iter_mut().enumerate().filter(|(i, _)| i % 9 == number % 9) {
                 *v = SPECIAL[i / 9 % 8];
@@ -238,21 +258,22 @@ impl Bench {
         let (area, first, lanes) = (buffer.area(), entry.port.view.offset, entry.port.view.channels);
         let places = entry.port.layout.places();
         let peak = want.data.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
-        let float = buffer.element == Element::Float;
+        let float = buffer.element.is_float();
         let allowed = if float { tolerance * self.condition * (1.0 + peak) } else { 0.0 };
+        let largest = if buffer.element == Element::F16 { f16::MAX.to_f64() } else { f64::MAX };
         for (at, &value) in got.iter().enumerate() {
             let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
             let what = format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);
             if lane < first || lane >= first + lanes {
-                if poisoned && buffer.element == Element::Float && !value.is_nan() {
+                if poisoned && float && !value.is_nan() {
                     return Some(format!("{what}: written outside of the view"));
                 }
             } else if let Some(channel) = places.iter().position(|place| *place == lane - first) {
-                let want = want.data[(n * want.c + channel) * area + pixel];
+                let want = want.data[(n * want.c + channel) * area + pixel].clamp(-largest, largest);
                 if (value - want).abs() > allowed || value.is_nan() {
                     return Some(format!("{what}: {value:e}, want {want:e}"));
                 }
-            } else if value != 0.0 && buffer.element == Element::Float {
+            } else if value != 0.0 && float {
                 return Some(format!("{what}: padding is {value:e}"));
             }
         }

@@ -7,7 +7,7 @@ use fluoroscope::program::{
 
 use crate::bench::{Bench, Setting};
 use crate::oracle::{self, Array};
-use crate::prologues;
+use crate::{prologues, stabilised};
 
 pub struct Case {
     pub name: String,
@@ -16,7 +16,13 @@ pub struct Case {
 
 impl Case {
     pub fn bench(&self, setting: Setting) -> Bench {
+        self.bench_in(setting, Precision::F32)
+    }
+
+    /// The case with its tensors stored so.
+    pub fn bench_in(&self, setting: Setting, precision: Precision) -> Bench {
         let mut bench = Bench::new(setting);
+        bench.precision = precision;
         (self.build)(&mut bench);
         bench
     }
@@ -45,6 +51,7 @@ pub fn all() -> Vec<Case> {
     stages(&mut cases);
     chains(&mut cases);
     prologues::prologues(&mut cases);
+    stabilised::stabilised(&mut cases);
     cases
 }
 
@@ -404,26 +411,39 @@ fn cams(cases: &mut Vec<Case>) {
 
 fn audits(cases: &mut Vec<Case>) {
     for shape in [[1, 1, 1], [7, 13, 5], [255, 7, 7], [257, 3, 1]] {
-        for biases in 0..2 {
-            cases.push(case(format!("audit_epsilon: {shape:?}, {biases} biases"), move |b| {
+        for (biases, relative) in [(0, false), (1, false), (1, true)] {
+            let of = if relative { ", relative" } else { "" };
+            cases.push(case(format!("audit_epsilon: {shape:?}, {biases} biases{of}"), move |b| {
                 let (s_view, s) = b.noise(Per::Message, shape, 1.0);
                 let (z_view, z) = quantised(b, Per::Image, shape);
                 let constants: Vec<Constant> = (0..biases).map(|_| b.constant(shape[0])).collect();
                 let eps = 0.25;
+                let scale = relative.then(|| b.noise(Per::Image, [1, 1, 1], 1.0));
+                let rms = |image| scale.as_ref().map_or(1.0, |(_, scale)| scale.at([image, 0, 0, 0]));
                 let sums = Array::from_fn(s.n, [2, shape[1], 1], |[n, sum, row, _]| {
                     let image = b.item(Per::Image, Per::Message, n);
                     sum_of_row(shape, |c, x| {
                         let sign = if z.at([image, c, row, x]) < 0.0 { -1.0 } else { 1.0 };
                         let bias: f64 = constants.iter().map(|bias| bias.get(c)).sum();
-                        s.at([n, c, row, x]) * if sum == 0 { bias } else { eps * sign }
+                        s.at([n, c, row, x]) * if sum == 0 { bias } else { eps * rms(image) * sign }
                     })
                 });
                 let weights = constants.iter().map(|bias| b.channel_weight(bias, shape[0])).collect();
                 b.dense = true;
                 let out = b.expect(Per::Message, Element::Float, sums);
-                b.step(Kernel::AuditEpsilon { eps }, vec![s_view, z_view], weights, out, vec![]);
+                let inputs = [s_view, z_view].into_iter().chain(scale.as_ref().map(|(view, _)| *view)).collect();
+                b.step(Kernel::AuditEpsilon { eps }, inputs, weights, out, vec![]);
             }));
         }
+        cases.push(case(format!("square_rows: {shape:?}"), move |b| {
+            let (x_view, x) = b.noise(Per::Image, shape, 1.0);
+            let sums = Array::from_fn(x.n, [1, shape[1], 1], |[n, _, row, _]| {
+                sum_of_row(shape, |c, column| x.at([n, c, row, column]).powi(2))
+            });
+            b.dense = true;
+            let out = b.expect(Per::Image, Element::Float, sums);
+            b.step(Kernel::SquareRows, vec![x_view], vec![], out, vec![]);
+        }));
         cases.push(case(format!("audit_rescale: {shape:?}"), move |b| {
             let (z_view, z) = quantised(b, Per::Image, shape);
             let (r_view, r) = quantised(b, Per::Reference, shape);
@@ -573,8 +593,13 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
     }
     for (name, numerator) in [("one", Numerator::One), ("z", Numerator::Z)] {
         let of = if name == "one" { |_: f64| 1.0 } else { |z: f64| z };
-        let stage: MakeStage =
-            Box::new(move |n| Stage::Epsilon { z: n.a.clone(), numerator: numerator.clone(), slope: None, eps: 0.125 });
+        let stage: MakeStage = Box::new(move |n| Stage::Epsilon {
+            z: n.a.clone(),
+            numerator: numerator.clone(),
+            slope: None,
+            eps: 0.125,
+            rms: None,
+        });
         add(&format!("epsilon {name}"), stage, Box::new(move |e| e.v * of(e.a) / (e.a + 0.125 * sgn0(e.a))), 1.0);
     }
     for f in activations() {
@@ -594,6 +619,7 @@ fn stage_table() -> Vec<(String, MakeStage, Formula, f64)> {
                 numerator: Numerator::Activated(f1.clone()),
                 slope: slope(&f1, n),
                 eps: 0.125,
+                rms: None,
             }),
             Box::new(move |e| e.v * oracle::value(&f2, e.a, e.p) / (e.a + 0.125 * sgn0(e.a))),
             1.0,
@@ -845,7 +871,7 @@ fn message_of_two(b: &mut Bench, g: &Geometry) {
     let stages = vec![
         within(0, FIRST, Stage::Multiply { factor: -0.5 }),
         within(FIRST, count, Stage::Gate { bits, high: 1.0, low: 0.0, slope: None }),
-        within(FIRST, count, Stage::Epsilon { z, numerator: Numerator::Z, slope: None, eps: 0.125 }),
+        within(FIRST, count, Stage::Epsilon { z, numerator: Numerator::Z, slope: None, eps: 0.125, rms: None }),
     ];
     let weights = vec![filter(b, &w, g)];
     b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);

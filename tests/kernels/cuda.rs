@@ -4,6 +4,7 @@ use std::path::Path;
 
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cuda::{CudaBackend, probe};
+use fluoroscope::graph::Precision;
 
 use crate::bench::{SETTINGS, TOLERANCE};
 use crate::{cases, common, each_case, records};
@@ -36,6 +37,18 @@ fn the_cuda_backend_agrees_with_the_formulas_and_leaves_no_poison() {
     let port = bench.expected[0].port.clone();
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
     assert!(error.contains("takes 1 values, got 3"), "{error}");
+}
+
+#[test]
+fn the_cuda_backend_stores_halves() {
+    let backend = backend();
+    for precision in [Precision::F16, Precision::Bf16] {
+        for case in cases::all().iter().step_by(5) {
+            let bench = case.bench_in(SETTINGS[1], precision);
+            let found = bench.check(&bench.run(&backend, &bench.inputs), bench.tolerance(), true);
+            assert!(found.is_empty(), "{} in {precision}: {found:?}", case.name);
+        }
+    }
 }
 
 #[test]

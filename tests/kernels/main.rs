@@ -12,6 +12,7 @@ mod prologues;
 mod records;
 #[allow(dead_code, reason = "no test here runs a text that is changed")]
 mod sim;
+mod stabilised;
 mod traffic;
 
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
@@ -114,17 +115,17 @@ fn a_session_times_every_step_and_counts_values() {
     assert!(error.contains("takes 1 values, got 3"), "{error}");
 }
 
-/// Complaints and stems without PTX, over all cases in all settings.
-fn simulate(simulator: &Simulator) -> (Vec<String>, Vec<&'static str>) {
-    let count = cases::all().len() * SETTINGS.len();
+/// Complaints and stems without PTX, over all cases in some settings, with tensors stored so.
+fn simulate(simulator: &Simulator, settings: &[Setting], precision: Precision) -> (Vec<String>, Vec<&'static str>) {
+    let count = cases::all().len() * settings.len();
     let one = |cases: &mut Vec<cases::Case>, i: usize| {
-        let (case, setting) = (&cases[i / SETTINGS.len()], SETTINGS[i % SETTINGS.len()]);
-        let bench = case.bench(setting);
+        let (case, setting) = (&cases[i / settings.len()], settings[i % settings.len()]);
+        let bench = case.bench_in(setting, precision);
         if !kernel::source(bench.stem()).is_some_and(|source| source.ptx) {
             return (vec![], Some(bench.stem()));
         }
         let found = match bench.try_run(simulator, &bench.inputs) {
-            Ok(outputs) => bench.check(&outputs, TOLERANCE, true),
+            Ok(outputs) => bench.check(&outputs, bench.tolerance(), true),
             Err(error) => vec![error.to_string()],
         };
         (found.into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name)).collect(), None)
@@ -139,8 +140,22 @@ fn simulate(simulator: &Simulator) -> (Vec<String>, Vec<&'static str>) {
 
 #[test]
 fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
+    agrees_with_the_formulas(&SETTINGS, Precision::F32);
+}
+
+#[test]
+fn ptx_agrees_with_the_formulas_in_f16_and_every_line_is_run() {
+    agrees_with_the_formulas(&SETTINGS[1..3], Precision::F16);
+}
+
+#[test]
+fn ptx_agrees_with_the_formulas_in_bf16_and_every_line_is_run() {
+    agrees_with_the_formulas(&SETTINGS[1..3], Precision::Bf16);
+}
+
+fn agrees_with_the_formulas(settings: &[Setting], precision: Precision) {
     let simulator = Simulator::default();
-    let (complaints, missing) = simulate(&simulator);
+    let (complaints, missing) = simulate(&simulator, settings, precision);
     let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
     assert_eq!(missing, [""; 0], "kernels without PTX");

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fluoroscope::backend::gpu::{Pointer, launch};
+use fluoroscope::backend::gpu::{Pointer, launch, number, type_of};
 use fluoroscope::backend::{Backend, BackendError, Phase, Session, Values};
-use fluoroscope::kernel::{self, Fused};
+use fluoroscope::kernel::{self, Fused, Type};
 use fluoroscope::program::slots::unit_bytes;
 use fluoroscope::program::{Arrangement, Buffer, BufferId, Element, Part, Port, Program, Step, Weight};
 use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
@@ -165,25 +165,25 @@ fn slot(program: &Program, slots: &[u64], buffer: BufferId) -> u64 {
 /// Read-only memory beside the slots.
 struct Constants {
     memory: Memory,
-    weights: HashMap<(usize, Part, Arrangement), u64>,
+    weights: HashMap<((usize, Part, Arrangement), Type), u64>,
 }
 
 impl Constants {
     fn address(&mut self, pointer: &Pointer) -> u64 {
         match pointer {
             Pointer::Buffer(_) => unreachable!("a buffer lies in a slot"),
-            Pointer::Weight(weight) => match self.weights.get(&weight.key()) {
+            Pointer::Weight(weight, stored) => match self.weights.get(&(weight.key(), *stored)) {
                 Some(address) => *address,
-                None => self.add_weight(weight),
+                None => self.add_weight(weight, *stored),
             },
             Pointer::Table(table) => self.upload(table.iter().flat_map(|entry| entry.to_le_bytes()).collect()),
             Pointer::Zeros(count) => self.upload(vec![0; 4 * count]),
         }
     }
 
-    fn add_weight(&mut self, weight: &Weight) -> u64 {
-        let address = self.upload(weight.materialise_f32().iter().flat_map(|v| v.to_le_bytes()).collect());
-        self.weights.insert(weight.key(), address);
+    fn add_weight(&mut self, weight: &Weight, stored: Type) -> u64 {
+        let address = self.upload(number::stored(weight.materialise_f32(), stored));
+        self.weights.insert((weight.key(), stored), address);
         address
     }
 
@@ -268,7 +268,9 @@ impl Session for SimulatorSession {
         let mut at = slot(&program, &self.slots, port.view.buffer) + first as u64;
         for pixel in lanes.chunks_exact(port.layout.physical()) {
             let bytes: Vec<u8> = match buffer.element {
-                Element::Float => pixel.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
+                Element::Float | Element::F16 | Element::Bf16 => {
+                    number::stored(pixel.iter().map(|v| *v as f32).collect(), type_of(buffer.element))
+                }
                 Element::Index => pixel.iter().flat_map(|v| (*v as u32).to_le_bytes()).collect(),
                 Element::Bits => pixel.chunks(8).map(byte_of).collect(),
             };
@@ -302,7 +304,9 @@ impl Session for SimulatorSession {
         let bytes = self.memory.read(address, pixels * pitch).map_err(|e| failed("read", e))?;
         let words = || bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
         let values: Vec<f64> = match buffer.element {
-            Element::Float => words().map(|word| f64::from(f32::from_bits(word))).collect(),
+            Element::Float | Element::F16 | Element::Bf16 => {
+                number::floats(&bytes, type_of(buffer.element)).into_iter().map(f64::from).collect()
+            }
             Element::Index => words().map(f64::from).collect(),
             Element::Bits => bytes
                 .chunks_exact(pitch)

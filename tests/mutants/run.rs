@@ -16,6 +16,8 @@ mod prologues;
 #[path = "../kernels/sim.rs"]
 #[allow(dead_code, reason = "shared with tests/kernels")]
 mod sim;
+#[path = "../kernels/stabilised.rs"]
+mod stabilised;
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -20,7 +20,9 @@ impl<T: Real> Storage<T> {
     /// Room for slot `number`: zeros, or with `poison` what no step would write.
     pub fn new(slot: &Slot, number: usize, poison: bool) -> Result<Self, BackendError> {
         Ok(match slot.element {
-            Element::Float => Self::Float(filled(slot, number, poison.then(|| T::from_f64(f64::NAN)))?),
+            Element::Float | Element::F16 | Element::Bf16 => {
+                Self::Float(filled(slot, number, poison.then(|| T::from_f64(f64::NAN)))?)
+            }
             Element::Bits => Self::Bits(filled(slot, number, poison.then_some(0xAA))?),
             Element::Index => Self::Index(filled(slot, number, poison.then_some(u32::MAX))?),
         })

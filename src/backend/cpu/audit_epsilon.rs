@@ -4,8 +4,16 @@ use super::real::Real;
 use super::stages::Output;
 use super::view::Input;
 
-/// `y[0] = sum s b` and `y[1] = eps sum s sgn0(z)` over the pixels and channels of a row; the other lanes are zero.
-pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Source<T>, bias: Option<&[T]>, y: &Output<T>, eps: T) {
+/// `y[0] = sum s b` and `y[1] = eps sum s sgn0(z)` over the pixels and channels of a row, with `eps rms` for eps where that is
+/// given; the other lanes are zero.
+pub fn audit_epsilon<T: Real>(
+    s: &Input<T>,
+    z: &Source<T>,
+    rms: Option<&Input<T>>,
+    bias: Option<&[T]>,
+    y: &Output<T>,
+    eps: T,
+) {
     y.each_pixel(
         #[inline(always)]
         |at, sums| {
@@ -23,6 +31,7 @@ pub fn audit_epsilon<T: Real>(s: &Input<T>, z: &Source<T>, bias: Option<&[T]>, y
                 let z = z.lanes([at.n, at.y, x], 0, s.channels, &mut scratch);
                 accumulate(&mut to_eps, [share, z], |[s, z]| if z < T::ZERO { -s } else { s });
             }
+            let eps = rms.map_or(eps, |rms| eps * rms.pixel(at.n, 0, 0)[0]);
             (sums[0], sums[1]) = (total(to_bias), eps * total(to_eps));
         },
     );

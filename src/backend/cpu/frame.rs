@@ -6,7 +6,7 @@ use super::arena::{Storage, Writer};
 use super::lanes::{BitLanes, Lanes, Pixels};
 use super::prologue::{BoundPrologue, Source};
 use super::real::Real;
-use super::stages::{BoundStage, Output, Placed};
+use super::stages::{BoundStage, Output, Placed, Stabiliser};
 use super::tile::PackedWeights;
 use super::view::{Input, Sink};
 use crate::program::{Channels, Operand, Program, Prologue, Stage, Step, View};
@@ -175,8 +175,14 @@ impl<'a, T: Real> Frame<'a, T> {
             Stage::Times { operand, part } => BoundStage::Times { operand: lanes(operand), part: *part },
             Stage::TimesDifference { a, b } => BoundStage::TimesDifference { a: lanes(a), b: lanes(b) },
             Stage::TimesMean { a, b } => BoundStage::TimesMean { a: lanes(a), b: lanes(b) },
-            Stage::Epsilon { z, numerator, eps, .. } => {
-                BoundStage::Epsilon { z: lanes(z), numerator, slope: slope(), eps: T::from_f64(*eps) }
+            Stage::Root => BoundStage::Root,
+            Stage::Epsilon { z, numerator, eps, rms, .. } => {
+                let (z, eps) = (lanes(z), T::from_f64(*eps));
+                let stabiliser = match rms {
+                    Some(rms) => Stabiliser { absolute: T::ZERO, relative: eps, rms: lanes(rms) },
+                    None => Stabiliser { absolute: eps, relative: T::ZERO, rms: Lanes::Unread },
+                };
+                BoundStage::Epsilon { z, numerator, slope: slope(), stabiliser }
             }
             Stage::Rescale { z, reference, activation, .. } => {
                 BoundStage::Rescale { z: lanes(z), reference: lanes(reference), activation, slope: slope() }

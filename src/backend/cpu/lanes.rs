@@ -18,7 +18,7 @@ pub enum Lanes<'a, T> {
         scale: &'a [T],
         shift: &'a [T],
     },
-    /// An operand that the stage's function does not read.
+    /// Zeros, in place of an operand that the stage does not have.
     Unread,
 }
 

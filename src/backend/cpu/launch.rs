@@ -19,6 +19,7 @@ use super::pool_max_forward::pool_max_forward;
 use super::pool_max_rescale::{PoolPair, pool_max_rescale};
 use super::real::Real;
 use super::rearrange::rearrange;
+use super::square_rows::square_rows;
 use super::upsample_bilinear::upsample_bilinear;
 use super::upsample_bilinear_backward::upsample_bilinear_backward;
 use crate::program::Kernel;
@@ -57,8 +58,10 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         Kernel::UpsampleBilinear(resize) => upsample_bilinear(&input(0), out, resize),
         Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), out, resize),
         Kernel::CamMix => cam_mix(&input(0), &input(1), out),
+        Kernel::SquareRows => square_rows(&source(0), out),
         Kernel::AuditEpsilon { eps } => {
-            audit_epsilon(&input(0), &source(1), frame.weight(0), out, T::from_f64(*eps));
+            let rms = (frame.step.inputs.len() > 2).then(|| input(2));
+            audit_epsilon(&input(0), &source(1), rms.as_ref(), frame.weight(0), out, T::from_f64(*eps));
         }
         Kernel::AuditRescale => audit_rescale(&source(0), &source(1), weight(frame), out),
     }

@@ -38,6 +38,7 @@ mod roof;
 mod session;
 mod shared;
 mod simd;
+mod square_rows;
 mod stages;
 mod tile;
 mod tiles;
@@ -92,13 +93,17 @@ impl CpuBackend {
     /// A backend with its own threads, as many as the machine has unless `threads` says how many.
     ///
     /// # Errors
-    /// [`BackendError::Unavailable`] where threads cannot be started.
+    /// [`BackendError::Unavailable`] for a half precision, or where threads cannot be started.
     pub fn new(precision: Precision, threads: Option<usize>) -> Result<Self, BackendError> {
         let pool = ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
         let pool = pool.map_err(|e| BackendError::Unavailable { backend: "cpu", reason: e.to_string() })?;
         let cache = match precision {
             Precision::F32 => TypedCache::F32(Mutex::default()),
             Precision::F64 => TypedCache::F64(Mutex::default()),
+            Precision::F16 | Precision::Bf16 => {
+                let reason = format!("it computes in f32 or f64, not in {precision}; use --backend cuda");
+                return Err(BackendError::Unavailable { backend: "cpu", reason });
+            }
         };
         Ok(Self { pool: Arc::new(pool), cache, poison: false })
     }

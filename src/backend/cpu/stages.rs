@@ -20,12 +20,20 @@ pub enum BoundStage<'a, T> {
     KeepBits { into: Sink<u8>, activation: &'a Activation },
     Gate { bits: BitLanes<'a>, high: T, low: T, slope: Option<Lanes<'a, T>> },
     Positive,
+    Root,
     Derivative { z: Lanes<'a, T>, activation: &'a Activation },
     Times { operand: Lanes<'a, T>, part: Part },
     TimesDifference { a: Lanes<'a, T>, b: Lanes<'a, T> },
     TimesMean { a: Lanes<'a, T>, b: Lanes<'a, T> },
-    Epsilon { z: Lanes<'a, T>, numerator: &'a Numerator, slope: Lanes<'a, T>, eps: T },
+    Epsilon { z: Lanes<'a, T>, numerator: &'a Numerator, slope: Lanes<'a, T>, stabiliser: Stabiliser<'a, T> },
     Rescale { z: Lanes<'a, T>, reference: Lanes<'a, T>, activation: &'a Activation, slope: Lanes<'a, T> },
+}
+
+/// `absolute + relative rms`, of which one part is zero.
+pub struct Stabiliser<'a, T> {
+    pub absolute: T,
+    pub relative: T,
+    pub rms: Lanes<'a, T>,
 }
 
 /// A stage at the channels of a step's output that it is for.
@@ -162,7 +170,8 @@ fn apply<T: Real>(stage: &BoundStage<T>, tile: &mut Tile<T>) {
         BoundStage::Times { operand, part } => times(*part, operand, tile),
         BoundStage::TimesDifference { a, b } => tile.zip([a, b], |v, [a, b]| v * (a - b)),
         BoundStage::TimesMean { a, b } => tile.zip([a, b], |v, [a, b]| v * (a + b) * half),
-        BoundStage::Epsilon { z, numerator, slope, eps } => epsilon(z, numerator, slope, *eps, tile),
+        BoundStage::Root => tile.map(T::sqrt),
+        BoundStage::Epsilon { z, numerator, slope, stabiliser } => epsilon(z, numerator, slope, stabiliser, tile),
         BoundStage::Rescale { z, reference, activation, slope } => {
             with_curve!(activation, T, f => tile.zip([z, reference, slope], |v, [z, r, p]| v * rescale(f, z, r, p)));
         }
@@ -218,13 +227,14 @@ fn stabilised<T: Real>(v: T, z: T, eps: T) -> T {
 }
 
 #[inline(always)]
-fn epsilon<T: Real>(z: &Lanes<T>, numerator: &Numerator, slope: &Lanes<T>, eps: T, tile: &mut Tile<T>) {
-    match numerator {
-        Numerator::One => tile.zip([z], |v, [z]| stabilised(v, z, eps)),
-        Numerator::Z => tile.zip([z], |v, [z]| stabilised(v * z, z, eps)),
-        Numerator::Activated(activation) => {
-            with_curve!(activation, T, f => tile.zip([z, slope], |v, [z, p]| stabilised(v * f.value(z, p), z, eps)));
-        }
+fn epsilon<T: Real>(z: &Lanes<T>, over: &Numerator, slope: &Lanes<T>, by: &Stabiliser<T>, tile: &mut Tile<T>) {
+    let eps = |rms: T| by.absolute + by.relative * rms;
+    match over {
+        Numerator::One => tile.zip([z, &by.rms], |v, [z, rms]| stabilised(v, z, eps(rms))),
+        Numerator::Z => tile.zip([z, &by.rms], |v, [z, rms]| stabilised(v * z, z, eps(rms))),
+        Numerator::Activated(activation) => with_curve!(activation, T, f => {
+            tile.zip([z, &by.rms, slope], |v, [z, rms, p]| stabilised(v * f.value(z, p), z, eps(rms)));
+        }),
     }
 }
 

@@ -12,7 +12,7 @@ use super::memory::Pinned;
 use super::modules::Function;
 use super::stream::{Event, Graph, Stream};
 use super::uploads::Upload;
-use crate::backend::gpu::{Launch, Pointer, launch};
+use crate::backend::gpu::{Launch, Pointer, launch, number, type_of};
 use crate::backend::items::{Units, UnitsMut};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{BufferId, Element, Port, Program, Step};
@@ -169,7 +169,7 @@ fn bind(
                 pointers.push(arena.address(program, *id));
                 continue;
             }
-            Pointer::Weight(weight) => backend.uploads.weight(stream, weight)?,
+            Pointer::Weight(weight, stored) => backend.uploads.weight(stream, weight, *stored)?,
             Pointer::Table(table) => backend.uploads.table(stream, table)?,
             Pointer::Zeros(count) => backend.uploads.zeros(stream, *count)?,
         };
@@ -203,12 +203,17 @@ impl Session for CudaSession {
             // The port's neighbours in the buffer stay as they are.
             self.stream.download(&self.arena.memory, region.offset, bytes)?;
         }
-        let units = match buffer.element {
-            Element::Float => UnitsMut::Float(bytemuck::cast_slice_mut::<u8, f32>(bytes)),
-            Element::Bits => UnitsMut::Bits(bytes),
-            Element::Index => UnitsMut::Index(bytemuck::cast_slice_mut(bytes)),
-        };
-        units.scatter(port, buffer, pieces, |v| v as f32);
+        let scatter = |units: UnitsMut<f32>| units.scatter(port, buffer, pieces, |v| v as f32);
+        match buffer.element {
+            Element::Float => scatter(UnitsMut::Float(bytemuck::cast_slice_mut::<u8, f32>(bytes))),
+            Element::Bits => scatter(UnitsMut::Bits(bytes)),
+            Element::Index => scatter(UnitsMut::Index(bytemuck::cast_slice_mut(bytes))),
+            Element::F16 | Element::Bf16 => {
+                let mut floats = number::floats(bytes, type_of(buffer.element));
+                scatter(UnitsMut::Float(&mut floats));
+                bytes.copy_from_slice(&number::stored(floats, type_of(buffer.element)));
+            }
+        }
         // SAFETY: the buffer is pinned, and is not touched before `copied` is passed.
         unsafe { self.stream.upload(&pinned[..region.bytes], &self.arena.memory, region.offset)? };
         self.stream.mark(copied)
@@ -228,12 +233,13 @@ impl Session for CudaSession {
         let pinned = receiver(&mut received, &self.stream.device, region.bytes)?;
         let bytes = &mut pinned[..region.bytes];
         self.stream.download(&self.arena.memory, region.offset, bytes)?;
-        let units = match buffer.element {
-            Element::Float => Units::Float(bytemuck::cast_slice::<u8, f32>(bytes)),
-            Element::Bits => Units::Bits(bytes),
-            Element::Index => Units::Index(bytemuck::cast_slice(bytes)),
-        };
-        Ok(units.gather(port, buffer, Values::from))
+        let gather = |units: Units<f32>| Ok(units.gather(port, buffer, Values::from));
+        match buffer.element {
+            Element::Float => gather(Units::Float(bytemuck::cast_slice(bytes))),
+            Element::F16 | Element::Bf16 => gather(Units::Float(&number::floats(bytes, type_of(buffer.element)))),
+            Element::Bits => gather(Units::Bits(bytes)),
+            Element::Index => gather(Units::Index(bytemuck::cast_slice(bytes))),
+        }
     }
 
     fn slot_bytes(&self) -> usize {

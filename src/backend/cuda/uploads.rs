@@ -6,13 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::memory::Memory;
 use super::stream::Stream;
 use crate::backend::BackendError;
+use crate::backend::gpu::number;
 use crate::graph::Constant;
+use crate::kernel::Type;
 use crate::program::{Arrangement, Part, Weight};
 
 /// What a constant is known by.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Weight((usize, Part, Arrangement)),
+    Weight((usize, Part, Arrangement), Type),
     Table(Arc<[u32]>),
     Zeros(usize),
 }
@@ -37,13 +39,13 @@ pub struct Uploads {
 }
 
 impl Uploads {
-    /// A weight in f32.
+    /// A weight, stored in a type.
     ///
     /// # Errors
     /// [`BackendError::OutOfMemory`]
-    pub fn weight(&self, stream: &Stream, weight: &Weight) -> Result<Arc<Upload>, BackendError> {
+    pub fn weight(&self, stream: &Stream, weight: &Weight, stored: Type) -> Result<Arc<Upload>, BackendError> {
         let source = Some(weight.source.clone());
-        self.get(stream, Key::Weight(weight.key()), source, || weight.materialise_f32())
+        self.get(stream, Key::Weight(weight.key(), stored), source, || number::stored(weight.materialise_f32(), stored))
     }
 
     /// A table of a rearrangement.
@@ -51,7 +53,7 @@ impl Uploads {
     /// # Errors
     /// [`BackendError::OutOfMemory`]
     pub fn table(&self, stream: &Stream, table: &Arc<[u32]>) -> Result<Arc<Upload>, BackendError> {
-        self.get(stream, Key::Table(Arc::clone(table)), None, || table.to_vec())
+        self.get(stream, Key::Table(Arc::clone(table)), None, || bytemuck::cast_slice(table).to_vec())
     }
 
     /// So many zeros.
@@ -59,25 +61,24 @@ impl Uploads {
     /// # Errors
     /// [`BackendError::OutOfMemory`]
     pub fn zeros(&self, stream: &Stream, count: usize) -> Result<Arc<Upload>, BackendError> {
-        self.get(stream, Key::Zeros(count), None, || vec![0f32; count])
+        self.get(stream, Key::Zeros(count), None, || vec![0; 4 * count])
     }
 
-    fn get<T: bytemuck::Pod>(
+    fn get(
         &self,
         stream: &Stream,
         key: Key,
         source: Option<Constant>,
-        make: impl FnOnce() -> Vec<T>,
+        make: impl FnOnce() -> Vec<u8>,
     ) -> Result<Arc<Upload>, BackendError> {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(upload) = kept.get(&key) {
             return Ok(Arc::clone(upload));
         }
-        let values = make();
-        let bytes: &[u8] = bytemuck::cast_slice(&values);
+        let bytes = make();
         let memory = Memory::new(&stream.device, bytes.len())?;
-        // SAFETY: the values live until the copy has ended, two lines below.
-        let copied = unsafe { stream.upload(bytes, &memory, 0) };
+        // SAFETY: the bytes live until the copy has ended, a line below.
+        let copied = unsafe { stream.upload(&bytes, &memory, 0) };
         copied.and(stream.wait())?;
         let upload = Arc::new(Upload { memory, _source: source });
         kept.insert(key, Arc::clone(&upload));

@@ -250,10 +250,19 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             fields.rest = vec![step.inputs[1].channels as u32, u32::from(one_pixel)];
             (fields.count, fields.blocks) = (items * area, items * area);
         }
+        Kernel::SquareRows => {
+            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
+            (fields.count, fields.blocks) = (items * area, items * area);
+        }
         Kernel::AuditEpsilon { eps } => {
+            let relative = step.inputs.len() > 2;
+            if !relative {
+                pointers.push(Pointer::Zeros(4), Place::default());
+            }
             pointers.bias(step.weights.first(), x.channels);
-            let biased = u32::from(!step.weights.is_empty());
-            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, (*eps as f32).to_bits(), biased];
+            let [biased, relative] = [!step.weights.is_empty(), relative].map(u32::from);
+            let eps = (*eps as f32).to_bits();
+            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, eps, biased, relative];
             (fields.count, fields.blocks) = (items * area, items * area);
         }
         Kernel::AuditRescale => {

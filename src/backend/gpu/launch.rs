@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::fields::fields;
 use super::stages::Elementwise;
-use crate::kernel::Fused;
+use crate::kernel::{Fused, MOST_TENSORS, Type};
 use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, View, Weight};
 
 /// Bytes of the parameters.
@@ -17,20 +17,40 @@ pub const PARAM_BYTES: usize = 512;
 /// Where the places of tensors, and the constants of stages, begin.
 const PLACES: usize = 64;
 const CONSTANTS: usize = 320;
-/// How many of each fit.
-const MOST_PLACES: usize = (CONSTANTS - PLACES) / 16;
+/// How many of them fit.
+const _: () = assert!(MOST_TENSORS == (CONSTANTS - PLACES) / 16, "places lie side by side");
 const MOST_CONSTANTS: usize = (PARAM_BYTES - CONSTANTS) / 4;
 
 /// What a kernel's argument points to.
 #[derive(Clone, Debug)]
 pub enum Pointer {
     Buffer(BufferId),
-    /// Materialised in f32.
-    Weight(Weight),
+    /// Materialised in a type.
+    Weight(Weight, Type),
     /// Physical elements of a [`Kernel::Rearrange`].
     Table(Arc<[u32]>),
     /// So many zeros, in place of a bias that the step does not have; or four bytes that are never written.
     Zeros(usize),
+}
+
+impl Pointer {
+    /// How its numbers are stored; of no meaning for marks and tables.
+    fn stored(&self, program: &Program) -> Type {
+        match self {
+            Self::Buffer(id) => type_of(program.buffers[id.0].element),
+            Self::Weight(_, stored) => *stored,
+            Self::Table(_) | Self::Zeros(_) => Type::F32,
+        }
+    }
+}
+
+/// The type of a GPU that stores an element.
+pub fn type_of(element: Element) -> Type {
+    match element {
+        Element::F16 => Type::F16,
+        Element::Bf16 => Type::Bf16,
+        Element::Float | Element::Bits | Element::Index => Type::F32,
+    }
 }
 
 /// How a kernel sees a tensor: units are floats, or bytes of bits.
@@ -72,15 +92,18 @@ pub struct LaunchError {
 /// Where a count does not fit into the parameters.
 pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
-    let mut pointers = Pointers { program, of: program.buffer(step.output).per, list: Vec::new() };
+    let mut pointers = Pointers { program, step, of: program.buffer(step.output).per, list: Vec::new() };
     let fields = fields(program, step, &mut pointers);
-    let elementwise = Elementwise::new(step, &mut pointers);
+    let mut elementwise = Elementwise::new(step, &mut pointers);
     let most = u32::MAX as usize;
     if let Some((what, count)) = fields.counts().into_iter().find(|(_, count)| *count > most) {
         return Err(fail(what, count, most));
     }
-    if pointers.list.len() > MOST_PLACES {
-        return Err(fail("number of tensors", pointers.list.len(), MOST_PLACES));
+    if pointers.list.len() > MOST_TENSORS {
+        return Err(fail("number of tensors", pointers.list.len(), MOST_TENSORS));
+    }
+    for (stored, (pointer, _)) in elementwise.fused.types.iter_mut().zip(&pointers.list) {
+        *stored = pointer.stored(program);
     }
     if elementwise.constants.len() > MOST_CONSTANTS {
         return Err(fail("number of constants", elementwise.constants.len(), MOST_CONSTANTS));
@@ -105,6 +128,7 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
 /// The arguments of a launch, in order, each with its place.
 pub struct Pointers<'a> {
     pub program: &'a Program,
+    pub step: &'a Step,
     /// How often the output exists.
     pub of: Per,
     pub list: Vec<(Pointer, Place)>,
@@ -133,7 +157,8 @@ impl Pointers<'_> {
 
     /// A weight of a step; one of a stage has a value per channel, the same at every pixel.
     pub fn weight(&mut self, weight: &Weight) -> usize {
-        self.push(Pointer::Weight(weight.clone()), Place::default())
+        let stored = type_of(self.program.weight_element(self.step, weight));
+        self.push(Pointer::Weight(weight.clone(), stored), Place::default())
     }
 
     /// A weight that may be absent, with `channels` zeros in its place.

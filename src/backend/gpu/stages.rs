@@ -133,11 +133,17 @@ fn parts(stage: &Stage) -> Parts<'_> {
         }
         Stage::TimesDifference { a, b } => Parts { tensors: vec![Of(a), Of(b)], ..word("times_difference") },
         Stage::TimesMean { a, b } => Parts { tensors: vec![Of(a), Of(b)], ..word("times_mean") },
-        Stage::Epsilon { z, numerator, slope, eps } => Parts {
-            tensors: [Of(z)].into_iter().chain(slope.iter().map(Per)).collect(),
+        Stage::Root => word("root"),
+        Stage::Epsilon { z, numerator, slope, eps, rms } => Parts {
+            tensors: std::iter::once(Of(z)).chain(rms.iter().map(Of)).chain(slope.iter().map(Per)).collect(),
             constants: vec![*eps],
             curve: if let Numerator::Activated(activation) = numerator { Some(activation) } else { None },
-            variant: if matches!(numerator, Numerator::Z) { "over_z" } else { "" },
+            variant: match (matches!(numerator, Numerator::Z), rms.is_some()) {
+                (false, false) => "",
+                (true, false) => "over_z",
+                (false, true) => "relative",
+                (true, true) => "over_z, relative",
+            },
             ..word("epsilon")
         },
         Stage::Rescale { z, reference, activation, slope } => Parts {
