@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use fluoroscope::backend::gpu::launch;
+use fluoroscope::backend::gpu::{Chip, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{
-    self, Fused, KERNELS, KernelSource, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS, Type,
+    self, Fused, KERNELS, KernelSource, MOST_TENSORS, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS, Type,
 };
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
@@ -158,7 +158,8 @@ fn lint(text: &str) -> Vec<String> {
         let rounds = ["rn", "rz", "rni", "rzi", "rmi", "rpi"].iter().any(|r| has(r));
         let arithmetic = ["add", "sub", "mul", "mad", "fma", "div", "rcp", "sqrt", "cvt"].contains(&parts[0]);
         let approximates = has("approx") && ["rcp", "sqrt"].contains(&parts[0]);
-        if arithmetic && (has("f32") || has("f16") || has("bf16")) && !rounds && !approximates {
+        let widens = parts[0] == "cvt" && parts.ends_with(&["f32", "f16"]);
+        if arithmetic && !widens && (has("f32") || has("f16") || has("bf16")) && !rounds && !approximates {
             tell("the rounding is not named, so ptxas may fuse it");
         }
         if ["ex2", "lg2", "rsqrt", "tanh", "sin", "cos"].contains(&parts[0]) && !has("approx") {
@@ -182,7 +183,11 @@ fn lint(text: &str) -> Vec<String> {
 
 #[test]
 fn ptx_keeps_the_rules() {
-    let kernels = templates().flat_map(|(stem, source)| [(stem, Fused::default()), (stem, every_word(source))]);
+    let kernels = templates().flat_map(|(stem, source)| {
+        let stored = [Type::F32, Type::F16, Type::Bf16].map(|stored| [stored; MOST_TENSORS]);
+        let full = stored.map(|types| (stem, Fused { types, ..every_word(source) }));
+        full.into_iter().chain([(stem, Fused::default())])
+    });
     for (stem, fused) in kernels.chain(probes().map(|stem| (stem, Fused::default()))) {
         let text = kernel::ptx(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
         let found = lint(&text);
@@ -287,13 +292,19 @@ fn used() -> BTreeMap<(&'static str, String), Fused> {
             let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
             let pass = Pass::of(choice.method, None);
             let program = plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program");
-            for step in &program.steps {
-                let launch = launch(&program, step).expect("a launch");
+            for (step, matrix_units) in program.steps.iter().flat_map(|step| [(step, false), (step, true)]) {
+                let launch = launch_on(Chip { matrix_units }, &program, step).expect("a launch");
                 used.entry((launch.stem, shown(&launch.fused))).or_insert(launch.fused);
             }
         }
     }
     used
+}
+
+/// The chips that a text is for.
+fn able(stem: &str, text: &str) -> &'static [&'static str] {
+    let least = TARGETS.iter().position(|target| text.contains(&format!(".target {target}\n")));
+    &TARGETS[least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"))..]
 }
 
 /// Kernel, short list of what is fused, text and target of everything to assemble: all chips bare and with the longest list
@@ -308,15 +319,15 @@ fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
             lists.iter().max_by_key(|(words, fused)| (fused.stages.len(), words.len())).map(|(words, _)| *words);
         for (words, fused) in [("", &Fused::default())].into_iter().chain(lists) {
             let text = kernel::ptx(stem, fused).unwrap_or_else(|e| panic!("{e}"));
-            let targets = if words.is_empty() || Some(words) == longest { &TARGETS[..] } else { &TARGETS[..1] };
+            let able = able(stem, &text);
+            let targets = if words.is_empty() || Some(words) == longest { able } else { &able[..1] };
             let shown = if words.is_empty() { "-" } else { words };
             jobs.extend(targets.iter().map(|target| (stem, shown.to_owned(), text.clone(), *target)));
         }
     }
     for stem in probes() {
         let text = kernel::ptx(stem, &Fused::default()).unwrap_or_else(|e| panic!("{e}"));
-        let least = TARGETS.iter().position(|target| text.contains(&format!(".target {target}\n")));
-        let targets = &TARGETS[least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"))..];
+        let targets = able(stem, &text);
         jobs.extend(targets.iter().map(|target| (stem, "-".to_owned(), text.clone(), *target)));
     }
     jobs

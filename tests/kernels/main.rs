@@ -18,6 +18,7 @@ mod traffic;
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::backend::gpu::Chip;
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
 use rayon::prelude::*;
@@ -140,25 +141,28 @@ fn simulate(simulator: &Simulator, settings: &[Setting], precision: Precision) -
 
 #[test]
 fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
-    agrees_with_the_formulas(&SETTINGS, Precision::F32);
+    agrees_with_the_formulas(Chip::default(), &SETTINGS, Precision::F32);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_f16_and_every_line_is_run() {
-    agrees_with_the_formulas(&SETTINGS[1..3], Precision::F16);
+    agrees_with_the_formulas(Chip::default(), &SETTINGS[1..3], Precision::F16);
+    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[..3], Precision::F16);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_bf16_and_every_line_is_run() {
-    agrees_with_the_formulas(&SETTINGS[1..3], Precision::Bf16);
+    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::Bf16);
 }
 
-fn agrees_with_the_formulas(settings: &[Setting], precision: Precision) {
-    let simulator = Simulator::default();
+fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precision) {
+    let simulator = Simulator::of(chip);
     let (complaints, missing) = simulate(&simulator, settings, precision);
     let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
     assert_eq!(missing, [""; 0], "kernels without PTX");
+    let on_units = simulator.coverage().iter().any(|(stem, _)| stem.ends_with(".mma"));
+    assert_eq!(on_units, chip.matrix_units, "the matrix units are used where there are any");
     for (stem, coverage) in simulator.coverage() {
         let share = 1.0 - coverage.unexecuted.len() as f64 / coverage.lines as f64;
         println!("{stem:<28} {:>6} lines, {:.2} % run", coverage.lines, 100.0 * share);

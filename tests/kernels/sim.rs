@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use fluoroscope::backend::gpu::{Pointer, launch, number, type_of};
+use fluoroscope::backend::gpu::{Chip, Pointer, launch_on, number, type_of};
 use fluoroscope::backend::{Backend, BackendError, Phase, Session, Values};
 use fluoroscope::kernel::{self, Fused, Type};
 use fluoroscope::program::slots::unit_bytes;
@@ -23,6 +23,7 @@ type Texts = HashMap<(&'static str, Fused), Arc<Text>>;
 pub struct Simulator {
     texts: Arc<Mutex<Texts>>,
     options: Options,
+    chip: Chip,
 }
 
 /// A kernel with its prologue and stages.
@@ -73,7 +74,12 @@ impl Simulator {
         let checked = |((stem, fused), text)| Ok(((stem, fused), Arc::new(Text::new(stem, text)?)));
         let texts = texts.into_iter().map(checked).collect::<Result<_, BackendError>>()?;
         let options = Options { max_instructions, ..Options::default() };
-        Ok(Self { texts: Arc::new(Mutex::new(texts)), options })
+        Ok(Self { texts: Arc::new(Mutex::new(texts)), options, chip: Chip::default() })
+    }
+
+    /// Of a chip that may have more than the least one.
+    pub fn of(chip: Chip) -> Self {
+        Self { chip, ..Self::default() }
     }
 
     /// Per stem, over all its texts.
@@ -136,7 +142,7 @@ impl Backend for Simulator {
             slots.map(|slot| memory.alloc((slot.len * unit_bytes(slot.element, 4)).max(16))).collect();
         let mut constants = Constants { memory, weights: HashMap::new() };
         let steps = program.steps.iter().map(|step| {
-            let launch = launch(&program, step).map_err(|e| failed("launch", e))?;
+            let launch = launch_on(self.chip, &program, step).map_err(|e| failed("launch", e))?;
             let text = self.text(launch.stem, launch.fused)?;
             let pointers = launch.pointers.iter().map(|pointer| match pointer {
                 Pointer::Buffer(id) => slot(&program, &slots, *id),

@@ -12,10 +12,13 @@ use super::memory::Pinned;
 use super::modules::Function;
 use super::stream::{Event, Graph, Stream};
 use super::uploads::Upload;
-use crate::backend::gpu::{Launch, Pointer, launch, number, type_of};
+use crate::backend::gpu::{Chip, Launch, Pointer, launch_on, number, type_of};
 use crate::backend::items::{Units, UnitsMut};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{BufferId, Element, Port, Program, Step};
+
+/// The least capability with matrix units for f16 and bf16.
+const MATRIX_UNITS: [i32; 2] = [8, 0];
 
 /// A program with its slots and weights on the device.
 pub struct CudaSession {
@@ -156,7 +159,8 @@ fn bind(
     program: &Program,
     step: &Step,
 ) -> Result<Bound, BackendError> {
-    let launch = launch(program, step).map_err(|error| BackendError::Failed {
+    let chip = Chip { matrix_units: backend.device.info.capability >= MATRIX_UNITS };
+    let launch = launch_on(chip, program, step).map_err(|error| BackendError::Failed {
         backend: super::NAME,
         what: format!("launch {}", step.kernel.stem()),
         reason: error.to_string(),

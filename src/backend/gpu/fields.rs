@@ -1,9 +1,9 @@
 //! The words and pointers of every kernel.
 
-use super::launch::{Place, Pointer, Pointers};
+use super::launch::{Chip, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::pair;
-use crate::program::{Arrangement, ConvParams, Kernel, Program, Step, View};
+use crate::program::{Arrangement, ConvParams, Element, Kernel, Program, Step, View};
 
 /// Threads of a block.
 const THREADS: usize = 256;
@@ -113,23 +113,22 @@ enum Variant {
     Tile,
     /// A block computes 256 pixels by 32 channels.
     Slim,
+    /// As [`Variant::Tile`], on the matrix units.
+    Matrix,
 }
 
 impl Variant {
     /// Never by the batch, on which no image's result shall depend.
-    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool) -> Self {
+    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, on_units: bool) -> Self {
         let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
         let products = p.kernel[0] * p.kernel[1] * from as usize;
         let to = to as usize;
         let slim_pads_less = to <= 96 && (to - 1) % 64 < 32;
+        let is_tiled = to >= FEWEST_CHANNELS && products >= FEWEST_PRODUCTS;
         match groups {
-            1 if to >= FEWEST_CHANNELS && products >= FEWEST_PRODUCTS => {
-                if slim_pads_less {
-                    Self::Slim
-                } else {
-                    Self::Tile
-                }
-            }
+            1 if is_tiled && on_units => Self::Matrix,
+            1 if is_tiled && slim_pads_less => Self::Slim,
+            1 if is_tiled => Self::Tile,
             1 => Self::Plain,
             _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
             _ => Self::Narrow,
@@ -146,6 +145,8 @@ impl Variant {
             (Self::Tile, false) => "conv2d_backward.tile",
             (Self::Slim, true) => "conv2d_forward.slim",
             (Self::Slim, false) => "conv2d_backward.slim",
+            (Self::Matrix, true) => "conv2d_forward.mma",
+            (Self::Matrix, false) => "conv2d_backward.mma",
         }
     }
 
@@ -153,7 +154,7 @@ impl Variant {
     fn tile(self) -> Option<[usize; 2]> {
         match self {
             Self::Plain | Self::Narrow => None,
-            Self::Tile => Some([128, 64]),
+            Self::Tile | Self::Matrix => Some([128, 64]),
             Self::Slim => Some([256, 32]),
         }
     }
@@ -165,8 +166,16 @@ fn tiles(tile: [usize; 2], items: usize, size: [usize; 2], channels: usize, stri
     stride[0] * stride[1] * (items * pixels).div_ceil(tile[0]) * channels.div_ceil(tile[1])
 }
 
+/// Eight neighbouring values are halves in one vector, and so are eight neighbouring weights.
+fn fits_matrix_units(program: &Program, step: &Step, [_, inputs, outputs, _]: [u32; 4]) -> bool {
+    let (x, buffer) = (step.inputs[0], program.buffer(step.inputs[0]));
+    let is_half = buffer.element == program.weight_element(step, &step.weights[0]) && buffer.element != Element::Float;
+    let counts = [inputs as usize, outputs as usize, x.offset, buffer.channels];
+    is_half && counts.iter().all(|count| count.is_multiple_of(8))
+}
+
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
-pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields {
+pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointers) -> Fields {
     let (x, y) = (step.inputs[0], step.output);
     let buffer = program.buffer(y);
     let items = program.count(buffer.per);
@@ -194,7 +203,8 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             let (from, to) = if forward { (x, y) } else { (y, x) };
             let groups = groups(step);
             fields.rest = window(program, from, to, p).into_iter().chain(groups).collect();
-            let variant = Variant::of(groups, p, forward);
+            let on_units = chip.matrix_units && fits_matrix_units(program, step, groups);
+            let variant = Variant::of(groups, p, forward, on_units);
             fields.stem = variant.stem(forward);
             if let Some(tile) = variant.tile() {
                 let stride = if forward { [1, 1] } else { p.stride };

@@ -86,14 +86,29 @@ pub struct LaunchError {
     pub limit: usize,
 }
 
-/// The launch of a step.
+/// What of a chip decides which kernel computes a step.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Chip {
+    /// It multiplies matrices of halves: CUDA's capability 8.0 and later.
+    pub matrix_units: bool,
+}
+
+/// The launch of a step on any chip.
 ///
 /// # Errors
 /// Where a count does not fit into the parameters.
 pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
+    launch_on(Chip::default(), program, step)
+}
+
+/// The launch of a step on a chip.
+///
+/// # Errors
+/// Where a count does not fit into the parameters.
+pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
     let mut pointers = Pointers { program, step, of: program.buffer(step.output).per, list: Vec::new() };
-    let fields = fields(program, step, &mut pointers);
+    let fields = fields(chip, program, step, &mut pointers);
     let mut elementwise = Elementwise::new(step, &mut pointers);
     let most = u32::MAX as usize;
     if let Some((what, count)) = fields.counts().into_iter().find(|(_, count)| *count > most) {

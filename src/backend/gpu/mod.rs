@@ -5,4 +5,4 @@ mod launch;
 pub mod number;
 mod stages;
 
-pub use launch::{Launch, PARAM_BYTES, Pointer, launch, type_of};
+pub use launch::{Chip, Launch, PARAM_BYTES, Pointer, launch, launch_on, type_of};
