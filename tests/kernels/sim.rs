@@ -311,7 +311,7 @@ impl Session for SimulatorSession {
         let words = || bytes.chunks_exact(4).map(|word| u32::from_le_bytes(word.try_into().expect("four bytes")));
         let values: Vec<f64> = match buffer.element {
             Element::Float | Element::F16 | Element::Bf16 => {
-                number::floats(&bytes, type_of(buffer.element)).into_iter().map(f64::from).collect()
+                number::floats(bytes, type_of(buffer.element)).into_iter().map(f64::from).collect()
             }
             Element::Index => words().map(f64::from).collect(),
             Element::Bits => bytes

@@ -1,4 +1,4 @@
-//! The CUDA backend: the PTX of `kernels/` on an NVIDIA device, in f32.
+//! The CUDA backend: the PTX of `kernels/` on an NVIDIA device. It computes in f32; values are stored as a program says.
 //!
 //! Nothing of CUDA is needed to build, and nothing but the driver to run: it compiles the PTX. All slots of a program are one
 //! allocation; constants are uploaded once and shared by sessions; each part of a program is recorded as a graph on its
@@ -32,7 +32,7 @@ use crate::program::Program;
 
 const NAME: &str = "cuda";
 
-/// An NVIDIA device, computing in f32.
+/// An NVIDIA device.
 pub struct CudaBackend {
     uploads: Uploads,
     modules: Modules,
