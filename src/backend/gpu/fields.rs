@@ -262,7 +262,7 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             (fields.count, fields.blocks) = (items * area, items * area);
         }
     }
-    pointers.view(y);
+    pointers.output(y);
     pointers.winners(&step.kernel);
     fields
 }

@@ -51,6 +51,8 @@ pub struct Launch {
     pub fused: Fused,
     /// Inputs, weights, outputs, then the operands of the prologue and of the stages.
     pub pointers: Vec<Pointer>,
+    /// Which of them the kernel writes.
+    pub written: Vec<bool>,
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
     pub blocks: u32,
@@ -72,7 +74,7 @@ pub struct LaunchError {
 /// Where a count does not fit into the parameters.
 pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
-    let mut pointers = Pointers { program, of: program.buffer(step.output).per, list: Vec::new() };
+    let mut pointers = Pointers { program, of: program.buffer(step.output).per, list: Vec::new(), written: Vec::new() };
     let fields = fields(program, step, &mut pointers);
     let elementwise = Elementwise::new(step, &mut pointers);
     let most = u32::MAX as usize;
@@ -97,9 +99,10 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     for (i, constant) in elementwise.constants.iter().enumerate() {
         put(CONSTANTS + 4 * i, *constant);
     }
+    let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
+    let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
     let blocks = fields.blocks();
-    let pointers = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers, params, blocks })
+    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers: list, written, params, blocks })
 }
 
 /// The arguments of a launch, in order, each with its place.
@@ -108,12 +111,21 @@ pub struct Pointers<'a> {
     /// How often the output exists.
     pub of: Per,
     pub list: Vec<(Pointer, Place)>,
+    /// Numbers of those that the kernel writes.
+    written: Vec<usize>,
 }
 
 impl Pointers<'_> {
     /// A tensor of the program; gives its number.
     pub fn view(&mut self, view: View) -> usize {
         self.operand(&Operand::from(view))
+    }
+
+    /// A tensor that the kernel writes; gives its number.
+    pub fn output(&mut self, view: View) -> usize {
+        let number = self.view(view);
+        self.written.push(number);
+        number
     }
 
     pub fn operand(&mut self, operand: &Operand) -> usize {
@@ -152,8 +164,11 @@ impl Pointers<'_> {
     /// Where a max-pool's winners go, or what stands there when nobody reads them.
     pub fn winners(&mut self, kernel: &Kernel) {
         match kernel {
-            Kernel::PoolMaxForward { index: Some(view), .. } => _ = self.view(*view),
-            Kernel::PoolMaxForward { index: None, .. } => _ = self.push(Pointer::Zeros(4), Place::default()),
+            Kernel::PoolMaxForward { index: Some(view), .. } => _ = self.output(*view),
+            Kernel::PoolMaxForward { index: None, .. } => {
+                let number = self.push(Pointer::Zeros(4), Place::default());
+                self.written.push(number);
+            }
             _ => {}
         }
     }

@@ -1,7 +1,9 @@
-//! What the GPU backends share: steps as launches of named kernels.
+//! What the GPU backends share: steps as launches of named kernels, and which constants are on a device.
 
 mod fields;
 mod launch;
 mod stages;
+mod uploads;
 
 pub use launch::{Launch, PARAM_BYTES, Pointer, launch};
+pub use uploads::{Upload, Uploads};
