@@ -27,6 +27,9 @@ const TAIL: [(&str, u32); 2] = [("places", 16), ("constants", 12)];
 /// The entry of every WGSL kernel.
 const WGSL_ENTRY: &str = "main";
 
+/// How variants end that use subgroups.
+const SUBGROUP: &str = ".subgroup";
+
 /// Text that follows every WGSL kernel.
 pub const PRELUDE: &str = "shaders/prelude.wgsl";
 
@@ -369,7 +372,9 @@ pub fn wgsl_interface(file: &str, text: &str, prelude: &str) -> Result<Interface
         vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
     })?;
     let flags = naga::valid::ValidationFlags::all();
-    naga::valid::Validator::new(flags, naga::valid::Capabilities::empty()).validate(&module).map_err(|e| {
+    let is_by_subgroups = file.ends_with(&format!("{SUBGROUP}.{}", Language::Wgsl.extension()));
+    let capabilities = if is_by_subgroups { naga::valid::Capabilities::SUBGROUP } else { Default::default() };
+    naga::valid::Validator::new(flags, capabilities).validate(&module).map_err(|e| {
         let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
         vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
     })?;
@@ -576,7 +581,14 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
         let root = tree(&files);
         let kernels = check(root.path(), &all).expect("no problem");
         let text = table(root.path(), &kernels).expect("a table");
-        for part in ["stem: \"k\"", "inputs: &[\"x\"]", "outputs: &[\"y\"]", "(\"high\", \"f32\")]", "(\"k.ptx\", ", "(\"k.wgsl\", "] {
+        for part in [
+            "stem: \"k\"",
+            "inputs: &[\"x\"]",
+            "outputs: &[\"y\"]",
+            "(\"high\", \"f32\")]",
+            "(\"k.ptx\", ",
+            "(\"k.wgsl\", ",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

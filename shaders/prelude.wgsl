@@ -48,7 +48,7 @@ fn bounded(x: vec4<f32>, low: f32, high: f32) -> vec4<f32> {
 fn exponential(x: vec4<f32>) -> vec4<f32> {
     let z = bounded(x, -104.0, 89.0);
     let n = round(z * 1.4426950408889634);
-    let r = fma(n, vec4(1.42860677e-6), fma(n, vec4(-0.693145752), z));
+    let r = fma(n, vec4(-1.42860677e-6), fma(n, vec4(-0.693145752), z));
     var power = vec4(1.98412698e-4);
     power = fma(power, r, vec4(1.38888889e-3));
     power = fma(power, r, vec4(8.33333333e-3));

@@ -27,10 +27,10 @@ struct Params {
 @group(0) @binding({{ binding }}) var<storage, {{ access }}> {{ name }}: array<{{ type }}>;
 {%- endmacro %}
 
-{#- The tensors: inputs, outputs, operands of the prologue and the stages, then `constants` where the weights among these
-    lie one after another; then the parameters. Those named in `indices` hold integers. -#}
+{#- The tensors: inputs, outputs, operands of the prologue and the stages (each pointer once), then `constants` where the
+    weights among these lie one after another; then the parameters. Those named in `indices` hold integers. -#}
 {%- macro tensors(inputs, outputs, prologue, stages, indices=[]) %}
-{%- set next = namespace(binding=0, packed=false) %}
+{%- set next = namespace(binding=0, named=[], packed=false) %}
 {%- for name in inputs + outputs %}
 {{- tensor(loop.index0, "read" if name in inputs else "read_write", name, "vec4<u32>" if name in indices else "vec4<f32>") }}
 {%- set next.binding = loop.index %}
@@ -42,9 +42,10 @@ struct Params {
 {%- for part in [operand] + operand.scale_shift %}
 {%- if part.pointer == "constants" %}
 {%- set next.packed = true %}
-{%- else %}
+{%- elif part.pointer not in next.named %}
 {{- tensor(next.binding, access, part.pointer, type) }}
 {%- set next.binding = next.binding + 1 %}
+{%- set next.named = next.named + [part.pointer] %}
 {%- endif %}
 {%- endfor %}
 {%- endfor %}

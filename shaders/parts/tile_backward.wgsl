@@ -23,8 +23,9 @@
     let tap_step = vec2(down.y, across.y);
     let shift_step = vec2(0u) - tap_step * dilation / stride;
     let products = down.w * across.w * inputs;
-{%- for r in range(2) %}
-    let row{{ r }} = phases.x * {{ rows }}u + staged_row + {{ r * rows // 2 }}u;
+{%- set held = 2 if depth else 4 %}
+{%- for r in range(held) %}
+    let row{{ r }} = phases.x * {{ rows }}u + some_row + {{ r * rows // held }}u;
     let item{{ r }} = row{{ r }} / strip_area;
     let cell{{ r }} = position(row{{ r }} - item{{ r }} * strip_area, strip.y);
     let place{{ r }} = cell{{ r }} * stride + phase;
@@ -32,7 +33,7 @@
     let is_row{{ r }} = row{{ r }} < all_rows && all(place{{ r }} < in_size);
     let corner{{ r }} = cell{{ r }} + vec2(down.z, across.z);
 {%- endfor %}
-{% include "parts/tile_sum.wgsl" %}
+{% include "parts/tile_sum.wgsl" if depth else "parts/lane_sum.wgsl" %}
 }
 
 // Along an axis, for pixels of a phase: the first tap that reaches them, the step to the next one, the window that the first

@@ -15,14 +15,15 @@
     let tap_step = vec2(1u);
     let shift_step = dilation;
     let products = kernel.x * kernel.y * inputs;
-{%- for r in range(2) %}
-    let row{{ r }} = tile_row * {{ rows }}u + staged_row + {{ r * rows // 2 }}u;
+{%- set held = 2 if depth else 4 %}
+{%- for r in range(held) %}
+    let row{{ r }} = tile_row * {{ rows }}u + some_row + {{ r * rows // held }}u;
     let is_row{{ r }} = row{{ r }} < all_rows;
     let item{{ r }} = row{{ r }} / params.area;
     let pixel{{ r }} = row{{ r }} - item{{ r }} * params.area;
     let corner{{ r }} = position(pixel{{ r }}, out_size.y) * stride - pad;
 {%- endfor %}
-{% include "parts/tile_sum.wgsl" %}
+{% include "parts/tile_sum.wgsl" if depth else "parts/lane_sum.wgsl" %}
 }
 {{- entrance(prologue) }}
 {% include "parts/finish.wgsl" %}

@@ -9,7 +9,7 @@
 {%- for r in range(2) %}
     let image{{ r }} = item{{ r }} / params.messages;
     if staged_run == 0u {
-        places[staged_row + {{ r * rows // 2 }}u] = vec4(item{{ r }}, image{{ r }}, pixel{{ r }}, u32(is_row{{ r }}));
+        places[some_row + {{ r * rows // 2 }}u] = vec4(item{{ r }}, image{{ r }}, pixel{{ r }}, u32(is_row{{ r }}));
     }
     let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, 0u) + (corner{{ r }}.x * source_size.y + corner{{ r }}.y) * pitch;
 {%- endfor %}
@@ -51,8 +51,8 @@
         var next_w = vec4(0.0);
 {%- if transposed %}
         let stages_w = thread < {{ columns * quads }}u;
-        if stages_w && is_product && first + staged_row < channels {
-            next_w = w[((tap.x * kernel.y + tap.y) * params.group_in + first + staged_row) * w_pitch + lane / 4u];
+        if stages_w && is_product && first + some_row < channels {
+            next_w = w[((tap.x * kernel.y + tap.y) * params.group_in + first + some_row) * w_pitch + lane / 4u];
         }
 {%- else %}
         let stages_w = thread < {{ depth * runs }}u;
@@ -92,7 +92,7 @@
 {%- endfor %}
         if stages_w {
 {%- if transposed %}
-            w_tile[(staged_run * 4u + staged_row % 4u) * {{ runs }}u + staged_row / 4u] = next_w;
+            w_tile[(staged_run * 4u + some_row % 4u) * {{ runs }}u + some_row / 4u] = next_w;
 {%- else %}
             w_tile[thread] = next_w;
 {%- endif %}

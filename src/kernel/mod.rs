@@ -68,9 +68,11 @@ pub fn ptx(stem: &str, fused: &Fused) -> Result<String, KernelError> {
 
 /// The WGSL text of a kernel or of a variant (`stem.variant`), with what is fused into it and the prelude. Its entry is `main`.
 ///
-/// Bindings of `@group(0)` are the pointers of a launch, in order; then its packed weights, where it has them behind one
-/// pointer; then the parameters. A launch of more blocks than fit along x is a grid: its rows follow one another, and what
-/// is past the end has no work. A byte of bits is two words here, see [`WGSL_BITS_BYTES`].
+/// Bindings of `@group(0)` are the pointers of a launch, in order, then the parameters; [`Launch::packed`] sees to it that there
+/// are few. A launch of more blocks than fit along x is a grid: its rows follow one another, and what is past the end has no
+/// work. A byte of bits is two words here, see [`WGSL_BITS_BYTES`].
+///
+/// [`Launch::packed`]: crate::backend::gpu::Launch::packed
 ///
 /// # Errors
 /// Where there is no such kernel, or a stage names no file of `shaders/stages/`, or a curve none of `shaders/curves/`.
@@ -109,15 +111,21 @@ mod tests {
             let operand = Operand { pointer: format!("operand{slot}"), slot, ..Operand::default() };
             StageText { word: "add", variant: "add", operands: vec![operand], ..StageText::default() }
         };
-        let text = ptx("activation_backward", &of_stages(vec![add(2), add(3)])).expect("a kernel");
+        let fused = of_stages(vec![add(2), add(3)]);
+        let text = ptx("activation_backward", &fused).expect("a kernel");
         assert_eq!(text.matches("add.rn.f32").count(), 8, "{text}");
         assert!(text.contains(".align 16 operand3,"), "{text}");
+        let text = wgsl("activation_backward", &fused).expect("a kernel");
+        assert_eq!(text.matches("v = v + operand").count(), 2, "{text}");
+        assert!(text.contains("@binding(3) var<storage, read> operand3") && text.ends_with(PRELUDE), "{text}");
     }
 
     #[test]
     fn what_is_not_there_is_an_error_that_names_it() {
         let kernel = ptx("activation", &Fused::default()).expect_err("no such kernel").to_string();
         assert!(kernel.contains("`activation`") && kernel.contains("activation_forward"), "{kernel}");
+        let shader = wgsl("probes/copy", &Fused::default()).expect_err("probes are PTX").to_string();
+        assert!(shader.contains("WGSL kernel `probes/copy`"), "{shader}");
         let stage = StageText { word: "blur", ..StageText::default() };
         let stage = ptx("activation_forward", &of_stages(vec![stage])).expect_err("no such stage").to_string();
         assert!(stage.contains("activation_forward") && stage.contains("blur"), "{stage}");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fluoroscope::backend::gpu::launch;
+use fluoroscope::backend::gpu::{Launch, launch};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLATES};
 use fluoroscope::method::MethodChoice;
@@ -111,18 +111,27 @@ fn short(stage: &StageText) -> String {
     if told.is_empty() { stage.word.to_owned() } else { format!("{}({})", stage.word, told.join(",")) }
 }
 
-/// By kernel and short list, what the programs of the golden networks fuse, and every kernel's prologue.
-pub fn used() -> BTreeMap<(&'static str, String), Fused> {
-    let folder = root().join("data/golden");
-    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
-    nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+/// By kernel and short list, what these launches fuse, and every kernel's prologue.
+pub fn used(launches: impl IntoIterator<Item = Launch>) -> BTreeMap<(&'static str, String), Fused> {
     let shown = |fused: &Fused| fused.prologue.iter().chain(&fused.stages).map(short).collect::<Vec<_>>().join(" ");
     let mut used = BTreeMap::new();
     for (stem, _) in templates().filter(|(stem, _)| takes_prologue(stem)) {
         let fused = Fused { prologue: Some(prologue("relu")), stages: Vec::new() };
         used.insert((stem, shown(&fused)), fused);
     }
+    for launch in launches {
+        used.entry((launch.stem, shown(&launch.fused))).or_insert(launch.fused);
+    }
+    used
+}
+
+/// Every step of the programs of the golden networks.
+pub fn launches() -> Vec<Launch> {
+    let folder = root().join("data/golden");
+    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
+    nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+    let mut launches = Vec::new();
     for net in nets {
         let model = Model::open_with(&net, Precision::F32).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         for method in METHODS {
@@ -130,11 +139,8 @@ pub fn used() -> BTreeMap<(&'static str, String), Fused> {
             let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
             let pass = Pass::of(choice.method, None);
             let program = plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program");
-            for step in &program.steps {
-                let launch = launch(&program, step).expect("a launch");
-                used.entry((launch.stem, shown(&launch.fused))).or_insert(launch.fused);
-            }
+            launches.extend(program.steps.iter().map(|step| launch(&program, step).expect("a launch")));
         }
     }
-    used
+    launches
 }

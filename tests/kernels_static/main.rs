@@ -12,7 +12,7 @@ use std::process::Command;
 use std::{env, fs};
 
 use fluoroscope::kernel::{self, Fused, KERNELS, PARAM_BYTES, THREADS};
-use fused::{every_word, probes, root, templates, used};
+use fused::{every_word, launches, probes, root, templates, used};
 use rayon::prelude::*;
 
 const TARGETS: [&str; 5] = ["sm_75", "sm_80", "sm_86", "sm_90a", "sm_120"];
@@ -27,7 +27,11 @@ fn sources_agree_and_the_table_is_theirs() {
         kernels.iter().filter(|k| !k.interface.outputs.is_empty()).map(|k| k.stem.as_str()).collect();
     assert_eq!(stems, KERNELS.iter().map(|kernel| kernel.stem).collect::<Vec<_>>());
     let table = sources::table(root(), &kernels).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(table.contains("pub const KERNELS") && table.contains("pub const TEMPLATES") && table.contains("pub const SHADERS"));
+    assert!(
+        table.contains("pub const KERNELS")
+            && table.contains("pub const TEMPLATES")
+            && table.contains("pub const SHADERS")
+    );
     assert_eq!((sources::THREADS, sources::PARAM_BYTES as usize), (THREADS, PARAM_BYTES));
 }
 
@@ -144,7 +148,7 @@ fn assemble(ptxas: &Path, text: &str, target: &str) -> Result<[usize; 3], String
 /// Kernel, short list of what is fused, text and target of everything to assemble: all chips bare and with the longest list
 /// in use, the least chip with every list in use.
 fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
-    let used = used();
+    let used = used(launches());
     let mut jobs = Vec::new();
     for (stem, _) in templates() {
         let lists = used.iter().filter(|((of, words), _)| *of == stem && !words.is_empty());

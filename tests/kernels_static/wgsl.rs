@@ -2,25 +2,36 @@
 
 use std::collections::BTreeSet;
 
+use fluoroscope::backend::gpu::Launch;
 use fluoroscope::kernel::{self, Fused, SHADERS, TEMPLATES};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
 use rayon::prelude::*;
 
-use crate::fused::{every_word, templates, used};
+use crate::fused::{every_word, launches, templates, used};
 
 /// Bytes that a workgroup's threads may share on every device.
 const MOST_SHARED: u32 = 16 << 10;
 
+/// How variants end that only WGSL has.
+const SUBGROUP: &str = ".subgroup";
+
+/// Storage buffers that every device binds to a kernel.
+const MOST_BUFFERS: usize = 8;
+
 /// Every kernel and variant bare, with every word, and with what the golden programs fuse.
 fn texts() -> Vec<(String, String)> {
-    let used = used();
+    let used = used(launches().into_iter().map(Launch::packed));
     let mut texts = Vec::new();
     for (stem, source) in templates() {
+        let by_subgroups = format!("{stem}{SUBGROUP}");
+        let is_there = SHADERS.iter().any(|(path, _)| path.strip_suffix(".wgsl") == Some(&by_subgroups));
         let mut add = |words: &str, fused: &Fused| {
-            let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
-            texts.push((format!("{stem} [{words}]"), text));
+            for stem in [Some(stem), is_there.then_some(by_subgroups.as_str())].into_iter().flatten() {
+                let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
+                texts.push((format!("{stem} [{words}]"), text));
+            }
         };
         add("", &Fused::default());
         add("every word", &every_word(source));
@@ -31,7 +42,8 @@ fn texts() -> Vec<(String, String)> {
 
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
+    let capabilities = if text.contains("subgroupBroadcast") { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(text))?;
     Ok((module, info))
 }
@@ -42,7 +54,27 @@ fn shaders_are_twins_of_all_ptx() {
         let names = files.iter().filter_map(|(path, _)| path.strip_suffix(ending));
         names.filter(|name| !name.starts_with("parts/") && !name.starts_with("probes/")).collect()
     };
-    assert_eq!(names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
+    let (shaders, ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
+    let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
+    let by_subgroups: Vec<&str> =
+        ptx.iter().copied().filter(|stem| stem.contains(".tile") || stem.contains(".slim")).collect();
+    assert_eq!(of_wgsl, by_subgroups);
+    assert_eq!(shaders.len(), ptx.len() + of_wgsl.len());
+}
+
+/// A max-pool's rescale rule has eight tensors of its own; the curve before it adds two, and most devices offer more.
+#[test]
+fn packed_launches_bind_few_buffers() {
+    let launches: Vec<Launch> = launches().into_iter().map(Launch::packed).collect();
+    let too_many = launches.iter().filter(|launch| launch.pointers.len() > MOST_BUFFERS);
+    let stems: BTreeSet<&str> = too_many.map(|launch| launch.stem).collect();
+    assert_eq!(stems.into_iter().collect::<Vec<_>>(), ["pool_max_rescale"]);
+    let most = launches.iter().map(|launch| launch.pointers.len()).max();
+    assert_eq!(most, Some(MOST_BUFFERS + 2));
+    for Launch { stem, fused, pointers, .. } in launches {
+        let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
+        assert_eq!(text.matches(" var<storage").count(), pointers.len(), "{stem} {fused:?}");
+    }
 }
 
 #[test]
@@ -67,14 +99,16 @@ fn translated(text: &str) -> Result<(), String> {
 
     let entry = || "main".to_owned();
     let options = spv::PipelineOptions { shader_stage: ShaderStage::Compute, entry_point: entry() };
-    let words = spv::write_vec(&module, &info, &spv::Options::default(), Some(&options)).map_err(|e| e.to_string())?;
+    let version = spv::Options { lang_version: (1, 3), ..spv::Options::default() };
+    let words = spv::write_vec(&module, &info, &version, Some(&options)).map_err(|e| e.to_string())?;
 
     let options = msl::Options { lang_version: (2, 4), ..msl::Options::default() };
     let pipeline = msl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())), ..Default::default() };
     let (metal, _) = msl::write_string(&module, &info, &options, &pipeline).map_err(|e| e.to_string())?;
 
     let target = hlsl::BindTarget { register: 0, space: 255, ..hlsl::BindTarget::default() };
-    let options = hlsl::Options { special_constants_binding: Some(target), ..hlsl::Options::default() };
+    let shader_model = hlsl::ShaderModel::V6_0;
+    let options = hlsl::Options { shader_model, special_constants_binding: Some(target), ..hlsl::Options::default() };
     let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())) };
     let mut direct = String::new();
     hlsl::Writer::new(&mut direct, &options, &pipeline).write(&module, &info, None).map_err(|e| e.to_string())?;

@@ -15,7 +15,7 @@ use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, Vie
 pub const PARAM_BYTES: usize = 512;
 
 /// Where the places of tensors, and the constants of stages, begin.
-const PLACES: usize = 64;
+pub const PLACES: usize = 64;
 const CONSTANTS: usize = 320;
 /// How many of each fit.
 const MOST_PLACES: usize = (CONSTANTS - PLACES) / 16;
@@ -27,6 +27,8 @@ pub enum Pointer {
     Buffer(BufferId),
     /// Materialised in f32.
     Weight(Weight),
+    /// Several, one after another.
+    Weights(Vec<Weight>),
     /// Physical elements of a [`Kernel::Rearrange`].
     Table(Arc<[u32]>),
     /// So many zeros, in place of a bias that the step does not have; or four bytes that are never written.
@@ -41,6 +43,16 @@ pub struct Place {
     pub offset: u32,
     /// The tensor has an item per image where the output has one per message.
     pub per_image: u32,
+}
+
+impl Place {
+    /// As a kernel reads them.
+    pub fn bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let words = [self.item_stride, self.pixel_stride, self.offset, self.per_image];
+        bytes.chunks_exact_mut(4).zip(words).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));
+        bytes
+    }
 }
 
 /// One launch of a kernel.
@@ -88,16 +100,14 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
         return Err(fail("number of constants", elementwise.constants.len(), MOST_CONSTANTS));
     }
     let mut params = Box::new([0; PARAM_BYTES]);
-    let mut put = |at: usize, word: u32| params[at..at + 4].copy_from_slice(&word.to_le_bytes());
-    for (i, word) in fields.words().into_iter().enumerate() {
-        put(4 * i, word);
+    for (at, word) in fields.words().into_iter().enumerate() {
+        params[4 * at..][..4].copy_from_slice(&word.to_le_bytes());
     }
     for (i, (_, place)) in pointers.list.iter().enumerate() {
-        let words = [place.item_stride, place.pixel_stride, place.offset, place.per_image];
-        words.into_iter().enumerate().for_each(|(word, value)| put(PLACES + 16 * i + 4 * word, value));
+        params[PLACES + 16 * i..][..16].copy_from_slice(&place.bytes());
     }
     for (i, constant) in elementwise.constants.iter().enumerate() {
-        put(CONSTANTS + 4 * i, *constant);
+        params[CONSTANTS + 4 * i..][..4].copy_from_slice(&constant.to_le_bytes());
     }
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();

@@ -2,6 +2,7 @@
 
 mod fields;
 mod launch;
+mod portable;
 mod stages;
 mod uploads;
 

@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Pointer;
 use crate::graph::Constant;
-use crate::program::{Arrangement, Part};
+use crate::program::{Arrangement, Part, Weight};
 
 /// What a constant is known by.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Weight((usize, Part, Arrangement)),
+    Weights(Vec<(usize, Part, Arrangement)>),
     Table(Arc<[u32]>),
     Zeros(usize),
 }
@@ -20,7 +20,8 @@ impl Key {
     fn of(pointer: &Pointer) -> Option<Self> {
         match pointer {
             Pointer::Buffer(_) => None,
-            Pointer::Weight(weight) => Some(Self::Weight(weight.key())),
+            Pointer::Weight(weight) => Some(Self::Weights(vec![weight.key()])),
+            Pointer::Weights(weights) => Some(Self::Weights(weights.iter().map(Weight::key).collect())),
             Pointer::Table(table) => Some(Self::Table(Arc::clone(table))),
             Pointer::Zeros(count) => Some(Self::Zeros(*count)),
         }
@@ -33,6 +34,7 @@ impl Pointer {
         match self {
             Self::Buffer(_) => Vec::new(),
             Self::Weight(weight) => bytemuck::cast_vec(weight.materialise_f32()),
+            Self::Weights(weights) => bytemuck::cast_vec(weights.iter().flat_map(Weight::materialise_f32).collect()),
             Self::Table(table) => table.to_vec(),
             Self::Zeros(count) => vec![0; *count],
         }
@@ -43,7 +45,7 @@ impl Pointer {
 pub struct Upload<M> {
     pub memory: M,
     /// A constant's identity is good while it lives.
-    _source: Option<Constant>,
+    _sources: Vec<Constant>,
 }
 
 /// The constants of a device.
@@ -66,11 +68,12 @@ impl<M> Uploads<M> {
 
     /// Keeps the memory that has the words of `pointer`.
     pub fn keep(&self, pointer: &Pointer, memory: M) -> Arc<Upload<M>> {
-        let source = match pointer {
-            Pointer::Weight(weight) => Some(weight.source.clone()),
-            _ => None,
+        let sources = match pointer {
+            Pointer::Weight(weight) => vec![weight.source.clone()],
+            Pointer::Weights(weights) => weights.iter().map(|weight| weight.source.clone()).collect(),
+            _ => Vec::new(),
         };
-        let upload = Arc::new(Upload { memory, _source: source });
+        let upload = Arc::new(Upload { memory, _sources: sources });
         if let Some(key) = Key::of(pointer) {
             self.kept.lock().unwrap_or_else(PoisonError::into_inner).insert(key, Arc::clone(&upload));
         }
