@@ -1,6 +1,6 @@
 //! The kernel sources: which stems exist in which language, what each file declares, and whether the twins agree.
 //!
-//! PTX files are templates; what they declare is read from their bare text, and lines are those of that text.
+//! GPU sources are templates; what they declare is read from their bare text, and lines are those of that text.
 //! Shared by `build.rs`, which stops the build at any problem, and by the tests.
 
 #[path = "../src/kernel/template.rs"]
@@ -21,8 +21,14 @@ pub const PARAM_BYTES: u32 = 512;
 /// Bytes of a kernel's own words, which come first; places of tensors and constants of stages follow.
 const OWN_BYTES: u32 = 64;
 
-/// Member of WGSL parameters that follows the own words: a place for each pointer.
-const PLACES: (&str, u32) = ("places", 16);
+/// Members of WGSL parameters that follow the own words, arrays of `vec4<u32>`: a place for each pointer, constants.
+const TAIL: [(&str, u32); 2] = [("places", 16), ("constants", 12)];
+
+/// The entry of every WGSL kernel.
+const WGSL_ENTRY: &str = "main";
+
+/// How variants end that use subgroups.
+const SUBGROUP: &str = ".subgroup";
 
 /// Text that follows every WGSL kernel.
 pub const PRELUDE: &str = "shaders/prelude.wgsl";
@@ -118,8 +124,8 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
         match stems_of(root, language) {
             Ok(found) => {
                 for stem in found {
-                    if language == Language::Ptx && stem.contains('.') {
-                        variants.push(stem);
+                    if stem.contains('.') {
+                        variants.push((language, stem));
                     } else {
                         stems.entry(stem).or_default().push(language);
                     }
@@ -129,37 +135,29 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
         }
     }
     problems.extend(missing_twins(&stems, complete));
-    let mut prelude = String::new();
-    let mut templates = Vec::new();
-    let found = [read(root, PRELUDE).map(|text| prelude = text), templates_of(root).map(|found| templates = found)];
-    problems.extend(found.into_iter().filter_map(Result::err));
+    for (language, variant) in &variants {
+        let stem = variant.split('.').next().unwrap_or_default();
+        if !stems.get(stem).is_some_and(|languages| languages.contains(language)) {
+            let reason = format!("a variant of {}, which is not there", language.path(stem));
+            problems.push(problem(&language.path(variant), 1, reason));
+        }
+    }
+    let texts = Texts::read(root).unwrap_or_else(|found| {
+        problems.extend(found);
+        Texts::default()
+    });
     let mut kernels = Vec::new();
     for (stem, languages) in stems {
-        let mut declared = Vec::new();
-        for &language in languages.iter().filter(|language| **language != Language::Cpu) {
-            declared.push((language, stem.clone()));
-        }
-        let of_stem = |variant: &&String| variant.split('.').next() == Some(&stem);
-        declared.extend(variants.iter().filter(of_stem).map(|variant| (Language::Ptx, variant.clone())));
+        let own = languages.iter().filter(|language| **language != Language::Cpu).map(|language| (*language, &stem));
+        let of_stem = |variant: &&(Language, String)| variant.1.split('.').next() == Some(&stem);
+        let of_variants = variants.iter().filter(of_stem).map(|(language, variant)| (*language, variant));
         let mut first: Option<(Language, Interface)> = None;
-        for (language, name) in declared {
-            let interface = match language {
-                Language::Wgsl => {
-                    let file = language.path(&name);
-                    read(root, &file).map_err(|problem| vec![problem]).and_then(|text| {
-                        wgsl_interface(&file, &stem, &text, &prelude).map(|interface| (file, text, interface))
-                    })
+        for (language, name) in own.chain(of_variants) {
+            match (texts.interface(language, &stem, name), &first) {
+                (Ok((text, interface)), Some((twin, declared))) => {
+                    problems.extend(differences((language, name), &text, (*twin, declared), &interface));
                 }
-                _ => rendered(&templates, &name).and_then(|text| {
-                    let file = language.path(&name);
-                    ptx_interface(&file, &stem, &text).map(|interface| (file, text, interface))
-                }),
-            };
-            match (interface, &first) {
-                (Ok((file, text, interface)), Some((twin, declared))) => {
-                    problems.extend(differences(&file, &text, (*twin, declared), &interface));
-                }
-                (Ok((.., interface)), None) => first = Some((language, interface)),
+                (Ok((_, interface)), None) => first = Some((language, interface)),
                 (Err(found), _) => problems.extend(found),
             }
         }
@@ -167,64 +165,92 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
             kernels.push(Kernel { stem, interface, languages });
         }
     }
-    for variant in variants {
-        let stem = variant.split('.').next().unwrap_or_default();
-        if !templates.iter().any(|(path, _)| *path == format!("{stem}.ptx")) {
-            let reason = format!("a variant of {}, which is not there", Language::Ptx.path(stem));
-            problems.push(problem(&Language::Ptx.path(&variant), 1, reason));
-        }
-    }
     if problems.is_empty() { Ok(kernels) } else { Err(problems) }
 }
 
-/// The Rust source of `KERNELS` and `TEMPLATES`; texts are included from `root`.
+/// All templates, and what follows those in WGSL.
+#[derive(Default)]
+struct Texts {
+    ptx: Vec<(String, String)>,
+    wgsl: Vec<(String, String)>,
+    prelude: String,
+}
+
+impl Texts {
+    fn read(root: &Path) -> Result<Self, Vec<Problem>> {
+        let (ptx, wgsl) = (templates_of(root, Language::Ptx), templates_of(root, Language::Wgsl));
+        match (ptx, wgsl, read(root, PRELUDE)) {
+            (Ok(ptx), Ok(wgsl), Ok(prelude)) => Ok(Self { ptx, wgsl, prelude }),
+            (ptx, wgsl, prelude) => Err(ptx.err().into_iter().chain(wgsl.err()).chain(prelude.err()).collect()),
+        }
+    }
+
+    /// The bare text of a kernel or of a variant, and what it declares.
+    fn interface(&self, language: Language, stem: &str, name: &str) -> Result<(String, Interface), Vec<Problem>> {
+        let file = language.path(name);
+        let (text, interface) = if language == Language::Wgsl {
+            let text = rendered(&self.wgsl, language, name)?;
+            let interface = wgsl_interface(&file, &text, &self.prelude)?;
+            (text, interface)
+        } else {
+            let text = rendered(&self.ptx, language, name)?;
+            let interface = ptx_interface(&file, stem, &text)?;
+            (text, interface)
+        };
+        Ok((text, interface))
+    }
+}
+
+/// The Rust source of `KERNELS`, `TEMPLATES`, `SHADERS` and `PRELUDE`; texts are included from `root`.
 ///
 /// # Errors
-/// Where the folder of templates cannot be read.
+/// Where a folder of templates cannot be read.
 pub fn table(root: &Path, kernels: &[Kernel]) -> Result<String, Problem> {
     let path = |file: &str| format!("include_str!({:?})", root.join(file));
     let rows = kernels.iter().map(|kernel| {
         let interface = &kernel.interface;
-        let wgsl = if kernel.languages.contains(&Language::Wgsl) {
-            format!("Some(concat!({}, \"\\n\", {}))", path(&Language::Wgsl.path(&kernel.stem)), path(PRELUDE))
-        } else {
-            "None".to_owned()
-        };
         let params: Vec<_> = interface.params.iter().map(|f| (&f.name, &f.scalar)).collect();
         format!(
-            "    KernelSource {{\n        stem: {:?},\n        wgsl: {wgsl},\n        ptx: {},\n        inputs: &{:?},\n        \
+            "    KernelSource {{\n        stem: {:?},\n        wgsl: {},\n        ptx: {},\n        inputs: &{:?},\n        \
              outputs: &{:?},\n        params: &{params:?},\n    }},\n",
             kernel.stem,
+            kernel.languages.contains(&Language::Wgsl),
             kernel.languages.contains(&Language::Ptx),
             interface.inputs,
             interface.outputs,
         )
     });
     let rows: String = rows.collect();
-    let folder = Language::Ptx.folder();
-    let templates = templates_of(root)?;
-    let templates =
-        templates.iter().map(|(name, _)| format!("    ({name:?}, {}),\n", path(&format!("{folder}/{name}"))));
-    let templates: String = templates.collect();
+    let listed = |language: Language| -> Result<String, Problem> {
+        let row = |(name, _): (String, String)| {
+            format!("    ({name:?}, {}),\n", path(&format!("{}/{name}", language.folder())))
+        };
+        Ok(templates_of(root, language)?.into_iter().map(row).collect())
+    };
+    let (templates, shaders) = (listed(Language::Ptx)?, listed(Language::Wgsl)?);
     Ok(format!(
         "/// Every kernel with a GPU source.\npub const KERNELS: &[KernelSource] = &[\n{rows}];\n\n\
-         /// Every file of `kernels/`, by its path below it.\npub const TEMPLATES: &[(&str, &str)] = &[\n{templates}];\n"
+         /// Every file of `kernels/`, by its path below it.\npub const TEMPLATES: &[(&str, &str)] = &[\n{templates}];\n\n\
+         /// Every file of `shaders/` but the prelude, by its path below it.\npub const SHADERS: &[(&str, &str)] = &[\n\
+         {shaders}];\n\n/// Text that follows every WGSL kernel.\nconst PRELUDE: &str = {};\n",
+        path(PRELUDE)
     ))
 }
 
-/// Paths below `kernels/` and texts of all templates there.
-fn templates_of(root: &Path) -> Result<Vec<(String, String)>, Problem> {
-    let folder = root.join(Language::Ptx.folder());
+/// Paths below a language's folder and texts of all templates there; the prelude is none.
+fn templates_of(root: &Path, language: Language) -> Result<Vec<(String, String)>, Problem> {
+    let folder = root.join(language.folder());
+    let ending = format!(".{}", language.extension());
     let mut templates = Vec::new();
     let mut folders = vec![String::new()];
     while let Some(below) = folders.pop() {
-        let failed = |e: std::io::Error| problem(&format!("{}/{below}", Language::Ptx.folder()), 1, e.to_string());
+        let failed = |e: std::io::Error| problem(&format!("{}/{below}", language.folder()), 1, e.to_string());
         for entry in fs::read_dir(folder.join(&below)).map_err(failed)? {
             let entry = entry.map_err(failed)?;
             let name = format!("{below}{}", entry.file_name().to_string_lossy());
             if entry.path().is_dir() {
                 folders.push(name + "/");
-            } else if name.ends_with(".ptx") {
+            } else if name.ends_with(&ending) && format!("{}/{name}", language.folder()) != PRELUDE {
                 templates.push((name, fs::read_to_string(entry.path()).map_err(failed)?));
             }
         }
@@ -234,10 +260,11 @@ fn templates_of(root: &Path) -> Result<Vec<(String, String)>, Problem> {
 }
 
 /// A kernel's text with nothing fused into it.
-fn rendered(templates: &[(String, String)], name: &str) -> Result<String, Vec<Problem>> {
+fn rendered(templates: &[(String, String)], language: Language, name: &str) -> Result<String, Vec<Problem>> {
     let files = templates.iter().map(|(path, text)| (path.as_str(), text.as_str()));
-    template::render(files, name, &template::Fused::default()).map_err(|e| {
-        let file = e.name().map_or(Language::Ptx.path(name), |file| format!("{}/{file}", Language::Ptx.folder()));
+    let file = format!("{name}.{}", language.extension());
+    template::render(files, &file, &template::Fused::default()).map_err(|e| {
+        let file = e.name().map_or(language.path(name), |file| format!("{}/{file}", language.folder()));
         vec![problem(&file, e.line().unwrap_or(1), template::reason(&e))]
     })
 }
@@ -290,11 +317,21 @@ fn missing_twins(stems: &BTreeMap<String, Vec<Language>>, complete: &[(Language,
     problems
 }
 
-/// How `other`, declared in `file` with this text, differs from its twin.
+/// How `other`, which the kernel `name` declares in this text, differs from its twin.
 ///
 /// A kernel names the parameters that it reads; a WGSL struct has to name those before them, too.
-fn differences(file: &str, text: &str, (language, twin): (Language, &Interface), other: &Interface) -> Vec<Problem> {
-    let whose = if language == Language::Wgsl { "the WGSL twin" } else { "the file without a variant" };
+fn differences(
+    (own, name): (Language, &str),
+    text: &str,
+    (language, twin): (Language, &Interface),
+    other: &Interface,
+) -> Vec<Problem> {
+    let file = &own.path(name);
+    let whose = if language == own { "the file without a variant" } else { "the WGSL twin" };
+    let line = |tensor: String, param: String| match own {
+        Language::Wgsl => line_of(text, &format!(" {tensor}:")),
+        _ => line_of(text, &param),
+    };
     let mut problems = Vec::new();
     for (what, want, got) in [("inputs", &twin.inputs, &other.inputs), ("outputs", &twin.outputs, &other.outputs)] {
         if want != got {
@@ -302,7 +339,7 @@ fn differences(file: &str, text: &str, (language, twin): (Language, &Interface),
             let show = |list: &[String]| list.get(first).map_or("no more".to_owned(), |entry| format!("`{entry}`"));
             let name = got.get(first).map_or("", String::as_str);
             let reason = format!("{what}, number {}: {}, but {whose} has {}", first + 1, show(got), show(want));
-            problems.push(problem(file, line_of(text, &format!("align 16 {name}")), reason));
+            problems.push(problem(file, line(name.to_owned(), format!("align 16 {name}")), reason));
         }
     }
     let show = |f: &Field| format!("`{}: {} at {}`", f.name, f.scalar, f.offset);
@@ -315,7 +352,7 @@ fn differences(file: &str, text: &str, (language, twin): (Language, &Interface),
             None => continue,
         };
         let reason = format!("params: {}, but {whose} has {has}", show(field));
-        problems.push(problem(file, line_of(text, &format!("%{}, [params", field.name)), reason));
+        problems.push(problem(file, line(field.name.clone(), format!("%{}, [params", field.name)), reason));
     }
     problems
 }
@@ -325,8 +362,8 @@ fn line_of(text: &str, word: &str) -> usize {
     text.lines().position(|line| line.contains(word)).map_or(1, |at| at + 1)
 }
 
-/// Parses, validates and reflects a WGSL kernel.
-pub fn wgsl_interface(file: &str, stem: &str, text: &str, prelude: &str) -> Result<Interface, Vec<Problem>> {
+/// Parses, validates and reflects the bare text of a WGSL kernel.
+pub fn wgsl_interface(file: &str, text: &str, prelude: &str) -> Result<Interface, Vec<Problem>> {
     let source = format!("{text}\n{prelude}");
     let own_lines = text.lines().count() + 1;
     let place = |line: usize| if line > own_lines { (PRELUDE, line - own_lines) } else { (file, line) };
@@ -335,7 +372,9 @@ pub fn wgsl_interface(file: &str, stem: &str, text: &str, prelude: &str) -> Resu
         vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
     })?;
     let flags = naga::valid::ValidationFlags::all();
-    naga::valid::Validator::new(flags, naga::valid::Capabilities::empty()).validate(&module).map_err(|e| {
+    let is_by_subgroups = file.ends_with(&format!("{SUBGROUP}.{}", Language::Wgsl.extension()));
+    let capabilities = if is_by_subgroups { naga::valid::Capabilities::SUBGROUP } else { Default::default() };
+    naga::valid::Validator::new(flags, capabilities).validate(&module).map_err(|e| {
         let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
         vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
     })?;
@@ -344,8 +383,8 @@ pub fn wgsl_interface(file: &str, stem: &str, text: &str, prelude: &str) -> Resu
 
     match &module.entry_points[..] {
         [entry] => {
-            if entry.name != stem {
-                bad("@compute", format!("the entry point is `{}`, the file `{stem}`", entry.name));
+            if entry.name != WGSL_ENTRY {
+                bad("@compute", format!("the entry point is `{}`, it must be `{WGSL_ENTRY}`", entry.name));
             }
             if entry.workgroup_size != [THREADS, 1, 1] || entry.workgroup_size_overrides.is_some() {
                 bad("@workgroup_size", format!("the workgroup size must be the literal {THREADS}"));
@@ -391,16 +430,23 @@ fn wgsl_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Result<Ve
     let naga::TypeInner::Struct { members, .. } = &module.types[ty].inner else {
         return Err("`params` must be a struct".to_owned());
     };
-    let Some((places, own)) = members.split_last() else { return Err("`params` is empty".to_owned()) };
-    let is_places = match module.types[places.ty].inner {
-        naga::TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } => {
-            let vector = naga::TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::U32 };
-            module.types[base].inner == vector && size.get() == PLACES.1
-        }
-        _ => false,
-    };
-    if !is_places || (places.name.as_deref(), places.offset) != (Some(PLACES.0), OWN_BYTES) {
-        return Err(format!("`{}: array<vec4<u32>, {}>` at byte {OWN_BYTES} ends the parameters", PLACES.0, PLACES.1));
+    let (own, tail) = members.split_at(members.len().saturating_sub(TAIL.len()));
+    let mut offset = OWN_BYTES;
+    let mut is_tail = tail.len() == TAIL.len();
+    for (member, (name, count)) in tail.iter().zip(TAIL) {
+        let is_array = match module.types[member.ty].inner {
+            naga::TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } => {
+                let vector = naga::TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::U32 };
+                module.types[base].inner == vector && size.get() == count
+            }
+            _ => false,
+        };
+        is_tail &= is_array && (member.name.as_deref(), member.offset) == (Some(name), offset);
+        offset += 16 * count;
+    }
+    if !is_tail {
+        let tail = TAIL.map(|(name, count)| format!("`{name}: array<vec4<u32>, {count}>`"));
+        return Err(format!("{} at byte {OWN_BYTES} end the parameters", tail.join(" and ")));
     }
     let fields = own.iter().map(|member| {
         let name = member.name.clone().unwrap_or_default();
@@ -490,12 +536,12 @@ mod tests {
     use super::*;
 
     const WGSL: &str = "
-struct Params { count: u32, high: f32, @align(64) places: array<vec4<u32>, 16> }
+struct Params { count: u32, high: f32, @align(64) places: array<vec4<u32>, 16>, constants: array<vec4<u32>, 12> }
 @group(0) @binding(0) var<storage, read> x: array<f32>;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 @compute @workgroup_size(256)
-fn k(@builtin(global_invocation_id) at: vec3<u32>) {
+fn main(@builtin(global_invocation_id) at: vec3<u32>) {
     if at.x < params.count { y[at.x] = x[at.x] * params.high; }
 }
 ";
@@ -535,7 +581,14 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
         let root = tree(&files);
         let kernels = check(root.path(), &all).expect("no problem");
         let text = table(root.path(), &kernels).expect("a table");
-        for part in ["stem: \"k\"", "inputs: &[\"x\"]", "outputs: &[\"y\"]", "(\"high\", \"f32\")]", "(\"k.ptx\", "] {
+        for part in [
+            "stem: \"k\"",
+            "inputs: &[\"x\"]",
+            "outputs: &[\"y\"]",
+            "(\"high\", \"f32\")]",
+            "(\"k.ptx\", ",
+            "(\"k.wgsl\", ",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
@@ -560,6 +613,11 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
         assert_eq!(
             problems(&[("kernels/k.ptx", PTX), ("kernels/k.narrow.ptx", &wrong)], COMPLETE),
             ["kernels/k.narrow.ptx:3: inputs, number 1: `z`, but the file without a variant has `x`"]
+        );
+        let wrong = WGSL.replace("high", "low");
+        assert_eq!(
+            problems(&[("shaders/k.wgsl", WGSL), ("shaders/k.tile.wgsl", &wrong)], COMPLETE),
+            ["shaders/k.tile.wgsl:2: params: `low: f32 at 4`, but the file without a variant has `high: f32 at 4`"]
         );
         let found = problems(&[("kernels/l.narrow.ptx", PTX)], COMPLETE);
         assert_eq!(found, ["kernels/l.narrow.ptx:1: a variant of kernels/l.ptx, which is not there"]);
@@ -605,10 +663,15 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
     #[test]
     fn every_problem_is_told_at_once_with_its_line() {
         let wgsl_cases = [
-            ("fn k(", "fn other(", "shaders/k.wgsl:6: the entry point is `other`, the file `k`"),
+            ("fn main(", "fn other(", "shaders/k.wgsl:6: the entry point is `other`, it must be `main`"),
             ("(256)", "(64)", "shaders/k.wgsl:6: the workgroup size must be the literal 256"),
             ("binding(1)", "binding(3)", "shaders/k.wgsl:5: `params` must be @group(0) @binding(1)"),
-            ("@align(64) ", "", "shaders/k.wgsl:2: `places: array<vec4<u32>, 16>` at byte 64 ends the parameters"),
+            (
+                "@align(64) ",
+                "",
+                "shaders/k.wgsl:2: `places: array<vec4<u32>, 16>` and `constants: array<vec4<u32>, 12>` at byte 64 end \
+                 the parameters",
+            ),
             ("f32, @", "f32, at: vec2<u32>, @", "shaders/k.wgsl:2: field `at` must be u32 or f32"),
             ("x[at.x]", "z[at.x]", "shaders/k.wgsl:8: error: no definition in scope for identifier: `z`"),
         ];
@@ -631,7 +694,7 @@ fn k(@builtin(global_invocation_id) at: vec3<u32>) {
 
     #[test]
     fn problems_of_the_prelude_are_its_own() {
-        let found = wgsl_interface("shaders/k.wgsl", "k", WGSL, "\nfn wrong( {}").expect_err("a problem");
+        let found = wgsl_interface("shaders/k.wgsl", WGSL, "\nfn wrong( {}").expect_err("a problem");
         assert_eq!((found[0].file.as_str(), found[0].line), (PRELUDE, 2));
     }
 }

@@ -15,12 +15,16 @@ pub const THREADS: u32 = 256;
 /// Bytes of the parameters, of every kernel.
 pub const PARAM_BYTES: usize = 512;
 
+/// Bytes that WGSL needs for a unit of bits, which are eight channels of a pixel: a word of 32 bits for each four of them,
+/// which is what a thread computes, so that none shares a word with another. Lane l of a run is bit l of its word.
+pub const WGSL_BITS_BYTES: usize = 8;
+
 /// A kernel as its sources declare it.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelSource {
     pub stem: &'static str,
-    /// With the prelude.
-    pub wgsl: Option<&'static str>,
+    /// It has a template in `shaders/`.
+    pub wgsl: bool,
     /// It has a template in `kernels/`.
     pub ptx: bool,
     pub inputs: &'static [&'static str],
@@ -34,11 +38,11 @@ pub const fn pair(height: u16, width: u16) -> u32 {
     height as u32 | (width as u32) << 16
 }
 
-/// PTX that cannot be had.
+/// A text that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
-    #[error("there is no PTX kernel `{stem}`; there are {known:?}")]
-    Missing { stem: String, known: Vec<&'static str> },
+    #[error("there is no {language} kernel `{stem}`; there are {known:?}")]
+    Missing { language: &'static str, stem: String, known: Vec<&'static str> },
     #[error("kernel {stem} does not render: {reason}")]
     Template { stem: String, reason: String },
 }
@@ -59,14 +63,37 @@ pub fn entry(stem: &str) -> &str {
 /// # Errors
 /// Where there is no such kernel, or a stage names no file of `kernels/stages/`, or a curve none of `kernels/curves/`.
 pub fn ptx(stem: &str, fused: &Fused) -> Result<String, KernelError> {
-    let file = format!("{stem}.ptx");
-    let known =
-        || TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
-    if !TEMPLATES.iter().any(|(path, _)| *path == file) {
-        let known = known().collect();
-        return Err(KernelError::Missing { stem: stem.to_owned(), known });
+    render("PTX", TEMPLATES, ".ptx", stem, fused)
+}
+
+/// The WGSL text of a kernel or of a variant (`stem.variant`), with what is fused into it and the prelude. Its entry is `main`.
+///
+/// Bindings of `@group(0)` are the pointers of a launch, in order, then the parameters; [`Launch::packed`] sees to it that there
+/// are few. A launch of more blocks than fit along x is a grid: its rows follow one another, and what is past the end has no
+/// work. A byte of bits is two words here, see [`WGSL_BITS_BYTES`].
+///
+/// [`Launch::packed`]: crate::backend::gpu::Launch::packed
+///
+/// # Errors
+/// Where there is no such kernel, or a stage names no file of `shaders/stages/`, or a curve none of `shaders/curves/`.
+pub fn wgsl(stem: &str, fused: &Fused) -> Result<String, KernelError> {
+    Ok(format!("{}\n{PRELUDE}", render("WGSL", SHADERS, ".wgsl", stem, fused)?))
+}
+
+fn render(
+    language: &'static str,
+    files: &[(&'static str, &'static str)],
+    ending: &str,
+    stem: &str,
+    fused: &Fused,
+) -> Result<String, KernelError> {
+    let file = format!("{stem}{ending}");
+    if !files.iter().any(|(path, _)| *path == file) {
+        let stems = files.iter().filter_map(|(path, _)| path.strip_suffix(ending));
+        let known = stems.filter(|stem| !stem.contains('/')).collect();
+        return Err(KernelError::Missing { language, stem: stem.to_owned(), known });
     }
-    template::render(TEMPLATES.iter().copied(), stem, fused)
+    template::render(files.iter().copied(), &file, fused)
         .map_err(|e| KernelError::Template { stem: stem.to_owned(), reason: template::reason(&e) })
 }
 
@@ -84,15 +111,21 @@ mod tests {
             let operand = Operand { pointer: format!("operand{slot}"), slot, ..Operand::default() };
             StageText { word: "add", variant: "add", operands: vec![operand], ..StageText::default() }
         };
-        let text = ptx("activation_backward", &of_stages(vec![add(2), add(3)])).expect("a kernel");
+        let fused = of_stages(vec![add(2), add(3)]);
+        let text = ptx("activation_backward", &fused).expect("a kernel");
         assert_eq!(text.matches("add.rn.f32").count(), 8, "{text}");
         assert!(text.contains(".align 16 operand3,"), "{text}");
+        let text = wgsl("activation_backward", &fused).expect("a kernel");
+        assert_eq!(text.matches("v = v + operand").count(), 2, "{text}");
+        assert!(text.contains("@binding(3) var<storage, read> operand3") && text.ends_with(PRELUDE), "{text}");
     }
 
     #[test]
     fn what_is_not_there_is_an_error_that_names_it() {
         let kernel = ptx("activation", &Fused::default()).expect_err("no such kernel").to_string();
         assert!(kernel.contains("`activation`") && kernel.contains("activation_forward"), "{kernel}");
+        let shader = wgsl("probes/copy", &Fused::default()).expect_err("probes are PTX").to_string();
+        assert!(shader.contains("WGSL kernel `probes/copy`"), "{shader}");
         let stage = StageText { word: "blur", ..StageText::default() };
         let stage = ptx("activation_forward", &of_stages(vec![stage])).expect_err("no such stage").to_string();
         assert!(stage.contains("activation_forward") && stage.contains("blur"), "{stage}");

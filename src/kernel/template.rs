@@ -1,4 +1,4 @@
-//! The PTX templates: loops and constants, rendered for what a step fuses into its kernel.
+//! The PTX and WGSL templates: loops and constants, rendered for what a step fuses into its kernel.
 //!
 //! Shared by `build.rs`, which renders every kernel bare, and by the crate.
 
@@ -32,12 +32,12 @@ pub struct Operand {
     pub scale_shift: Vec<Self>,
 }
 
-/// A stage as text: a file of `kernels/stages/` and what it is told. A prologue is told the same things.
+/// A stage as text: a file of `stages/` and what it is told. A prologue is told the same things.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct StageText {
     /// The file's name.
     pub word: &'static str,
-    /// The file of `kernels/curves/` with the stage's activation.
+    /// The file of `curves/` with the stage's activation.
     pub curve: Option<&'static str>,
     pub operands: Vec<Operand>,
     /// Number of the first of its constants in the parameters; those of the curve come first.
@@ -59,13 +59,13 @@ pub struct Fused {
     pub types: [Type; MOST_TENSORS],
 }
 
-/// Renders a kernel out of `files`, `(path below kernels/, text)`.
+/// Renders the kernel in `file`, one of `files`, which are `(path below their folder, text)`.
 ///
 /// # Errors
 /// Where a template is wrong or names a file that is not there.
 pub fn render<'a>(
     files: impl IntoIterator<Item = (&'a str, &'a str)>,
-    stem: &str,
+    file: &str,
     fused: &Fused,
 ) -> Result<String, minijinja::Error> {
     let mut environment = Environment::new();
@@ -73,7 +73,7 @@ pub fn render<'a>(
     for (name, text) in files {
         environment.add_template(name, text)?;
     }
-    let template = environment.get_template(&format!("{stem}.ptx"))?;
+    let template = environment.get_template(file)?;
     template.render(Value::from(Serde(fused)))
 }
 

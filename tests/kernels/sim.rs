@@ -182,8 +182,7 @@ impl Constants {
                 Some(address) => *address,
                 None => self.add_weight(weight, *stored),
             },
-            Pointer::Table(table) => self.upload(table.iter().flat_map(|entry| entry.to_le_bytes()).collect()),
-            Pointer::Zeros(count) => self.upload(vec![0; 4 * count]),
+            constant => self.upload(constant.words().into_iter().flat_map(u32::to_le_bytes).collect()),
         }
     }
 

@@ -24,8 +24,9 @@ pub use self::probe::{Absence, DeviceInfo, Driver, probe};
 pub use self::session::CudaSession;
 
 use self::device::Device;
+use self::memory::Memory;
 use self::modules::Modules;
-use self::uploads::Uploads;
+use super::gpu::Uploads;
 use super::{Backend, BackendError, Roof, Session};
 use crate::kernel::Fused;
 use crate::program::Program;
@@ -34,7 +35,7 @@ const NAME: &str = "cuda";
 
 /// An NVIDIA device.
 pub struct CudaBackend {
-    uploads: Uploads,
+    uploads: Uploads<Memory>,
     modules: Modules,
     device: Arc<Device>,
     poison: bool,

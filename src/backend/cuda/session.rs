@@ -8,11 +8,11 @@ use std::time::Duration;
 use super::CudaBackend;
 use super::arena::Arena;
 use super::device::Device;
-use super::memory::Pinned;
+use super::memory::{Memory, Pinned};
 use super::modules::Function;
 use super::stream::{Event, Graph, Stream};
-use super::uploads::Upload;
-use crate::backend::gpu::{Chip, Launch, Pointer, launch_on, number, type_of};
+use super::uploads::upload;
+use crate::backend::gpu::{Chip, Launch, Pointer, Upload, launch_on, number, type_of};
 use crate::backend::items::{Units, UnitsMut};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{BufferId, Element, Port, Program, Step};
@@ -40,7 +40,7 @@ struct Bound {
     function: Arc<Function>,
     pointers: Vec<u64>,
     launch: Launch,
-    _uploads: Vec<Arc<Upload>>,
+    _uploads: Vec<Arc<Upload<Memory>>>,
 }
 
 /// How a part of the program is run.
@@ -168,16 +168,12 @@ fn bind(
     let function = backend.modules.get(&backend.device, launch.stem, &launch.fused)?;
     let (mut pointers, mut uploads) = (Vec::new(), Vec::new());
     for pointer in &launch.pointers {
-        let upload = match pointer {
-            Pointer::Buffer(id) => {
-                pointers.push(arena.address(program, *id));
-                continue;
-            }
-            Pointer::Weight(weight, stored) => backend.uploads.weight(stream, weight, *stored)?,
-            Pointer::Table(table) => backend.uploads.table(stream, table)?,
-            Pointer::Zeros(count) => backend.uploads.zeros(stream, *count)?,
-        };
-        pointers.push(upload.address());
+        if let Pointer::Buffer(id) = pointer {
+            pointers.push(arena.address(program, *id));
+            continue;
+        }
+        let upload = upload(&backend.uploads, stream, pointer)?;
+        pointers.push(upload.memory.address());
         uploads.push(upload);
     }
     Ok(Bound { function, pointers, launch, _uploads: uploads })

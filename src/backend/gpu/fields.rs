@@ -150,7 +150,8 @@ impl Variant {
         }
     }
 
-    /// Pixels and channels of a block.
+    /// Pixels and channels of a block, in PTX and in WGSL alike. WGSL has 16 KiB of shared memory, in which a step of 16 products
+    /// fits for the first, one of 8 for the second.
     fn tile(self) -> Option<[usize; 2]> {
         match self {
             Self::Plain | Self::Narrow => None,
@@ -281,7 +282,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             (fields.count, fields.blocks) = (items * area, items * area);
         }
     }
-    pointers.view(y);
+    pointers.output(y);
     pointers.winners(&step.kernel);
     fields
 }

@@ -15,7 +15,7 @@ use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, Vie
 pub const PARAM_BYTES: usize = 512;
 
 /// Where the places of tensors, and the constants of stages, begin.
-const PLACES: usize = 64;
+pub const PLACES: usize = 64;
 const CONSTANTS: usize = 320;
 /// How many of them fit.
 const _: () = assert!(MOST_TENSORS == (CONSTANTS - PLACES) / 16, "places lie side by side");
@@ -27,6 +27,8 @@ pub enum Pointer {
     Buffer(BufferId),
     /// Materialised in a type.
     Weight(Weight, Type),
+    /// Several, one after another, in f32.
+    Weights(Vec<Weight>),
     /// Physical elements of a [`Kernel::Rearrange`].
     Table(Arc<[u32]>),
     /// So many zeros, in place of a bias that the step does not have; or four bytes that are never written.
@@ -39,7 +41,7 @@ impl Pointer {
         match self {
             Self::Buffer(id) => type_of(program.buffers[id.0].element),
             Self::Weight(_, stored) => *stored,
-            Self::Table(_) | Self::Zeros(_) => Type::F32,
+            Self::Weights(_) | Self::Table(_) | Self::Zeros(_) => Type::F32,
         }
     }
 }
@@ -63,6 +65,16 @@ pub struct Place {
     pub per_image: u32,
 }
 
+impl Place {
+    /// As a kernel reads them.
+    pub fn bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        let words = [self.item_stride, self.pixel_stride, self.offset, self.per_image];
+        bytes.chunks_exact_mut(4).zip(words).for_each(|(to, word)| to.copy_from_slice(&word.to_le_bytes()));
+        bytes
+    }
+}
+
 /// One launch of a kernel.
 #[derive(Clone, Debug)]
 pub struct Launch {
@@ -71,6 +83,8 @@ pub struct Launch {
     pub fused: Fused,
     /// Inputs, weights, outputs, then the operands of the prologue and of the stages.
     pub pointers: Vec<Pointer>,
+    /// Which of them the kernel writes.
+    pub written: Vec<bool>,
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
     pub blocks: u32,
@@ -107,7 +121,8 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
 /// Where a count does not fit into the parameters.
 pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
-    let mut pointers = Pointers { program, step, of: program.buffer(step.output).per, list: Vec::new() };
+    let (of, list, written) = (program.buffer(step.output).per, Vec::new(), Vec::new());
+    let mut pointers = Pointers { program, step, of, list, written };
     let fields = fields(chip, program, step, &mut pointers);
     let mut elementwise = Elementwise::new(step, &mut pointers);
     let most = u32::MAX as usize;
@@ -124,20 +139,19 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
         return Err(fail("number of constants", elementwise.constants.len(), MOST_CONSTANTS));
     }
     let mut params = Box::new([0; PARAM_BYTES]);
-    let mut put = |at: usize, word: u32| params[at..at + 4].copy_from_slice(&word.to_le_bytes());
-    for (i, word) in fields.words().into_iter().enumerate() {
-        put(4 * i, word);
+    for (at, word) in fields.words().into_iter().enumerate() {
+        params[4 * at..][..4].copy_from_slice(&word.to_le_bytes());
     }
     for (i, (_, place)) in pointers.list.iter().enumerate() {
-        let words = [place.item_stride, place.pixel_stride, place.offset, place.per_image];
-        words.into_iter().enumerate().for_each(|(word, value)| put(PLACES + 16 * i + 4 * word, value));
+        params[PLACES + 16 * i..][..16].copy_from_slice(&place.bytes());
     }
     for (i, constant) in elementwise.constants.iter().enumerate() {
-        put(CONSTANTS + 4 * i, *constant);
+        params[CONSTANTS + 4 * i..][..4].copy_from_slice(&constant.to_le_bytes());
     }
+    let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
+    let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
     let blocks = fields.blocks();
-    let pointers = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers, params, blocks })
+    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers: list, written, params, blocks })
 }
 
 /// The arguments of a launch, in order, each with its place.
@@ -147,12 +161,21 @@ pub struct Pointers<'a> {
     /// How often the output exists.
     pub of: Per,
     pub list: Vec<(Pointer, Place)>,
+    /// Numbers of those that the kernel writes.
+    written: Vec<usize>,
 }
 
 impl Pointers<'_> {
     /// A tensor of the program; gives its number.
     pub fn view(&mut self, view: View) -> usize {
         self.operand(&Operand::from(view))
+    }
+
+    /// A tensor that the kernel writes; gives its number.
+    pub fn output(&mut self, view: View) -> usize {
+        let number = self.view(view);
+        self.written.push(number);
+        number
     }
 
     pub fn operand(&mut self, operand: &Operand) -> usize {
@@ -192,8 +215,11 @@ impl Pointers<'_> {
     /// Where a max-pool's winners go, or what stands there when nobody reads them.
     pub fn winners(&mut self, kernel: &Kernel) {
         match kernel {
-            Kernel::PoolMaxForward { index: Some(view), .. } => _ = self.view(*view),
-            Kernel::PoolMaxForward { index: None, .. } => _ = self.push(Pointer::Zeros(4), Place::default()),
+            Kernel::PoolMaxForward { index: Some(view), .. } => _ = self.output(*view),
+            Kernel::PoolMaxForward { index: None, .. } => {
+                let number = self.push(Pointer::Zeros(4), Place::default());
+                self.written.push(number);
+            }
             _ => {}
         }
     }

@@ -1,8 +1,12 @@
-//! What the GPU backends share: steps as launches of named kernels, numbers as devices store them.
+//! What the GPU backends share: steps as launches of named kernels, numbers as devices store them, and which constants are on
+//! a device.
 
 mod fields;
 mod launch;
 pub mod number;
+mod portable;
 mod stages;
+mod uploads;
 
 pub use launch::{Chip, Launch, PARAM_BYTES, Pointer, launch, launch_on, type_of};
+pub use uploads::{Upload, Uploads};

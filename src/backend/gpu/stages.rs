@@ -16,7 +16,7 @@ pub struct Elementwise {
 /// What a stage points to.
 enum Tensor<'a> {
     Operand(&'a Operand),
-    View(View),
+    Written(View),
     Weight(&'a Weight),
 }
 
@@ -25,12 +25,12 @@ impl Tensor<'_> {
     fn name(self, pointers: &mut Pointers) -> Named {
         let (slot, spread) = match self {
             Self::Operand(operand) => (pointers.operand(operand), operand.one_channel),
-            Self::View(view) => (pointers.view(view), false),
+            Self::Written(view) => (pointers.output(view), false),
             Self::Weight(weight) => (pointers.weight(weight), false),
         };
         let scale_shift = match self {
             Self::Operand(operand) => operand.scale_shift.as_ref(),
-            Self::View(_) | Self::Weight(_) => None,
+            Self::Written(_) | Self::Weight(_) => None,
         };
         let weights = scale_shift.into_iter().flat_map(ScaleShift::weights);
         let scale_shift = weights.map(|weight| Tensor::Weight(weight).name(pointers)).collect();
@@ -100,7 +100,7 @@ fn prologue_parts(prologue: &Prologue) -> Parts<'_> {
 
 /// Operands first, then the slopes of a PRelu.
 fn parts(stage: &Stage) -> Parts<'_> {
-    use Tensor::{Operand as Of, View as At, Weight as Per};
+    use Tensor::{Operand as Of, Weight as Per, Written as At};
     let word = |word: &'static str| Parts { word, ..Parts::default() };
     match stage {
         Stage::Add { operand, negative } => {

@@ -1,118 +1,25 @@
 //! What can be said of the kernels without a GPU: they validate and assemble with the stages that programs give them for
 //! every chip, follow the rules of the house, and take the registers that `kernels/resources.txt` records.
 
-#[path = "../build/sources.rs"]
+mod fused;
+#[path = "../../build/sources.rs"]
 mod sources;
+mod wgsl;
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs};
 
-use fluoroscope::backend::gpu::{Chip, launch_on};
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{
-    self, Fused, KERNELS, KernelSource, MOST_TENSORS, Operand, PARAM_BYTES, StageText, TEMPLATES, THREADS, Type,
-};
-use fluoroscope::method::MethodChoice;
-use fluoroscope::model::Model;
-use fluoroscope::plan::{Batch, Pass, plan};
-use fluoroscope::rule::RuleOptions;
-use naga::valid::{Capabilities, ValidationFlags, Validator};
+use fluoroscope::kernel::{self, Fused, KERNELS, MOST_TENSORS, PARAM_BYTES, THREADS, Type};
+use fused::{every_word, launches, probes, root, templates, used};
 use rayon::prelude::*;
 
 const TARGETS: [&str; 5] = ["sm_75", "sm_80", "sm_86", "sm_90a", "sm_120"];
 
 /// The lowest PTX version that knows a target: a driver refuses text of a version newer than itself.
 const LOWEST_VERSION: [(&str, &str); 3] = [("sm_75", "6.3"), ("sm_80", "7.0"), ("sm_90a", "8.0")];
-
-/// Methods whose programs name the stages that kernels are assembled with: one of each family of rules.
-const METHODS: [&str; 7] =
-    ["gradient", "guided-backprop", "deconvnet", "lrp-epsilon", "lrp-zplus", "deeplift", "grad-cam"];
-
-fn root() -> &'static Path {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-}
-
-/// Kernels of `kernels/` by name, with their variants.
-fn templates() -> impl Iterator<Item = (&'static str, &'static KernelSource)> {
-    let stems = TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx")).filter(|stem| !stem.contains('/'));
-    stems.map(|stem| {
-        let base = stem.split('.').next().unwrap_or_default();
-        (stem, kernel::source(base).unwrap_or_else(|| panic!("{stem} is a variant of nothing")))
-    })
-}
-
-/// Stems of the probes, which take no stages.
-fn probes() -> impl Iterator<Item = &'static str> {
-    let stems = TEMPLATES.iter().filter_map(|(path, _)| path.strip_suffix(".ptx"));
-    stems.filter(|stem| stem.starts_with("probes/"))
-}
-
-/// Files of a folder below `kernels/`.
-fn words(folder: &str) -> Vec<&'static str> {
-    let in_folder = |(path, _): &(&'static str, &str)| path.strip_prefix(folder)?.strip_suffix(".ptx");
-    TEMPLATES.iter().filter_map(in_folder).collect()
-}
-
-/// Kernels that take a prologue, with their variants.
-fn takes_prologue(stem: &str) -> bool {
-    let base = stem.split('.').next().unwrap_or_default();
-    ["conv2d_forward", "pool_average_forward", "square_rows", "audit_epsilon", "audit_rescale"].contains(&base)
-}
-
-/// A scale, a shift and a curve, in any places: nothing runs them.
-fn prologue(curve: &'static str) -> StageText {
-    StageText { word: "prologue", curve: Some(curve), operands: pair("prologue"), ..StageText::default() }
-}
-
-fn pair(of: &str) -> Vec<Operand> {
-    ["scale", "shift"].map(|name| Operand { pointer: format!("{of}_{name}"), ..Operand::default() }).to_vec()
-}
-
-/// A prologue where the kernel takes one, and a list of stages that uses every file, with every curve that has what the word needs, every variant and
-/// operands of every kind. Their places are any: nothing runs them.
-fn every_word(source: &KernelSource) -> Fused {
-    let mut slot = source.inputs.len() + source.outputs.len();
-    let mut stage = |word, variant, curve| {
-        let operands = (slot..slot + 3).map(|slot| {
-            let pointer = format!("operand{slot}");
-            let scale_shift = if slot % 4 == 1 { pair(&pointer) } else { Vec::new() };
-            Operand { pointer, slot: slot % 16, spread: slot % 2 == 0, scale_shift }
-        });
-        let channels = slot.is_multiple_of(5).then_some(4);
-        let operands = operands.collect();
-        slot += 3;
-        StageText { word, curve, operands, constants: 0, curve_constants: 2, channels, variant }
-    };
-    let mut stages = Vec::new();
-    for word in words("stages/") {
-        let of_curves = ["activate", "derivative", "rescale", "epsilon", "keep_bits"].contains(&word);
-        let variants: &[&str] = match word {
-            "add" => &["add", "sub"],
-            "take" | "times" => &["all", "pos", "neg", "square", "one", "zero"],
-            "gate" => &["", "slope"],
-            "epsilon" => &["", "over_z", "relative", "over_z, relative"],
-            _ => &[""],
-        };
-        stages.extend(variants.iter().filter(|_| !of_curves || word == "epsilon").map(|v| stage(word, v, None)));
-        for curve in words("curves/").into_iter().filter(|_| of_curves) {
-            let path = format!("curves/{curve}.ptx");
-            let text = TEMPLATES.iter().find(|(name, _)| *name == path).map_or("", |(_, text)| text);
-            // The derivative of a PRelu is its gate.
-            let has = match word {
-                "keep_bits" => text.contains("macro larger("),
-                "derivative" => curve != "prelu",
-                _ => true,
-            };
-            if has {
-                stages.push(stage(word, "", Some(curve)));
-            }
-        }
-    }
-    Fused { prologue: takes_prologue(source.stem).then(|| prologue("clip")), stages, ..Fused::default() }
-}
 
 #[test]
 fn sources_agree_and_the_table_is_theirs() {
@@ -121,19 +28,12 @@ fn sources_agree_and_the_table_is_theirs() {
         kernels.iter().filter(|k| !k.interface.outputs.is_empty()).map(|k| k.stem.as_str()).collect();
     assert_eq!(stems, KERNELS.iter().map(|kernel| kernel.stem).collect::<Vec<_>>());
     let table = sources::table(root(), &kernels).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(table.contains("pub const KERNELS") && table.contains("pub const TEMPLATES"));
+    assert!(
+        table.contains("pub const KERNELS")
+            && table.contains("pub const TEMPLATES")
+            && table.contains("pub const SHADERS")
+    );
     assert_eq!((sources::THREADS, sources::PARAM_BYTES as usize), (THREADS, PARAM_BYTES));
-}
-
-#[test]
-fn wgsl_validates() {
-    for kernel in KERNELS {
-        let Some(text) = kernel.wgsl else { continue };
-        let module = naga::front::wgsl::parse_str(text)
-            .unwrap_or_else(|e| panic!("{}: {}", kernel.stem, e.emit_to_string(text)));
-        let mut validator = Validator::new(ValidationFlags::all(), Capabilities::empty());
-        validator.validate(&module).unwrap_or_else(|e| panic!("{}: {}", kernel.stem, e.emit_to_string(text)));
-    }
 }
 
 /// What a PTX text does against the rules, with line numbers.
@@ -251,56 +151,6 @@ fn assemble(ptxas: &Path, text: &str, target: &str) -> Result<[usize; 3], String
     Ok([registers, before(" bytes smem").unwrap_or(0), spills])
 }
 
-/// A stage or prologue in the table: its word with what it is told.
-fn short(stage: &StageText) -> String {
-    let mark = |word, of: fn(&Operand) -> bool| if stage.operands.iter().any(of) { word } else { "" };
-    let spread = mark("spread", |operand| operand.spread);
-    let scaled = mark("scaled", |operand| !operand.scale_shift.is_empty());
-    let affine = if stage.word == "prologue" { mark("affine", |_| true) } else { "" };
-    let part = if stage.channels.is_some() { "part" } else { "" };
-    let told = [stage.curve.unwrap_or_default(), stage.variant, spread, scaled, affine, part];
-    let told: Vec<&str> = told.into_iter().filter(|word| !word.is_empty() && *word != stage.word).collect();
-    if told.is_empty() { stage.word.to_owned() } else { format!("{}({})", stage.word, told.join(",")) }
-}
-
-/// Which of a kernel's tensors are stored in halves: `f16@0,1,3`.
-fn halves(fused: &Fused) -> Option<String> {
-    let slots: Vec<String> =
-        (0..fused.types.len()).filter(|slot| fused.types[*slot] != Type::F32).map(|slot| slot.to_string()).collect();
-    let half = fused.types.iter().find(|stored| **stored != Type::F32)?;
-    Some(format!("{}@{}", format!("{half:?}").to_lowercase(), slots.join(",")))
-}
-
-/// By kernel and short list, what the programs of the golden networks fuse, and every kernel's prologue.
-fn used() -> BTreeMap<(&'static str, String), Fused> {
-    let folder = root().join("data/golden");
-    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
-    nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
-    let words = |fused: &Fused| fused.prologue.iter().chain(&fused.stages).map(short).collect::<Vec<_>>();
-    let shown = |fused: &Fused| words(fused).into_iter().chain(halves(fused)).collect::<Vec<_>>().join(" ");
-    let mut used = BTreeMap::new();
-    for (stem, _) in templates().filter(|(stem, _)| takes_prologue(stem)) {
-        let fused = Fused { prologue: Some(prologue("relu")), ..Fused::default() };
-        used.insert((stem, shown(&fused)), fused);
-    }
-    let stored = [Precision::F32, Precision::F16, Precision::Bf16];
-    for (net, precision) in nets.iter().flat_map(|net| stored.map(|precision| (net, precision))) {
-        let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
-        for method in METHODS {
-            let choice: MethodChoice = method.parse().expect("a method");
-            let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
-            let pass = Pass::of(choice.method, None);
-            let program = plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program");
-            for (step, matrix_units) in program.steps.iter().flat_map(|step| [(step, false), (step, true)]) {
-                let launch = launch_on(Chip { matrix_units }, &program, step).expect("a launch");
-                used.entry((launch.stem, shown(&launch.fused))).or_insert(launch.fused);
-            }
-        }
-    }
-    used
-}
-
 /// The chips that a text is for.
 fn able(stem: &str, text: &str) -> &'static [&'static str] {
     let least = TARGETS.iter().position(|target| text.contains(&format!(".target {target}\n")));
@@ -310,7 +160,7 @@ fn able(stem: &str, text: &str) -> &'static [&'static str] {
 /// Kernel, short list of what is fused, text and target of everything to assemble: all chips bare and with the longest list
 /// in use, the least chip with every list in use.
 fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
-    let used = used();
+    let used = used(launches(&[Precision::F32, Precision::F16, Precision::Bf16]));
     let mut jobs = Vec::new();
     for (stem, _) in templates() {
         let lists = used.iter().filter(|((of, words), _)| *of == stem && !words.is_empty());

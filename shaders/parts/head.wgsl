@@ -1,0 +1,58 @@
+{#- What a kernel declares. -#}
+
+{#- The parameters: `words`, names with types, are the kernel's own after the four of every kernel. -#}
+{%- macro params(words=[]) -%}
+struct Params {
+    count: u32,
+    runs: u32,
+    area: u32,
+    messages: u32,
+{%- for word in words %}
+    {{ word }},
+{%- endfor %}
+    @align(64) places: array<vec4<u32>, 16>,
+    constants: array<vec4<u32>, 12>,
+}
+{%- endmacro %}
+
+{#- The words of a window; pairs: height (or top) in the low half, width (or left) in the high half. -#}
+{%- set window_words = ["in_size: u32", "out_size: u32", "kernel: u32", "stride: u32", "dilation: u32", "pad: u32"] %}
+{%- set divisor_words = ["rule: u32", "pad_after: u32"] %}
+{%- set norm_words = ["real_channels: u32", "epsilon: f32"] %}
+{%- set resize_words = ["in_size: u32", "out_size: u32", "scale_h: f32", "scale_w: f32", "offset_h: f32", "offset_w: f32",
+                        "nearest: u32"] %}
+{%- set group_words = ["groups: u32", "group_in: u32", "group_out: u32", "w_pitch: u32"] %}
+
+{%- macro tensor(binding, access, name, type="vec4<f32>") %}
+@group(0) @binding({{ binding }}) var<storage, {{ access }}> {{ name }}: array<{{ type }}>;
+{%- endmacro %}
+
+{#- The tensors: inputs, outputs, operands of the prologue and the stages (each pointer once), then `constants` where the
+    weights among these lie one after another; then the parameters. Those named in `indices` hold integers. -#}
+{%- macro tensors(inputs, outputs, prologue, stages, indices=[]) %}
+{%- set next = namespace(binding=0, named=[], packed=false) %}
+{%- for name in inputs + outputs %}
+{{- tensor(loop.index0, "read" if name in inputs else "read_write", name, "vec4<u32>" if name in indices else "vec4<f32>") }}
+{%- set next.binding = loop.index %}
+{%- endfor %}
+{%- for stage in ([prologue] if prologue else []) + stages %}
+{%- set access = "read_write" if stage.word in ["keep", "keep_bits"] else "read" %}
+{%- for operand in stage.operands %}
+{%- set type = "u32" if stage.word in ["gate", "keep_bits"] and loop.first else "vec4<f32>" %}
+{%- for part in [operand] + operand.scale_shift %}
+{%- if part.pointer == "constants" %}
+{%- set next.packed = true %}
+{%- elif part.pointer not in next.named %}
+{{- tensor(next.binding, access, part.pointer, type) }}
+{%- set next.binding = next.binding + 1 %}
+{%- set next.named = next.named + [part.pointer] %}
+{%- endif %}
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+{%- if next.packed %}
+{{- tensor(next.binding, "read", "constants") }}
+{%- set next.binding = next.binding + 1 %}
+{%- endif %}
+@group(0) @binding({{ next.binding }}) var<uniform> params: Params;
+{%- endmacro %}

@@ -1,0 +1,80 @@
+{#- The sums of a tile without shared memory, for drivers that compute on a CPU, where every load costs as much as many products:
+    sum[row][column] = bias + sum over k of a[row,k] w[k,column], k over channels, then taps.
+    64 threads have 4 rows, `apart`, by 32 columns each. Eight neighbours in a subgroup have the same columns: each loads
+    a part of w and has the others' from them. -#}
+{%- set apart = rows // 4 %}
+    let pitch = params.places[0].y / 4u;
+    let w_pitch = params.w_pitch / 4u;
+    let eighth = thread % 8u;
+    let column = first + thread / {{ apart }}u * 32u;
+{%- for r in range(4) %}
+    let image{{ r }} = item{{ r }} / params.messages;
+    let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, 0u)
+        + (corner{{ r }}.x * source_size.y + corner{{ r }}.y) * pitch;
+{%- endfor %}
+{%- for c in range(8) %}
+    var bias{{ c }} = vec4(0.0);
+    if column + {{ 4 * c }}u < channels {
+        bias{{ c }} = b[column / 4u + {{ c }}u];
+    }
+{%- endfor %}
+{%- for r in range(4) %}
+{%- for c in range(8) %}
+    var sum{{ r }}_{{ c }} = bias{{ c }};
+{%- endfor %}
+{%- endfor %}
+
+    var shift = vec2(0u);
+    for (var ky = first_tap.x; ky < kernel.x; ky += tap_step.x) {
+        shift.y = 0u;
+        for (var kx = first_tap.y; kx < kernel.y; kx += tap_step.y) {
+            let tap = ky * kernel.y + kx;
+            let tap_at = (shift.x * source_size.y + shift.y) * pitch;
+{%- for r in range(4) %}
+            let meets{{ r }} = is_row{{ r }} && all(corner{{ r }} + shift < source_size);
+{%- endfor %}
+            for (var lane = 0u; lane < inputs; lane += 4u) {
+{%- for r in range(4) %}
+                var a{{ r }} = vec4(0.0);
+                if meets{{ r }} {
+                    a{{ r }} = {{ enter(prologue, source ~ "[source" ~ r ~ " + tap_at + lane / 4u]", "lane") }};
+                }
+{%- endfor %}
+{%- for l in range(4) %}
+{%- if transposed %}
+                let row_of{{ l }} = tap * params.group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
+                let part{{ l }} = w[row_of{{ l }} * w_pitch + lane / 4u];
+{%- else %}
+                let part{{ l }} = w[(tap * inputs + lane + {{ l }}u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)];
+{%- endif %}
+{%- endfor %}
+{%- for c in range(8) %}
+{%- if transposed %}
+{%- for l in range(4) %}
+                let w{{ c }}_{{ l }} = subgroupBroadcast(part{{ (4 * c + l) // 8 }}, {{ (4 * c + l) % 8 }}u);
+{%- endfor %}
+{%- endif %}
+{%- for k in "xyzw" %}
+{%- if transposed %}
+                let k{{ c }}_{{ k }} = vec4(w{{ c }}_0.{{ k }}, w{{ c }}_1.{{ k }}, w{{ c }}_2.{{ k }}, w{{ c }}_3.{{ k }});
+{%- else %}
+                let k{{ c }}_{{ k }} = subgroupBroadcast(part{{ loop.index0 }}, {{ c }}u);
+{%- endif %}
+{%- for r in range(4) %}
+                sum{{ r }}_{{ c }} = fma(vec4(a{{ r }}.{{ k }}), k{{ c }}_{{ k }}, sum{{ r }}_{{ c }});
+{%- endfor %}
+{%- endfor %}
+{%- endfor %}
+            }
+            shift.y += shift_step.y;
+        }
+        shift.x += shift_step.x;
+    }
+{% for r in range(4) %}
+    if is_row{{ r }} {
+        var sums = array({% for c in range(8) %}sum{{ r }}_{{ c }}{{ ", " if not loop.last }}{% endfor %});
+        for (var c = 0u; c < 8u && column + c * 4u < channels; c++) {
+            finish(sums[c], item{{ r }}, image{{ r }}, pixel{{ r }}, column + c * 4u);
+        }
+    }
+{%- endfor %}

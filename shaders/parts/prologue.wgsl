@@ -1,0 +1,42 @@
+{#- What a kernel does to the lanes that it loads: f(scale x + shift), of which either part may be absent. -#}
+
+{#- Lanes `x` at four channels from `channel` on. -#}
+{%- macro enter(prologue, x, channel) -%}
+{{ "enter(" ~ x ~ ", " ~ channel ~ ")" if prologue else x }}
+{%- endmacro %}
+
+{#- The function behind it. With `each` the channels are four numbers. -#}
+{%- macro entrance(prologue, each=false) %}
+{%- if prologue %}
+{%- from "parts/place.wgsl" import weights %}
+
+// What the lanes that are loaded go through.
+fn enter(x: vec4<f32>, channel: {{ "vec4<u32>" if each else "u32" }}) -> vec4<f32> {
+    var z = x;
+{%- if prologue.operands %}
+{%- set scale, shift = prologue.operands %}
+{%- if each %}
+    let scales = channel + params.places[{{ scale.slot }}].z;
+    let shifts = channel + params.places[{{ shift.slot }}].z;
+    z = fma({{ gather(scale.pointer, "scales") }}, z, {{ gather(shift.pointer, "shifts") }});
+{%- else %}
+    z = fma({{ weights(scale) }}, z, {{ weights(shift) }});
+{%- endif %}
+{%- endif %}
+{%- if prologue.curve %}
+{%- import "curves/" ~ prologue.curve ~ ".wgsl" as curve %}
+    z = {{ curve.value("z", prologue) }};
+{%- endif %}
+    return z;
+}
+{%- endif %}
+{%- endmacro %}
+
+{#- Four lanes of a tensor, each at an element of its own. -#}
+{%- macro gather(name, elements) -%}
+vec4(
+{%- for l in "xyzw" -%}
+{{ name }}[{{ elements }}.{{ l }} / 4u][{{ elements }}.{{ l }} % 4u]{{ ", " if not loop.last }}
+{%- endfor -%}
+)
+{%- endmacro %}

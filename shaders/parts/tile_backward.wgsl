@@ -1,0 +1,54 @@
+{#- conv2d_backward in tiles of `rows` pixels by `columns` channels.
+    Pixels a stride apart are reached by the same taps, their phase's: ky, ky + step, ... where step is the least for
+    which step dilation is a multiple of the stride; each of them meets a window that many strides before the last. -#}
+{% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
+{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/prologue.wgsl" import enter, entrance -%}
+{%- set output, output_slot, source, transposed = "m_x", 3, "m_y", true %}
+{{ params(window_words + group_words) }}
+{{ tensors(["m_y", "w", "b"], ["m_x"], prologue, stages) }}
+{% include "parts/tile_which.wgsl" %}
+{%- include "parts/window.wgsl" %}
+    let inputs = params.group_out;
+    let phases = position(tile_row, stride.x * stride.y);
+    let phase = position(phases.y, stride.y);
+    let strip = (in_size + stride - 1u) / stride;
+    let strip_area = strip.x * strip.y;
+    let all_rows = params.count / params.runs / params.area * strip_area;
+    if phases.x * {{ rows }}u >= all_rows { return; }
+    let down = reached(phase.x, pad.x, stride.x, dilation.x, kernel.x);
+    let across = reached(phase.y, pad.y, stride.y, dilation.y, kernel.y);
+    let source_size = out_size;
+    let first_tap = vec2(down.x, across.x);
+    let tap_step = vec2(down.y, across.y);
+    let shift_step = vec2(0u) - tap_step * dilation / stride;
+    let products = down.w * across.w * inputs;
+{%- set held = 2 if depth else 4 %}
+{%- for r in range(held) %}
+    let row{{ r }} = phases.x * {{ rows }}u + some_row + {{ r * rows // held }}u;
+    let item{{ r }} = row{{ r }} / strip_area;
+    let cell{{ r }} = position(row{{ r }} - item{{ r }} * strip_area, strip.y);
+    let place{{ r }} = cell{{ r }} * stride + phase;
+    let pixel{{ r }} = place{{ r }}.x * in_size.y + place{{ r }}.y;
+    let is_row{{ r }} = row{{ r }} < all_rows && all(place{{ r }} < in_size);
+    let corner{{ r }} = cell{{ r }} + vec2(down.z, across.z);
+{%- endfor %}
+{% include "parts/tile_sum.wgsl" if depth else "parts/lane_sum.wgsl" %}
+}
+
+// Along an axis, for pixels of a phase: the first tap that reaches them, the step to the next one, the window that the first
+// pixel meets there (below zero it wraps around), and how many taps there are.
+fn reached(phase: u32, pad: u32, stride: u32, dilation: u32, kernel: u32) -> vec4<u32> {
+    var step = 1u;
+    while step * dilation % stride != 0u {
+        step++;
+    }
+    var first = 0u;
+    var distance = i32(phase + pad);
+    while first < kernel && distance % i32(stride) != 0 {
+        distance -= i32(dilation);
+        first++;
+    }
+    return vec4(first, step, bitcast<u32>(distance / i32(stride)), (kernel - first + step - 1u) / step);
+}
+{% include "parts/finish.wgsl" %}

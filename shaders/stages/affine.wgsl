@@ -1,0 +1,3 @@
+{#- scale v + shift -#}
+{# #}
+        v = fma({{ operand(stage, 0) }}, v, {{ operand(stage, 1) }});

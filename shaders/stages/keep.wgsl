@@ -1,0 +1,3 @@
+{#- Writes v to another tensor and goes on. -#}
+{# #}
+        {{ stage.operands[0].pointer }}[{{ at(stage.operands[0].slot) }}] = v;

@@ -1,0 +1,3 @@
+{#- factor v -#}
+{# #}
+        v = {{ constant(stage, 0) }} * v;

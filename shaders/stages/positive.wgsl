@@ -1,0 +1,3 @@
+{#- max(v, 0) -#}
+{%- from "parts/part.wgsl" import part %}
+        v = {{ part("v", "pos") }};

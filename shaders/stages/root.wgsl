@@ -1,0 +1,3 @@
+{#- The square root of v -#}
+{# #}
+        v = sqrt(v);

@@ -1,0 +1,3 @@
+{#- v (a - b) -#}
+{# #}
+        v = v * ({{ operand(stage, 0) }} - {{ operand(stage, 1) }});
