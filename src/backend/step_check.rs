@@ -121,7 +121,7 @@ fn check_step(
         let [got, want] = [fast.read(&port)?, reference.read(&port)?].map(|all| select(&all, &port, lanes.clone()));
         match program.buffer(view).element {
             Element::Float => error.values = error.values.max(difference(&got, &want, share_apart)),
-            Element::Bits | Element::Index => error.marks = error.marks.max(share(&got, &want)),
+            Element::Bits | Element::Index | Element::Byte => error.marks = error.marks.max(share(&got, &want)),
         }
     }
     Ok(error)

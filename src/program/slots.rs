@@ -12,7 +12,7 @@ pub type Lifetime = Option<(usize, usize)>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     pub element: Element,
-    /// Storage units: floats, bytes of bits, or indices.
+    /// Storage units: floats, bytes of bits, indices, or bytes.
     pub len: usize,
 }
 
@@ -35,7 +35,7 @@ impl Slots {
 pub fn unit_bytes(element: Element, float_bytes: usize) -> usize {
     match element {
         Element::Float => float_bytes,
-        Element::Bits => 1,
+        Element::Bits | Element::Byte => 1,
         Element::Index => 4,
     }
 }

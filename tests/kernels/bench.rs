@@ -238,8 +238,12 @@ impl Bench {
         let (area, first, lanes) = (buffer.area(), entry.port.view.offset, entry.port.view.channels);
         let places = entry.port.layout.places();
         let peak = want.data.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
-        let float = buffer.element == Element::Float;
-        let allowed = if float { tolerance * self.condition * (1.0 + peak) } else { 0.0 };
+        let allowed = match buffer.element {
+            Element::Float => tolerance * self.condition * (1.0 + peak),
+            // A level that is rounded falls on either side.
+            Element::Byte => 1.0,
+            Element::Bits | Element::Index => 0.0,
+        };
         for (at, &value) in got.iter().enumerate() {
             let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
             let what = format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);
@@ -249,10 +253,10 @@ impl Bench {
                 }
             } else if let Some(channel) = places.iter().position(|place| *place == lane - first) {
                 let want = want.data[(n * want.c + channel) * area + pixel];
-                if (value - want).abs() > allowed || value.is_nan() {
+                if (value - want).abs() > allowed || value.is_nan() != want.is_nan() {
                     return Some(format!("{what}: {value:e}, want {want:e}"));
                 }
-            } else if value != 0.0 && buffer.element == Element::Float {
+            } else if value != 0.0 && matches!(buffer.element, Element::Float | Element::Byte) {
                 return Some(format!("{what}: padding is {value:e}"));
             }
         }

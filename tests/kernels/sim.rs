@@ -271,6 +271,7 @@ impl Session for SimulatorSession {
                 Element::Float => pixel.iter().flat_map(|v| (*v as f32).to_le_bytes()).collect(),
                 Element::Index => pixel.iter().flat_map(|v| (*v as u32).to_le_bytes()).collect(),
                 Element::Bits => pixel.chunks(8).map(byte_of).collect(),
+                Element::Byte => pixel.iter().map(|v| *v as u8).collect(),
             };
             self.memory.write(at, &bytes).map_err(|e| failed("write", e))?;
             at += pitch as u64;
@@ -304,6 +305,7 @@ impl Session for SimulatorSession {
         let values: Vec<f64> = match buffer.element {
             Element::Float => words().map(|word| f64::from(f32::from_bits(word))).collect(),
             Element::Index => words().map(f64::from).collect(),
+            Element::Byte => bytes.iter().copied().map(f64::from).collect(),
             Element::Bits => bytes
                 .chunks_exact(pitch)
                 .flat_map(|pixel| (0..buffer.channels).map(|c| f64::from(pixel[c / 8] >> (c % 8) & 1)))

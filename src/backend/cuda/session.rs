@@ -207,6 +207,7 @@ impl Session for CudaSession {
             Element::Float => UnitsMut::Float(bytemuck::cast_slice_mut::<u8, f32>(bytes)),
             Element::Bits => UnitsMut::Bits(bytes),
             Element::Index => UnitsMut::Index(bytemuck::cast_slice_mut(bytes)),
+            Element::Byte => UnitsMut::Byte(bytes),
         };
         units.scatter(port, buffer, pieces, |v| v as f32);
         // SAFETY: the buffer is pinned, and is not touched before `copied` is passed.
@@ -232,6 +233,7 @@ impl Session for CudaSession {
             Element::Float => Units::Float(bytemuck::cast_slice::<u8, f32>(bytes)),
             Element::Bits => Units::Bits(bytes),
             Element::Index => Units::Index(bytemuck::cast_slice(bytes)),
+            Element::Byte => Units::Byte(bytes),
         };
         Ok(units.gather(port, buffer, Values::from))
     }

@@ -33,7 +33,7 @@ pub enum Pointer {
     Zeros(usize),
 }
 
-/// How a kernel sees a tensor: units are floats, or bytes of bits.
+/// How a kernel sees a tensor: units are floats, bytes of bits, or bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     pub item_stride: u32,
