@@ -114,7 +114,7 @@ fn fill(session: &mut dyn Session, step: &Step) -> Result<(), BackendError> {
             match buffer.element {
                 Element::Float | Element::F16 | Element::Bf16 => f64::from(state >> 8) / f64::from(1u32 << 23) - 1.0,
                 Element::Bits => f64::from(state >> 31),
-                Element::Index => 0.0,
+                Element::Index | Element::Byte => 0.0,
             }
         });
         session.write(&port, &noise.collect::<Vec<_>>())?;

@@ -20,6 +20,7 @@ pub enum UnitsMut<'a, T> {
     Float(&'a mut [T]),
     Bits(&'a mut [u8]),
     Index(&'a mut [u32]),
+    Byte(&'a mut [u8]),
 }
 
 impl<T: Copy + Default> UnitsMut<'_, T> {
@@ -39,6 +40,12 @@ impl<T: Copy + Default> UnitsMut<'_, T> {
                     .zip(data.chunks_exact_mut(area * pitch))
                     .for_each(|(item, out)| place(port, &item, out, pitch, whole));
             }
+            Self::Byte(data) => {
+                let level = |v: f64| v as u8;
+                items
+                    .zip(data.chunks_exact_mut(area * pitch))
+                    .for_each(|(item, out)| place(port, &item, out, pitch, level));
+            }
             Self::Bits(data) => {
                 let pitch = pitch.div_ceil(8);
                 items
@@ -54,6 +61,7 @@ fn place<T: Copy + Default>(port: &Port, item: &Values, pixels: &mut [T], pitch:
     match item {
         Values::F32(item) => place_channels(port, item, pixels, pitch, |v| value(f64::from(v))),
         Values::F64(item) => place_channels(port, item, pixels, pitch, value),
+        Values::U8(item) => place_channels(port, item, pixels, pitch, |v| value(f64::from(v))),
     }
 }
 
@@ -95,6 +103,7 @@ pub enum Units<'a, T> {
     Float(&'a [T]),
     Bits(&'a [u8]),
     Index(&'a [u32]),
+    Byte(&'a [u8]),
 }
 
 impl<T: Copy> Units<'_, T> {
@@ -115,6 +124,10 @@ impl<T: Copy> Units<'_, T> {
             Self::Index(data) => {
                 let items = data.chunks_exact(area * pitch).map(|item| port.layout.unpack(item, area, pitch, offset));
                 items.map(|item| marks(item.into_iter().map(f64::from).collect())).collect()
+            }
+            Self::Byte(data) => {
+                let items = data.chunks_exact(area * pitch);
+                items.map(|item| Values::from(port.layout.unpack(item, area, pitch, offset))).collect()
             }
             Self::Bits(data) => {
                 let lanes =

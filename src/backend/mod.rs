@@ -69,6 +69,11 @@ pub trait Backend: Send + Sync {
         1
     }
 
+    /// Pictures are drawn faster by programs of [`plan::paint`](crate::plan::paint) than by the host.
+    fn paints(&self) -> bool {
+        false
+    }
+
     /// Measures what the device can do at most, which takes a second or so; `None` where the backend has no probes.
     ///
     /// # Errors

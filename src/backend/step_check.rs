@@ -123,7 +123,7 @@ fn check_step(
             Element::Float | Element::F16 | Element::Bf16 => {
                 error.values = error.values.max(difference(&got, &want, share_apart))
             }
-            Element::Bits | Element::Index => error.marks = error.marks.max(share(&got, &want)),
+            Element::Bits | Element::Index | Element::Byte => error.marks = error.marks.max(share(&got, &want)),
         }
     }
     Ok(error)

@@ -13,6 +13,7 @@ use std::ops::Range;
 pub enum Values<'a> {
     F32(Cow<'a, [f32]>),
     F64(Cow<'a, [f64]>),
+    U8(Cow<'a, [u8]>),
 }
 
 impl Values<'_> {
@@ -20,6 +21,7 @@ impl Values<'_> {
         match self {
             Self::F32(values) => values.len(),
             Self::F64(values) => values.len(),
+            Self::U8(values) => values.len(),
         }
     }
 
@@ -32,6 +34,7 @@ impl Values<'_> {
         match self {
             Self::F32(values) => Values::from(&values[range]),
             Self::F64(values) => Values::from(&values[range]),
+            Self::U8(values) => Values::from(&values[range]),
         }
     }
 
@@ -45,6 +48,7 @@ impl Values<'_> {
         match self {
             Self::F32(values) => values.iter().copied().map(f64::from).for_each(see),
             Self::F64(values) => values.iter().copied().for_each(see),
+            Self::U8(values) => values.iter().copied().map(f64::from).for_each(see),
         }
     }
 
@@ -53,6 +57,7 @@ impl Values<'_> {
         match self {
             Self::F32(values) => values.to_mut().iter_mut().for_each(|v| *v = v.abs()),
             Self::F64(values) => values.to_mut().iter_mut().for_each(|v| *v = v.abs()),
+            Self::U8(_) => {}
         }
     }
 
@@ -60,6 +65,7 @@ impl Values<'_> {
         match self {
             Self::F32(values) => values.into_owned(),
             Self::F64(values) => values.iter().map(|&v| v as f32).collect(),
+            Self::U8(values) => values.iter().copied().map(f32::from).collect(),
         }
     }
 
@@ -67,6 +73,16 @@ impl Values<'_> {
         match self {
             Self::F32(values) => values.iter().copied().map(f64::from).collect(),
             Self::F64(values) => values.into_owned(),
+            Self::U8(values) => values.iter().copied().map(f64::from).collect(),
+        }
+    }
+
+    /// Numbers that are no levels, `0..=255`, become the nearest below.
+    pub fn into_u8(self) -> Vec<u8> {
+        match self {
+            Self::F32(values) => values.iter().map(|&v| v as u8).collect(),
+            Self::F64(values) => values.iter().map(|&v| v as u8).collect(),
+            Self::U8(values) => values.into_owned(),
         }
     }
 }
@@ -89,6 +105,12 @@ impl<'a> From<&'a [f64]> for Values<'a> {
     }
 }
 
+impl<'a> From<&'a [u8]> for Values<'a> {
+    fn from(values: &'a [u8]) -> Self {
+        Self::U8(Cow::Borrowed(values))
+    }
+}
+
 impl From<Vec<f32>> for Values<'_> {
     fn from(values: Vec<f32>) -> Self {
         Self::F32(Cow::Owned(values))
@@ -98,5 +120,11 @@ impl From<Vec<f32>> for Values<'_> {
 impl From<Vec<f64>> for Values<'_> {
     fn from(values: Vec<f64>) -> Self {
         Self::F64(Cow::Owned(values))
+    }
+}
+
+impl From<Vec<u8>> for Values<'_> {
+    fn from(values: Vec<u8>) -> Self {
+        Self::U8(Cow::Owned(values))
     }
 }

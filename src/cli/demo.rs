@@ -1,6 +1,7 @@
 //! `fluoroscope demo`: the pictures that come with the source, many methods side by side.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::args::DemoArgs;
@@ -10,13 +11,13 @@ use super::failure::{DONE, Failure, INPUT};
 use super::options::{Drawing, methods, place};
 use super::outputs::{caption, make_folder, plane};
 use super::table::{Align, Table, error, number, optional};
-use crate::explain::{ExplainOptions, Explainer, Heatmap, Target};
+use crate::explain::{ExplainOptions, Explainer, Heatmap, Painter, Target};
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
 use crate::onnx::ImportOptions;
 use crate::picture::{
-    Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, overlay, reduce, sheet, stacked, write_png,
+    Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png,
 };
 use crate::tensor::Tensor;
 
@@ -76,7 +77,8 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
         let model = engine::model(&data.join(file), ImportOptions::default(), console)?;
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);
-        let mut explainer = Explainer::new(&model, engine::backend(&place, console)?, options).map_err(explain)?;
+        let painter = Arc::new(Painter::new(engine::backend(&place, console)?));
+        let mut explainer = Explainer::new(&model, Box::new(Arc::clone(&painter)), options).map_err(explain)?;
         console.row(&format!("\n{}: {}", file, model.card.as_ref().and_then(|c| c.title.as_deref()).unwrap_or("")));
         if let Some(warning) = model.card.as_ref().and_then(|card| card.warning.as_deref()) {
             console.row(warning);
@@ -88,7 +90,7 @@ pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
             bar.say(&subject.name());
             let shown = explained(&mut explainer, &subject, &chosen).map_err(explain)?;
             shown.iter().for_each(|shown| console.row(&table.row(&cells(&subject, shown))));
-            draw(&args.output, &model, &subject, &shown).map_err(Failure::input)?;
+            draw(&args.output, &model, &painter, &subject, &shown).map_err(Failure::input)?;
             done += 1.0;
             bar.set(done);
         }
@@ -241,14 +243,20 @@ fn cells(subject: &Subject, shown: &Shown) -> Vec<String> {
 }
 
 /// Overlays of all maps, and a contact sheet of the picture: a block for every class.
-fn draw(folder: &Path, model: &Model, subject: &Subject, shown: &[Shown]) -> Result<(), PictureError> {
+fn draw(
+    folder: &Path,
+    model: &Model,
+    painter: &Painter,
+    subject: &Subject,
+    shown: &[Shown],
+) -> Result<(), PictureError> {
     let mut blocks = Vec::new();
     for of_class in shown.chunk_by(|a, b| a.heatmap.target == b.heatmap.target) {
         let planes = of_class.iter().map(|shown| drawn(&shown.heatmap, model)).collect::<Result<Vec<_>, _>>()?;
         let mut panels = Vec::new();
         for (shown, (map, paint)) in of_class.iter().zip(&planes) {
             let whole = caption(&shown.heatmap, &subject.name());
-            let picture = overlay(&subject.picture, map, &subject.placement, paint, &whole)?;
+            let picture = painter.overlay(&subject.picture, map, &subject.placement, paint, &whole)?;
             let name = format!("{}.{}.png", prefix(subject, shown), shown.heatmap.method);
             let about = [("Software", "fluoroscope"), ("Method", shown.heatmap.method.method.name)];
             write_png(&folder.join(name), &picture, &about)?;

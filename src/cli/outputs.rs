@@ -13,12 +13,12 @@ use super::inputs::Image;
 use super::names::Taken;
 use super::options::{Drawing, ExplainSettings};
 use super::table::number;
-use crate::explain::{Heatmap, Target};
+use crate::explain::{Heatmap, Painter, Target};
 use crate::model::Model;
 use crate::picture::files::atomically;
 use crate::picture::{
-    Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, overlay, reduce, spread, write_npy,
-    write_png, write_safetensors,
+    Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, reduce, spread, write_npy, write_png,
+    write_safetensors,
 };
 use crate::tensor::Tensor;
 
@@ -44,15 +44,16 @@ pub struct Written {
 pub struct Writer<'a> {
     settings: &'a ExplainSettings,
     model: &'a Model,
+    painter: &'a Painter,
     hash: String,
 }
 
 impl<'a> Writer<'a> {
     /// # Errors
     /// An output folder that cannot be made.
-    pub fn new(settings: &'a ExplainSettings, model: &'a Model) -> Result<Self, Failure> {
+    pub fn new(settings: &'a ExplainSettings, model: &'a Model, painter: &'a Painter) -> Result<Self, Failure> {
         make_folder(&settings.output)?;
-        Ok(Self { settings, model, hash: content_hash(&model.path) })
+        Ok(Self { settings, model, painter, hash: content_hash(&model.path) })
     }
 
     /// Names the files of a source, none as one that is `taken`.
@@ -177,7 +178,7 @@ impl<'a> Writer<'a> {
         let drawn = || {
             let picture = image.shown(self.model.input());
             let (plane, paint) = plane(heatmap, &self.settings.drawing, self.model)?;
-            let drawn = overlay(&picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
+            let drawn = self.painter.overlay(&picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
             let mut about = self.metadata(path, heatmap);
             about.extend(image.index.map(|index| ("Image", index.to_string())));
             let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();

@@ -4,6 +4,7 @@ mod baseline;
 mod evaluate;
 mod flight;
 mod heatmap;
+mod painter;
 mod progress;
 mod report;
 mod sampled;
@@ -24,6 +25,7 @@ use crate::tensor::Tensor;
 
 pub use baseline::Baseline;
 pub use heatmap::Heatmap;
+pub use painter::{Drawn, Painter};
 pub use progress::ProgressHook;
 pub use report::Report;
 pub use target::Target;

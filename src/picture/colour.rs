@@ -88,9 +88,39 @@ impl Colormap {
         }
     }
 
-    /// The colour of `value` on `scale`. A scale without extent (a map of zeros) gives the neutral or lowest colour.
-    pub fn paint(self, scale: Scale, value: f32) -> [u8; 3] {
-        self.at(scale.position(value).unwrap_or(if self.diverging { 0.5 } else { 0.0 }))
+    /// The colours of pictures: linear between entries, at most a level from [`Colormap::at`].
+    pub fn palette(self) -> Palette {
+        let entry = |i: usize| {
+            let [r, g, b] = self.at(i as f32 / (Palette::ENTRIES - 1) as f32).map(f32::from);
+            [r, g, b, 0.0]
+        };
+        Palette { entries: (0..Palette::ENTRIES).map(entry).collect() }
+    }
+}
+
+/// A colour map as a table, which is the same on the host and on a device.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Palette {
+    entries: Vec<[f32; 4]>,
+}
+
+impl Palette {
+    /// So many that every stop of a colour map is one, and that few levels lie between neighbours.
+    const ENTRIES: usize = 12 * 128 + 1;
+
+    /// From position 0 to 1: red, green and blue in levels of 0 to 255, then zero.
+    pub fn entries(&self) -> &[[f32; 4]] {
+        &self.entries
+    }
+
+    /// The colour at `t` in levels; at 0 where `t` is not a number.
+    pub fn at(&self, t: f32) -> [f32; 3] {
+        let last = self.entries.len() - 1;
+        let at = if t.is_nan() { 0.0 } else { t.clamp(0.0, 1.0) * last as f32 };
+        let low = at as usize;
+        let part = at - low as f32;
+        let (low, high) = (&self.entries[low], &self.entries[(low + 1).min(last)]);
+        std::array::from_fn(|i| low[i] + part * (high[i] - low[i]))
     }
 }
 
@@ -135,13 +165,12 @@ impl Scale {
         (width > 0.0).then(|| ((value / 2.0 - self.low / 2.0) / width).clamp(0.0, 1.0))
     }
 
-    /// How strong `value` is, `0..=1`: its size against the larger end where the scale spans zero, else its position.
+    /// How strong `value` is, `0..=1`: its size against the larger end where the scale spans zero, else its position; 0 when
+    /// the ends are equal.
     pub fn strength(self, value: f32) -> f32 {
-        let strength = if self.low < 0.0 && self.high > 0.0 {
-            value.abs() / self.high.max(-self.low)
-        } else {
-            self.position(value).unwrap_or(0.0)
-        };
+        let Some(position) = self.position(value) else { return 0.0 };
+        let spans_zero = self.low < 0.0 && self.high > 0.0;
+        let strength = if spans_zero { value.abs() / self.high.max(-self.low) } else { position };
         if strength.is_nan() { 0.0 } else { strength.min(1.0) }
     }
 }
@@ -170,6 +199,23 @@ mod tests {
             let got = Colormap::named(name).unwrap().at(t);
             let off = got.iter().zip(want).map(|(a, b)| a.abs_diff(b)).max().unwrap();
             assert!(off <= 3, "{name} at {t}: {got:?}, want {want:?}");
+        }
+    }
+
+    #[test]
+    fn a_palette_is_its_colour_map_within_a_level() {
+        for name in Colormap::names() {
+            let map = Colormap::named(name).unwrap();
+            let palette = map.palette();
+            for i in 0..=100_000 {
+                let t = i as f32 / 100_000.0;
+                let apart = palette.at(t).into_iter().zip(map.at(t)).map(|(a, b)| (a - f32::from(b)).abs());
+                let apart = apart.fold(0.0, f32::max);
+                assert!(apart < 1.01, "{name} at {t}: {:?}, want {:?}", palette.at(t), map.at(t));
+            }
+            for (t, want) in [(-1.0, 0.0), (2.0, 1.0), (f32::NAN, 0.0)] {
+                assert_eq!(palette.at(t), map.at(want).map(f32::from), "{name} at {t}");
+            }
         }
     }
 
@@ -205,8 +251,6 @@ mod tests {
         let zeros = Tensor::zeros(&[2, 2]);
         for scale in [Scale::signed(&zeros), Scale::unsigned(&zeros), Scale::full(&zeros)] {
             assert_eq!((scale.position(0.0), scale.strength(0.0)), (None, 0.0));
-            assert_eq!(Colormap::named("gray").unwrap().paint(scale, 0.0), [0, 0, 0]);
-            assert_eq!(Colormap::named("coldnhot").unwrap().paint(scale, 0.0), [0, 0, 0]);
         }
     }
 }

@@ -16,7 +16,7 @@ mod text;
 use std::path::PathBuf;
 
 pub use card::Card;
-pub use colour::{Colormap, Scale};
+pub use colour::{Colormap, Palette, Scale};
 pub use files::{write_npy, write_png, write_safetensors};
 pub use npy::{NpyImages, npy_size, read_array, read_npy};
 pub use overlay::{Caption, Paint, overlay, spread};
@@ -73,7 +73,7 @@ impl Picture {
     }
 
     /// 8-bit RGB, rounded to nearest.
-    fn to_image(&self) -> image::RgbImage {
+    pub(crate) fn to_image(&self) -> image::RgbImage {
         let bytes = self.to_rgb().data.iter().map(|v| (v * 255.0).round() as u8).collect();
         image::RgbImage::from_raw(self.width as u32, self.height as u32, bytes).expect("width x height x 3 bytes")
     }

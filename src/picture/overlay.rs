@@ -1,6 +1,6 @@
 //! A map laid over the picture it explains, with its colour bar and caption.
 
-use image::{Rgb, RgbImage, imageops};
+use image::{RgbImage, imageops};
 
 use super::bar::Bar;
 use super::text::{Block, FAINT, INK, PAPER, mix};
@@ -12,7 +12,7 @@ const READABLE: usize = 224;
 /// Magnifying stops before the long side passes this.
 const LONGEST_MAGNIFIED: usize = 4096;
 /// How much darker the picture is where the model did not look.
-const DIMMED: f32 = 0.4;
+pub(crate) const DIMMED: f32 = 0.4;
 
 /// How values become colours over a picture.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +46,11 @@ pub fn overlay(
     caption: &Caption,
 ) -> Result<RgbImage, PictureError> {
     let picture = blend(original, map, placement, paint, magnification(original))?;
+    Ok(framed(&picture, paint, caption))
+}
+
+/// A picture with a map over it: the colour bar to the right and the caption above, in added margins.
+pub(crate) fn framed(picture: &RgbImage, paint: &Paint, caption: &Caption) -> RgbImage {
     let (width, height) = picture.dimensions();
     let size = (width.min(height) as f32 / 26.0).max(13.0);
     let margin = size as u32;
@@ -60,19 +65,19 @@ pub fn overlay(
     let mut canvas = RgbImage::from_pixel(inner + 2 * margin, head + height + margin, PAPER);
     title.draw(&mut canvas, margin, margin / 2);
     subtitle.draw(&mut canvas, margin, margin / 2 + title.height());
-    imageops::replace(&mut canvas, &picture, i64::from(margin), i64::from(head));
+    imageops::replace(&mut canvas, picture, i64::from(margin), i64::from(head));
     bar.draw(&mut canvas, margin + width + margin, head);
-    Ok(canvas)
+    canvas
 }
 
 /// The whole factor that makes a small picture readable.
-pub(super) fn magnification(original: &Picture) -> usize {
+pub(crate) fn magnification(original: &Picture) -> usize {
     let (short, long) = (original.width.min(original.height).max(1), original.width.max(original.height).max(1));
     READABLE.div_ceil(short).min(LONGEST_MAGNIFIED / long).max(1)
 }
 
-/// `original` magnified by `factor`, with the map over it.
-pub(super) fn blend(
+/// `original` magnified by `factor`, with the map over it; what the kernel `overlay` does on a device, bit for bit.
+pub(crate) fn blend(
     original: &Picture,
     map: &Tensor,
     placement: &Placement,
@@ -83,15 +88,16 @@ pub(super) fn blend(
     let mut picture = magnified(&original.to_image(), factor);
     let columns = taps(picture.width(), factor, placement.x, placement.width, map_width);
     let rows = taps(picture.height(), factor, placement.y, placement.height, map_height);
+    let palette = paint.colormap.palette();
     for (y, row) in rows.iter().enumerate() {
         for (x, column) in columns.iter().enumerate() {
             let pixel = picture.get_pixel_mut(x as u32, y as u32);
             let (Some(row), Some(column)) = (row, column) else {
-                mix(pixel, Rgb([0; 3]), DIMMED);
+                mix(pixel, [0.0; 3], DIMMED);
                 continue;
             };
             let value = between(map, map_width, row, column);
-            let colour = Rgb(paint.colormap.paint(paint.scale, value));
+            let colour = palette.at(paint.scale.position(value).unwrap_or(0.0));
             mix(pixel, colour, paint.alpha * paint.scale.strength(value));
         }
     }

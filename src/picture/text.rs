@@ -105,17 +105,18 @@ pub(super) fn draw(image: &mut RgbImage, x: f32, y: f32, text: &str, size: f32, 
             let (px, py) = (corner.x as i64 + i64::from(dx), corner.y as i64 + i64::from(dy));
             let inside = px >= 0 && py >= 0 && px < i64::from(image.width()) && py < i64::from(image.height());
             if inside {
-                mix(image.get_pixel_mut(px as u32, py as u32), ink, coverage);
+                mix(image.get_pixel_mut(px as u32, py as u32), ink.0.map(f32::from), coverage);
             }
         });
     }
 }
 
-/// Moves `pixel` towards `colour` by `part`, clamped to `0..=1`.
-pub(super) fn mix(pixel: &mut Rgb<u8>, colour: Rgb<u8>, part: f32) {
+/// Moves `pixel` towards `colour`, in levels of 0 to 255, by `part`, clamped to `0..=1`; levels are rounded.
+pub(super) fn mix(pixel: &mut Rgb<u8>, colour: [f32; 3], part: f32) {
     let part = part.clamp(0.0, 1.0);
-    for (from, to) in pixel.0.iter_mut().zip(colour.0) {
-        *from = (f32::from(*from) + part * (f32::from(to) - f32::from(*from))).round() as u8;
+    for (level, to) in pixel.0.iter_mut().zip(colour) {
+        let from = f32::from(*level);
+        *level = (from + part * (to - from) + 0.5) as u8;
     }
 }
 

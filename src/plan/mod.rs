@@ -9,6 +9,7 @@ mod backward;
 mod chain;
 mod forward;
 mod message;
+mod paint;
 mod readout;
 mod relevance;
 mod repack;
@@ -27,6 +28,7 @@ use audit::Audit;
 use backward::Stops;
 use chain::Chains;
 use message::Producers;
+pub use paint::{Painting, paint};
 use stabiliser::Known;
 use values::Side;
 

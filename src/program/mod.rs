@@ -42,6 +42,8 @@ pub enum Element {
     Bits,
     /// Position of a max-pool's winner in its window, row-major.
     Index,
+    /// A level of a picture, `0..=255`.
+    Byte,
 }
 
 impl Element {
@@ -83,11 +85,11 @@ impl Buffer {
         self.height * self.width
     }
 
-    /// Storage units of one item: floats, bytes of eight bits, or indices.
+    /// Storage units of one item: floats, bytes of eight bits, indices, or bytes.
     pub fn item_len(&self) -> usize {
         let per_pixel = match self.element {
             Element::Bits => self.channels.div_ceil(8),
-            Element::Float | Element::F16 | Element::Bf16 | Element::Index => self.channels,
+            Element::Float | Element::F16 | Element::Bf16 | Element::Index | Element::Byte => self.channels,
         };
         self.area() * per_pixel
     }
@@ -129,6 +131,21 @@ pub struct ConvParams {
     /// Top, left, bottom, right.
     pub pads: [usize; 4],
     pub groups: usize,
+}
+
+/// How a map is laid over a picture.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OverlayParams {
+    /// Every pixel of the picture becomes `factor` x `factor`.
+    pub factor: usize,
+    /// The rectangle that the map covers, in pixels of the picture: left, top, width, height.
+    pub window: [f32; 4],
+    /// The scale is -peak to peak, not 0 to the greatest value.
+    pub symmetric: bool,
+    /// Opacity of the strongest value, `0..=1`.
+    pub alpha: f32,
+    /// How much darker the picture is outside of the window.
+    pub dimmed: f32,
 }
 
 /// The kernel of a step, with its parameters. Inputs and output are named in the order of [`Step::inputs`].
@@ -180,6 +197,14 @@ pub enum Kernel {
     /// Elements of a row where `|z - z'| < TINY`, so that DeepLIFT takes the derivative: `y[0]`; inputs z, z'; weights
     /// a mask of the channels that count.
     AuditRescale,
+    /// `y[0]` the least and `y[1]` the greatest of zero and a row's values; `y[2]` is zero, or not-a-number where one of them
+    /// is not finite; inputs x. Output pixel p is of row p, whatever its shape, so that a second step does all rows at once.
+    Range,
+    /// The levels of a picture, `x + part (colour - x)` rounded, no stages; inputs a map of one channel, its [`Kernel::Range`]
+    /// over all rows, the picture; weights the colours of the scale from low to high, four lanes each, between which they
+    /// are linear. Inside the window, colour is that of the map's value v, interpolated bilinearly, and part is alpha times
+    /// its strength: |v| / peak, or its place on a scale from zero. Outside, colour is black and part is `dimmed`.
+    Overlay(OverlayParams),
 }
 
 impl Kernel {
@@ -211,6 +236,8 @@ impl Kernel {
             Self::SquareRows => "square_rows",
             Self::AuditEpsilon { .. } => "audit_epsilon",
             Self::AuditRescale => "audit_rescale",
+            Self::Range => "range",
+            Self::Overlay(_) => "overlay",
         }
     }
 

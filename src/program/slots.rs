@@ -12,7 +12,7 @@ pub type Lifetime = Option<(usize, usize)>;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     pub element: Element,
-    /// Storage units: floats, bytes of bits, or indices.
+    /// Storage units: floats, bytes of bits, indices, or bytes.
     pub len: usize,
 }
 
@@ -36,7 +36,7 @@ pub fn unit_bytes(element: Element, float_bytes: usize) -> usize {
     match element {
         Element::Float => float_bytes,
         Element::F16 | Element::Bf16 => 2,
-        Element::Bits => 1,
+        Element::Bits | Element::Byte => 1,
         Element::Index => 4,
     }
 }

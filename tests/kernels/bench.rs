@@ -258,8 +258,13 @@ impl Bench {
         let (area, first, lanes) = (buffer.area(), entry.port.view.offset, entry.port.view.channels);
         let places = entry.port.layout.places();
         let peak = want.data.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
-        let float = buffer.element.is_float();
-        let allowed = if float { tolerance * self.condition * (1.0 + peak) } else { 0.0 };
+        let allowed = match buffer.element {
+            Element::Float | Element::F16 | Element::Bf16 => tolerance * self.condition * (1.0 + peak),
+            // A level that is rounded falls on either side.
+            Element::Byte => 1.0,
+            Element::Bits | Element::Index => 0.0,
+        };
+        let (float, byte) = (buffer.element.is_float(), buffer.element == Element::Byte);
         let largest = if buffer.element == Element::F16 { f16::MAX.to_f64() } else { f64::MAX };
         for (at, &value) in got.iter().enumerate() {
             let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
@@ -270,10 +275,10 @@ impl Bench {
                 }
             } else if let Some(channel) = places.iter().position(|place| *place == lane - first) {
                 let want = want.data[(n * want.c + channel) * area + pixel].clamp(-largest, largest);
-                if (value - want).abs() > allowed || value.is_nan() {
+                if (value - want).abs() > allowed || value.is_nan() != want.is_nan() {
                     return Some(format!("{what}: {value:e}, want {want:e}"));
                 }
-            } else if value != 0.0 && float {
+            } else if value != 0.0 && (float || byte) {
                 return Some(format!("{what}: padding is {value:e}"));
             }
         }

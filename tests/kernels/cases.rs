@@ -7,7 +7,7 @@ use fluoroscope::program::{
 
 use crate::bench::{Bench, Setting};
 use crate::oracle::{self, Array};
-use crate::{prologues, stabilised};
+use crate::{overlays, prologues, stabilised};
 
 pub struct Case {
     pub name: String,
@@ -47,6 +47,8 @@ pub fn all() -> Vec<Case> {
     rearrangements(&mut cases);
     cams(&mut cases);
     audits(&mut cases);
+    overlays::ranges(&mut cases);
+    overlays::overlays(&mut cases);
     layer_norms(&mut cases);
     stages(&mut cases);
     chains(&mut cases);

@@ -278,6 +278,7 @@ impl Session for SimulatorSession {
                 }
                 Element::Index => pixel.iter().flat_map(|v| (*v as u32).to_le_bytes()).collect(),
                 Element::Bits => pixel.chunks(8).map(byte_of).collect(),
+                Element::Byte => pixel.iter().map(|v| *v as u8).collect(),
             };
             self.memory.write(at, &bytes).map_err(|e| failed("write", e))?;
             at += pitch as u64;
@@ -313,6 +314,7 @@ impl Session for SimulatorSession {
                 number::floats(bytes, type_of(buffer.element)).into_iter().map(f64::from).collect()
             }
             Element::Index => words().map(f64::from).collect(),
+            Element::Byte => bytes.iter().copied().map(f64::from).collect(),
             Element::Bits => bytes
                 .chunks_exact(pitch)
                 .flat_map(|pixel| (0..buffer.channels).map(|c| f64::from(pixel[c / 8] >> (c % 8) & 1)))

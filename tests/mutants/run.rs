@@ -11,6 +11,8 @@ mod mutate;
 #[path = "../kernels/oracle.rs"]
 #[allow(dead_code, reason = "shared with tests/kernels")]
 mod oracle;
+#[path = "../kernels/overlays.rs"]
+mod overlays;
 #[path = "../kernels/prologues.rs"]
 mod prologues;
 #[path = "../kernels/sim.rs"]

@@ -14,6 +14,7 @@ pub enum Storage<T> {
     Float(Pages<T>),
     Bits(Pages<u8>),
     Index(Pages<u32>),
+    Byte(Pages<u8>),
 }
 
 impl<T: Real> Storage<T> {
@@ -25,6 +26,7 @@ impl<T: Real> Storage<T> {
             }
             Element::Bits => Self::Bits(filled(slot, number, poison.then_some(0xAA))?),
             Element::Index => Self::Index(filled(slot, number, poison.then_some(u32::MAX))?),
+            Element::Byte => Self::Byte(filled(slot, number, poison.then_some(0xAA))?),
         })
     }
 
@@ -36,21 +38,28 @@ impl<T: Real> Storage<T> {
     pub fn floats(&self) -> &[T] {
         match self {
             Self::Float(data) => data,
-            _ => panic!("floats expected in a slot of bits or indices"),
+            _ => panic!("floats expected in a slot of something else"),
         }
     }
 
     pub fn bits(&self) -> &[u8] {
         match self {
             Self::Bits(data) => data,
-            _ => panic!("bits expected in a slot of floats or indices"),
+            _ => panic!("bits expected in a slot of something else"),
         }
     }
 
     pub fn indices(&self) -> &[u32] {
         match self {
             Self::Index(data) => data,
-            _ => panic!("indices expected in a slot of floats or bits"),
+            _ => panic!("indices expected in a slot of something else"),
+        }
+    }
+
+    pub fn bytes(&self) -> &[u8] {
+        match self {
+            Self::Byte(data) => data,
+            _ => panic!("bytes expected in a slot of something else"),
         }
     }
 }
@@ -70,6 +79,7 @@ pub enum Writer<T> {
     Float(SharedMut<T>),
     Bits(SharedMut<u8>),
     Index(SharedMut<u32>),
+    Byte(SharedMut<u8>),
 }
 
 impl<T: Real> Writer<T> {
@@ -78,6 +88,7 @@ impl<T: Real> Writer<T> {
             Storage::Float(data) => Self::Float(SharedMut::new(data)),
             Storage::Bits(data) => Self::Bits(SharedMut::new(data)),
             Storage::Index(data) => Self::Index(SharedMut::new(data)),
+            Storage::Byte(data) => Self::Byte(SharedMut::new(data)),
         }
     }
 }

@@ -8,7 +8,7 @@ use super::prologue::{BoundPrologue, Source};
 use super::real::Real;
 use super::stages::{BoundStage, Output, Placed, Stabiliser};
 use super::tile::PackedWeights;
-use super::view::{Input, Sink};
+use super::view::{Canvas, Input, Sink};
 use crate::program::{Channels, Operand, Program, Prologue, Stage, Step, View};
 
 /// Materialised weights of a step: its own, those of its prologue, then those of every stage in the order of
@@ -58,6 +58,11 @@ impl<'a, T: Real> Frame<'a, T> {
         self.view(self.step.inputs[i], Storage::indices)
     }
 
+    /// An input of levels.
+    pub fn byte_input(&self, i: usize) -> Input<'a, u8> {
+        self.view(self.step.inputs[i], Storage::bytes)
+    }
+
     pub fn weight(&self, i: usize) -> Option<&'a [T]> {
         self.weights.kernel.get(i).map(|weight| &weight[..])
     }
@@ -74,25 +79,33 @@ impl<'a, T: Real> Frame<'a, T> {
         }
     }
 
+    /// A picture that the step writes.
+    pub fn canvas(&self) -> Canvas {
+        let (view, buffer) = (self.step.output, self.program.buffer(self.step.output));
+        let Writer::Byte(shared) = self.writer(view) else {
+            panic!("{}: levels go to something else", self.step.label)
+        };
+        let sink = Sink { shared, pitch: buffer.channels, offset: view.offset };
+        Canvas { items: self.program.count(buffer.per), height: buffer.height, width: buffer.width, sink }
+    }
+
     /// Where winners' places go.
     pub fn index_sink(&self, view: View) -> Sink<u32> {
         let Writer::Index(shared) = self.writer(view) else {
-            panic!("{}: indices go to floats or bits", self.step.label)
+            panic!("{}: indices go to something else", self.step.label)
         };
         Sink { shared, pitch: self.program.buffer(view).channels, offset: view.offset }
     }
 
     fn float_sink(&self, view: View) -> Sink<T> {
         let Writer::Float(shared) = self.writer(view) else {
-            panic!("{}: floats go to bits or indices", self.step.label)
+            panic!("{}: floats go to something else", self.step.label)
         };
         Sink { shared, pitch: self.program.buffer(view).channels, offset: view.offset }
     }
 
     fn bit_sink(&self, view: View) -> Sink<u8> {
-        let Writer::Bits(shared) = self.writer(view) else {
-            panic!("{}: bits go to floats or indices", self.step.label)
-        };
+        let Writer::Bits(shared) = self.writer(view) else { panic!("{}: bits go to something else", self.step.label) };
         Sink { shared, pitch: self.program.buffer(view).channels.div_ceil(8), offset: view.offset / 8 }
     }
 

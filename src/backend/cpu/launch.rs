@@ -12,11 +12,13 @@ use super::filter::Filter;
 use super::frame::Frame;
 use super::layer_norm_backward::layer_norm_backward;
 use super::layer_norm_forward::layer_norm_forward;
+use super::overlay::overlay;
 use super::pool_average_backward::pool_average_backward;
 use super::pool_average_forward::pool_average_forward;
 use super::pool_max_backward::pool_max_backward;
 use super::pool_max_forward::pool_max_forward;
 use super::pool_max_rescale::{PoolPair, pool_max_rescale};
+use super::range::range;
 use super::real::Real;
 use super::rearrange::rearrange;
 use super::square_rows::square_rows;
@@ -29,41 +31,45 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
     if convolve(frame) {
         return;
     }
-    let (input, source, out) = (|i| frame.input(i), |i| frame.source(i), &frame.output());
+    let (input, source, out) = (|i| frame.input(i), |i| frame.source(i), || frame.output());
     let filter = || Filter::new(weight(frame), &frame.step.weights[0].arrangement);
     match &frame.step.kernel {
-        Kernel::Conv2dForward(params) => conv2d_forward(&source(0), &filter(), frame.weight(1), out, params),
-        Kernel::Conv2dBackward(params) => conv2d_backward(&input(0), &filter(), frame.weight(1), out, params),
+        Kernel::Conv2dForward(params) => conv2d_forward(&source(0), &filter(), frame.weight(1), &out(), params),
+        Kernel::Conv2dBackward(params) => conv2d_backward(&input(0), &filter(), frame.weight(1), &out(), params),
         Kernel::DepthwiseForward(params) => {
-            depthwise_forward(&input(0), weight(frame), frame.weight(1), out, params);
+            depthwise_forward(&input(0), weight(frame), frame.weight(1), &out(), params);
         }
-        Kernel::DepthwiseBackward(params) => depthwise_backward(&input(0), weight(frame), out, params),
+        Kernel::DepthwiseBackward(params) => depthwise_backward(&input(0), weight(frame), &out(), params),
         Kernel::PoolMaxForward { pool, index } => {
             let index = index.map(|view| frame.index_sink(view));
-            pool_max_forward(&input(0), out, index.as_ref(), pool);
+            pool_max_forward(&input(0), &out(), index.as_ref(), pool);
         }
-        Kernel::PoolMaxBackward { pool } => pool_max_backward(&input(0), &frame.index_input(1), out, pool),
-        Kernel::PoolMaxRescale { pool } => pool_max_rescale(&input(0), &pool_pair(frame), out, pool),
-        Kernel::PoolAverageForward { pool, sum } => pool_average_forward(&source(0), out, pool, *sum),
-        Kernel::PoolAverageBackward { pool } => pool_average_backward(&input(0), out, pool),
+        Kernel::PoolMaxBackward { pool } => pool_max_backward(&input(0), &frame.index_input(1), &out(), pool),
+        Kernel::PoolMaxRescale { pool } => pool_max_rescale(&input(0), &pool_pair(frame), &out(), pool),
+        Kernel::PoolAverageForward { pool, sum } => pool_average_forward(&source(0), &out(), pool, *sum),
+        Kernel::PoolAverageBackward { pool } => pool_average_backward(&input(0), &out(), pool),
         Kernel::LayerNormForward { epsilon } => {
-            layer_norm_forward(&input(0), weight(frame), out, T::from_f64(*epsilon));
+            layer_norm_forward(&input(0), weight(frame), &out(), T::from_f64(*epsilon));
         }
         Kernel::LayerNormBackward { epsilon, fixed } => {
-            layer_norm_backward(&input(0), &input(1), weight(frame), out, T::from_f64(*epsilon), *fixed);
+            layer_norm_backward(&input(0), &input(1), weight(frame), &out(), T::from_f64(*epsilon), *fixed);
         }
-        Kernel::ActivationForward => activation_forward(&input(0), out),
-        Kernel::ActivationBackward => activation_backward(&input(0), out),
-        Kernel::Rearrange { table, fill } => rearrange(&input(0), out, table, T::from_f64(*fill)),
-        Kernel::UpsampleBilinear(resize) => upsample_bilinear(&input(0), out, resize),
-        Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), out, resize),
-        Kernel::CamMix => cam_mix(&input(0), &input(1), out),
-        Kernel::SquareRows => square_rows(&source(0), out),
+        Kernel::ActivationForward => activation_forward(&input(0), &out()),
+        Kernel::ActivationBackward => activation_backward(&input(0), &out()),
+        Kernel::Rearrange { table, fill } => rearrange(&input(0), &out(), table, T::from_f64(*fill)),
+        Kernel::UpsampleBilinear(resize) => upsample_bilinear(&input(0), &out(), resize),
+        Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), &out(), resize),
+        Kernel::CamMix => cam_mix(&input(0), &input(1), &out()),
+        Kernel::SquareRows => square_rows(&source(0), &out()),
         Kernel::AuditEpsilon { eps } => {
             let rms = (frame.step.inputs.len() > 2).then(|| input(2));
-            audit_epsilon(&input(0), &source(1), rms.as_ref(), frame.weight(0), out, T::from_f64(*eps));
+            audit_epsilon(&input(0), &source(1), rms.as_ref(), frame.weight(0), &out(), T::from_f64(*eps));
         }
-        Kernel::AuditRescale => audit_rescale(&source(0), &source(1), weight(frame), out),
+        Kernel::AuditRescale => audit_rescale(&source(0), &source(1), weight(frame), &out()),
+        Kernel::Range => range(&input(0), &out()),
+        Kernel::Overlay(params) => {
+            overlay(&input(0), &input(1), &frame.byte_input(2), weight(frame), &frame.canvas(), params);
+        }
     }
 }
 

@@ -70,6 +70,7 @@ impl<T: Real> Session for CpuSession<T> {
             Storage::Float(data) => UnitsMut::Float(&mut data[..len]),
             Storage::Bits(data) => UnitsMut::Bits(&mut data[..len]),
             Storage::Index(data) => UnitsMut::Index(&mut data[..len]),
+            Storage::Byte(data) => UnitsMut::Byte(&mut data[..len]),
         };
         units.scatter(port, buffer, pieces, T::from_f64);
         Ok(())
@@ -88,6 +89,7 @@ impl<T: Real> Session for CpuSession<T> {
             Storage::Float(data) => Units::Float(&data[..len]),
             Storage::Bits(data) => Units::Bits(&data[..len]),
             Storage::Index(data) => Units::Index(&data[..len]),
+            Storage::Byte(data) => Units::Byte(&data[..len]),
         };
         Ok(units.gather(port, buffer, T::values))
     }

@@ -37,6 +37,14 @@ pub struct Sink<E> {
     pub offset: usize,
 }
 
+/// A picture that a step writes: four levels a pixel.
+pub struct Canvas {
+    pub items: usize,
+    pub height: usize,
+    pub width: usize,
+    pub sink: Sink<u8>,
+}
+
 /// Asks the cache for `count` elements from `first` on; a hint, whatever the address.
 #[inline(always)]
 pub fn fetch<E>(first: *const E, count: usize) {

@@ -91,6 +91,10 @@ impl Backend for CudaBackend {
         2
     }
 
+    fn paints(&self) -> bool {
+        true
+    }
+
     fn roof(&self) -> Result<Option<Roof>, BackendError> {
         roof::measure(&self.device, &self.modules).map(Some)
     }

@@ -207,6 +207,7 @@ impl Session for CudaSession {
         match buffer.element {
             Element::Float => scatter(UnitsMut::Float(bytemuck::cast_slice_mut::<u8, f32>(bytes))),
             Element::Bits => scatter(UnitsMut::Bits(bytes)),
+            Element::Byte => scatter(UnitsMut::Byte(bytes)),
             Element::Index => scatter(UnitsMut::Index(bytemuck::cast_slice_mut(bytes))),
             Element::F16 | Element::Bf16 => {
                 let mut floats = number::floats(bytes, type_of(buffer.element));
@@ -238,6 +239,7 @@ impl Session for CudaSession {
             Element::Float => gather(Units::Float(bytemuck::cast_slice(bytes))),
             Element::F16 | Element::Bf16 => gather(Units::Float(&number::floats(bytes, type_of(buffer.element)))),
             Element::Bits => gather(Units::Bits(bytes)),
+            Element::Byte => gather(Units::Byte(bytes)),
             Element::Index => gather(Units::Index(bytemuck::cast_slice(bytes))),
         }
     }

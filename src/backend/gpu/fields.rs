@@ -3,7 +3,7 @@
 use super::launch::{Chip, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::pair;
-use crate::program::{Arrangement, ConvParams, Element, Kernel, Program, Step, View};
+use crate::program::{Arrangement, ConvParams, Element, Kernel, OverlayParams, Program, Step, View};
 
 /// Threads of a block.
 const THREADS: usize = 256;
@@ -78,6 +78,15 @@ fn divisor(pool: &Pool, sum: bool) -> [u32; 2] {
 fn resize_words(resize: &Resize) -> Vec<u32> {
     let floats = resize.scale.into_iter().chain(resize.offset).map(|v| (v as f32).to_bits());
     floats.chain([u32::from(resize.mode == ResizeMode::Nearest)]).collect()
+}
+
+/// Size of the map and of what comes out; the factor; left, top, width and height of the window; whether the scale is
+/// symmetric; alpha; how dark it is elsewhere; number of the last colour.
+fn overlay_words(program: &Program, step: &Step, p: &OverlayParams) -> Vec<u32> {
+    let last = step.weights[0].physical() / 4 - 1;
+    let sizes = [size(program, step.inputs[0]), size(program, step.output), p.factor as u32];
+    let rest = [u32::from(p.symmetric), p.alpha.to_bits(), p.dimmed.to_bits(), last as u32];
+    sizes.into_iter().chain(p.window.map(f32::to_bits)).chain(rest).collect()
 }
 
 /// Groups, input and output channels of a group (all physical ones of a single group), the length of a filter's row.
@@ -280,6 +289,14 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             pointers.weight(&step.weights[0]);
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
             (fields.count, fields.blocks) = (items * area, items * area);
+        }
+        Kernel::Range => {
+            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
+            (fields.count, fields.blocks) = (items * area, items * area);
+        }
+        Kernel::Overlay(params) => {
+            pointers.weight(&step.weights[0]);
+            fields.rest = overlay_words(program, step, params);
         }
     }
     pointers.output(y);

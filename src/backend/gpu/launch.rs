@@ -51,11 +51,11 @@ pub fn type_of(element: Element) -> Type {
     match element {
         Element::F16 => Type::F16,
         Element::Bf16 => Type::Bf16,
-        Element::Float | Element::Bits | Element::Index => Type::F32,
+        Element::Float | Element::Bits | Element::Index | Element::Byte => Type::F32,
     }
 }
 
-/// How a kernel sees a tensor: units are floats, or bytes of bits.
+/// How a kernel sees a tensor: units are numbers, bytes of bits, or bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Place {
     pub item_stride: u32,

@@ -6,6 +6,7 @@ mod encode;
 mod results;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use batches::{Run, Waits};
@@ -18,7 +19,8 @@ use super::loader::{Loader, Reading};
 use super::options::ExplainSettings;
 use super::outputs::Writer;
 use super::{engine, inputs, interrupt};
-use crate::explain::Explainer;
+use crate::backend::Backend;
+use crate::explain::{Drawn, Explainer, Painter};
 use crate::model::Model;
 use crate::onnx::ImportOptions;
 use crate::picture::{Card, npy_size};
@@ -37,16 +39,17 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
         true => Some(engine::preprocess(&model, settings.preprocess.as_ref(), console)?),
         false => None,
     };
-    let backend = engine::backend(&settings.engine, console)?;
-    console.detail(&format!("{}: {}", backend.name(), backend.device()));
+    let painter = Arc::new(Painter::new(engine::backend(&settings.engine, console)?));
+    console.detail(&format!("{}: {}", painter.name(), painter.device()));
     introduce(&settings, &model, console);
 
     interrupt::listen(settings.output.display().to_string());
     let explain = |e| Failure::explain(&e);
+    let backend = Box::new(Arc::clone(&painter));
     let mut explainer = Explainer::new(&model, backend, settings.explain.clone()).map_err(explain)?;
     let batch = explainer.batch(&settings.methods).map_err(explain)?;
     console.detail(&format!("{} inputs, {batch} images run together", files.len()));
-    let writer = Writer::new(&settings, &model)?;
+    let writer = Writer::new(&settings, &model, &painter)?;
     console.start(files.len());
     let results = Results::new(&settings, &model, &files, console);
     for failure in failures {
@@ -64,8 +67,20 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let (totals, took) = (results.finish(), start.elapsed());
     waits.end(took);
     console.finish();
+    say_drawn(&painter, console);
     done?;
     end(&settings, &totals, took, &waits, console)
+}
+
+/// Says where pictures were drawn, if that is not where they always are.
+fn say_drawn(painter: &Arc<Painter>, console: &Console) {
+    let Drawn { on_device, on_host, reason, gave_up } = painter.drawn();
+    if painter.paints() && on_device + on_host > 0 {
+        console.detail(&format!("{on_device} pictures drawn by {}, {on_host} by the CPU", painter.name()));
+    }
+    let Some(reason) = reason else { return };
+    let text = format!("the CPU drew pictures: {reason}");
+    if gave_up { console.note(&text) } else { console.detail(&text) }
 }
 
 /// Says what was done; the exit code.
