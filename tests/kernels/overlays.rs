@@ -14,6 +14,7 @@ pub fn ranges(cases: &mut Vec<Case>) {
             let spoil = |i: usize| if is_spoilt && i.is_multiple_of(5) { f64::NAN } else { 1.0 };
             // Of either sign alone, too: zero is an end then.
             let one_sided = |i: usize, v: f64| [v, v.abs(), -v.abs()][i / 4 % 3];
+            b.precision = Precision::F32;
             let count = b.count(Per::Message);
             let data = b.random(count * shape.iter().product::<usize>()).into_iter().enumerate();
             let data = data.map(|(i, v)| one_sided(i, v) * spoil(i)).collect();
@@ -34,6 +35,7 @@ pub fn ranges(cases: &mut Vec<Case>) {
         }));
     }
     cases.push(case("range: rows side by side", |b| {
+        b.precision = Precision::F32;
         let (view, x) = b.noise(Per::Message, [1, 9, 5], 1.0);
         let row = |n: usize, row: usize| (0..5).map(move |column| [n, 0, row, column]);
         let ends = Array::from_fn(x.n, [3, 1, 9], |[n, lane, _, at]| match lane {
@@ -99,8 +101,9 @@ pub fn overlays(cases: &mut Vec<Case>) {
     }
 }
 
+/// What is drawn is never a half.
 fn draw(b: &mut Bench, scene: &Scene) {
-    b.dense = true;
+    (b.dense, b.precision) = (true, Precision::F32);
     let ([map_h, map_w], [height, width], params) = (scene.map, scene.picture, scene.params);
     let (maps, images) = (b.count(Per::Message), b.count(Per::Image));
     let data = b.random(maps * map_h * map_w).into_iter().enumerate();
