@@ -5,6 +5,7 @@ mod allocations;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "the binary loads the driver")]
 mod common;
+mod painter;
 mod pipeline;
 #[path = "../cli/ran.rs"]
 mod ran;
