@@ -6,6 +6,7 @@ mod allocations;
 #[allow(dead_code, reason = "the binary loads the driver")]
 mod common;
 mod half;
+mod painter;
 mod pipeline;
 #[path = "../cli/ran.rs"]
 mod ran;

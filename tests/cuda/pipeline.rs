@@ -54,6 +54,16 @@ impl Scene {
     }
 }
 
+impl Scene {
+    /// All files; the driver reports of a run that draws no pictures.
+    fn whole(&self, options: &[&str]) -> BTreeMap<String, Vec<u8>> {
+        let raw = [options, &["--format", "npy"]].concat();
+        self.explain_all(&[("PTX_SIM_REPORT", "report")], "raw", &raw).exits(1);
+        self.explain_all(&[], "whole", options).exits(1);
+        self.files("whole")
+    }
+}
+
 /// The lines of a run without what differs between runs: times and the folder.
 fn objects(ran: &Ran) -> Vec<Value> {
     let object = |line: &str| {
@@ -102,7 +112,9 @@ fn everything_comes_out_once_and_in_order() {
         }
     }
     let report = scene.report("report");
-    assert_eq!((&report["busy_streams"], &report["live_bytes"]), (&2.into(), &0.into()), "two sessions are in flight");
+    let busy = report["busy_streams"].as_u64().expect("a count");
+    assert!((2..=2 + 3).contains(&busy), "two sessions are in flight, and one a thread that draws: {busy} streams");
+    assert_eq!(report["live_bytes"], 0);
 }
 
 #[test]
@@ -133,8 +145,9 @@ fn a_fault_in_the_middle_leaves_what_was_complete() {
     let scene = Scene::new();
     scene.mixture();
     let options = ["--backend", "cuda", "--batch", "3"];
-    scene.explain_all(&[("PTX_SIM_REPORT", "report")], "whole", &options).exits(1);
-    let (whole, launches) = (scene.files("whole"), scene.report("report")["launches"].as_u64().expect("a count"));
+    let whole = scene.whole(&options);
+    // So many are needed for the maps, and those for pictures come in between: the fault strikes before all maps are there.
+    let launches = scene.report("report")["launches"].as_u64().expect("a count");
     let mut counts = BTreeSet::new();
     for (i, order) in ["late", "eager"].into_iter().cycle().take(6).enumerate() {
         let nth = 1 + (i as u64 * 7919 + 37) % launches;
@@ -158,8 +171,9 @@ fn memory_for_one_session_does() {
     let scene = Scene::new();
     scene.mixture();
     let options = ["--backend", "cuda", "--batch", "4"];
-    scene.explain_all(&[("PTX_SIM_REPORT", "report")], "whole", &options).exits(1);
-    let (whole, peak) = (scene.files("whole"), scene.report("report")["peak_bytes"].as_u64().expect("bytes"));
+    let whole = scene.whole(&options);
+    // What the maps need; pictures give way.
+    let peak = scene.report("report")["peak_bytes"].as_u64().expect("bytes");
     let (mut alone, mut halved) = (0, 0);
     for percent in [30, 45, 60, 90] {
         let into = format!("percent-{percent}");

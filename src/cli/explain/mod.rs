@@ -14,7 +14,7 @@ use results::{Results, Totals};
 
 use super::args::ExplainArgs;
 use super::console::Console;
-use super::failure::{DONE, Failure, INPUT};
+use super::failure::{BACKEND, DONE, Failure, INPUT};
 use super::loader::{Loader, Reading};
 use super::options::ExplainSettings;
 use super::outputs::Writer;
@@ -79,7 +79,7 @@ fn say_drawn(painter: &Arc<Painter>, console: &Console) {
         console.detail(&format!("{on_device} pictures drawn by {}, {on_host} by the CPU", painter.name()));
     }
     let Some(reason) = reason else { return };
-    let text = format!("the CPU drew pictures: {reason}");
+    let text = format!("the CPU drew pictures: {}", Failure::new(BACKEND, reason).message);
     if gave_up { console.note(&text) } else { console.detail(&text) }
 }
 
