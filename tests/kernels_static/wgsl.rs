@@ -18,6 +18,12 @@ const MOST_SHARED: u32 = 16 << 10;
 /// How variants end that only WGSL has.
 const SUBGROUP: &str = ".subgroup";
 
+/// How variants end that only PTX has.
+const MATRIX_UNITS: &str = ".mma";
+
+/// Kernels that only PTX has: for WGSL the host draws the pictures.
+const DRAWING: [&str; 2] = ["overlay", "range"];
+
 /// Storage buffers that every device binds to a kernel.
 const MOST_BUFFERS: usize = 8;
 
@@ -25,7 +31,7 @@ const MOST_BUFFERS: usize = 8;
 fn texts() -> Vec<(String, String)> {
     let used = used(launches(&[Precision::F32]).into_iter().map(Launch::packed));
     let mut texts = Vec::new();
-    for (stem, source) in templates() {
+    for (stem, source) in templates().filter(|(stem, _)| has_twin(stem)) {
         let by_subgroups = format!("{stem}{SUBGROUP}");
         let is_there = SHADERS.iter().any(|(path, _)| path.strip_suffix(".wgsl") == Some(&by_subgroups));
         let mut add = |words: &str, fused: &Fused| {
@@ -39,6 +45,11 @@ fn texts() -> Vec<(String, String)> {
         used.iter().filter(|((of, _), _)| *of == stem).for_each(|((_, words), fused)| add(words, fused));
     }
     texts
+}
+
+/// A PTX kernel with a twin.
+fn has_twin(stem: &str) -> bool {
+    !stem.ends_with(MATRIX_UNITS) && !DRAWING.contains(&stem)
 }
 
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
@@ -55,7 +66,8 @@ fn shaders_are_twins_of_all_ptx() {
         let names = files.iter().filter_map(|(path, _)| path.strip_suffix(ending));
         names.filter(|name| !name.starts_with("parts/") && !name.starts_with("probes/")).collect()
     };
-    let (shaders, ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
+    let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
+    ptx.retain(|stem| has_twin(stem));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
     let by_subgroups: Vec<&str> =
         ptx.iter().copied().filter(|stem| stem.contains(".tile") || stem.contains(".slim")).collect();
