@@ -576,7 +576,14 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
         let root = tree(&files);
         let kernels = check(root.path(), &all).expect("no problem");
         let text = table(root.path(), &kernels).expect("a table");
-        for part in ["stem: \"k\"", "inputs: &[\"x\"]", "outputs: &[\"y\"]", "(\"high\", \"f32\")]", "(\"k.ptx\", ", "(\"k.wgsl\", "] {
+        for part in [
+            "stem: \"k\"",
+            "inputs: &[\"x\"]",
+            "outputs: &[\"y\"]",
+            "(\"high\", \"f32\")]",
+            "(\"k.ptx\", ",
+            "(\"k.wgsl\", ",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

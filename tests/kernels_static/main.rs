@@ -27,7 +27,11 @@ fn sources_agree_and_the_table_is_theirs() {
         kernels.iter().filter(|k| !k.interface.outputs.is_empty()).map(|k| k.stem.as_str()).collect();
     assert_eq!(stems, KERNELS.iter().map(|kernel| kernel.stem).collect::<Vec<_>>());
     let table = sources::table(root(), &kernels).unwrap_or_else(|problem| panic!("{problem}"));
-    assert!(table.contains("pub const KERNELS") && table.contains("pub const TEMPLATES") && table.contains("pub const SHADERS"));
+    assert!(
+        table.contains("pub const KERNELS")
+            && table.contains("pub const TEMPLATES")
+            && table.contains("pub const SHADERS")
+    );
     assert_eq!((sources::THREADS, sources::PARAM_BYTES as usize), (THREADS, PARAM_BYTES));
 }
 
