@@ -13,6 +13,7 @@ mod records;
 #[allow(dead_code, reason = "no test here runs a text that is changed")]
 mod sim;
 mod traffic;
+mod wgpu;
 
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;

@@ -6,5 +6,5 @@ mod portable;
 mod stages;
 mod uploads;
 
-pub use launch::{Launch, PARAM_BYTES, Pointer, launch};
+pub use launch::{Launch, LaunchError, PARAM_BYTES, Pointer, launch};
 pub use uploads::{Upload, Uploads};
