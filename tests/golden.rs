@@ -1,5 +1,5 @@
-//! Every golden heatmap of `data/golden`, in f64, in f32 and by the PTX, in its interpreter or on a device: maps of Captum, Zennit and
-//! pytorch-grad-cam where they are right, of an exact oracle where they are not.
+//! Every golden heatmap of `data/golden`, in f64, in f32, by the PTX, in its interpreter or on a device, and by the WGSL: maps of
+//! Captum, Zennit and pytorch-grad-cam where they are right, of an exact oracle where they are not.
 
 #[path = "common/mod.rs"]
 #[allow(dead_code, reason = "this test starts neither the binary nor the stand-in driver")]
@@ -256,4 +256,10 @@ fn goldens_by_the_ptx() {
     }
     let simulator = sim::Simulator::default();
     check(Precision::F32, &|| Box::new(simulator.clone()), allowed_in_f32);
+}
+
+#[test]
+fn goldens_by_the_wgsl() {
+    let backend = Arc::new(common::wgpu());
+    check(Precision::F32, &|| Box::new(Arc::clone(&backend)), allowed_in_f32);
 }

@@ -7,6 +7,7 @@ mod items;
 mod roof;
 pub mod step_check;
 mod values;
+pub mod wgpu;
 
 pub use self::roof::Roof;
 pub use self::values::Values;
@@ -31,13 +32,27 @@ pub enum BackendError {
     /// Bytes are zero where the device does not say.
     #[error("the {backend} backend could not allocate {}; use a smaller --batch{}", amount(*.bytes), elsewhere(.backend))]
     OutOfMemory { backend: &'static str, bytes: usize },
-    /// Nothing more can be computed on this device in this process.
+    /// A kernel of this device takes no tensor of this size.
+    #[error("the {backend} device takes {most} bytes a tensor, and {what} has {bytes}; use a smaller --batch{}", elsewhere(.backend))]
+    TooLarge { backend: &'static str, what: String, bytes: usize, most: usize },
+    /// Nothing more can be computed on this device until it is opened anew.
     #[error("the {backend} device stopped: {reason}; run again, and where it stops again use --backend cpu")]
     DeviceLost { backend: &'static str, reason: String },
     #[error("the {backend} backend could not {what}: {reason}; use --backend cpu")]
     Failed { backend: &'static str, what: String, reason: String },
     #[error("{what} takes {want} values, got {got}")]
     Length { what: String, want: usize, got: usize },
+}
+
+impl BackendError {
+    /// Fewer images at a time may do.
+    pub fn is_size(&self) -> bool {
+        matches!(self, Self::OutOfMemory { .. } | Self::TooLarge { .. })
+    }
+
+    pub fn is_loss(&self) -> bool {
+        matches!(self, Self::DeviceLost { .. })
+    }
 }
 
 fn amount(bytes: usize) -> String {
@@ -60,7 +75,7 @@ pub trait Backend: Send + Sync {
     /// prepared the same way are shared.
     ///
     /// # Errors
-    /// [`BackendError::OutOfMemory`] where the slots do not fit.
+    /// [`BackendError::OutOfMemory`] where the slots do not fit, [`BackendError::TooLarge`] where one of them is.
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError>;
 
     /// Sessions that keep the device busy between them. More than one where [`Session::run`] returns before its work is
@@ -74,12 +89,44 @@ pub trait Backend: Send + Sync {
         false
     }
 
+    /// Opens a device that was lost anew; true where there is one. Sessions of the lost one stay lost.
+    fn reopen(&self) -> bool {
+        false
+    }
+
     /// Measures what the device can do at most, which takes a second or so; `None` where the backend has no probes.
     ///
     /// # Errors
     /// Whatever the device reports.
     fn roof(&self) -> Result<Option<Roof>, BackendError> {
         Ok(None)
+    }
+}
+
+/// A backend that several explainers use: they share weights and kernels.
+impl<B: Backend + ?Sized> Backend for Arc<B> {
+    fn name(&self) -> &'static str {
+        (**self).name()
+    }
+
+    fn device(&self) -> String {
+        (**self).device()
+    }
+
+    fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
+        (**self).load(program)
+    }
+
+    fn sessions_in_flight(&self) -> usize {
+        (**self).sessions_in_flight()
+    }
+
+    fn reopen(&self) -> bool {
+        (**self).reopen()
+    }
+
+    fn roof(&self) -> Result<Option<Roof>, BackendError> {
+        (**self).roof()
     }
 }
 

@@ -1,5 +1,6 @@
 //! What may be typed. Values are still text here; [`super::options`] gives them meaning.
 
+use std::fmt::{self, Display, Formatter};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -158,12 +159,12 @@ pub struct EngineArgs {
 /// Where to compute.
 #[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
-    /// What computes: auto is cuda where it is available, else cpu
+    /// What computes: auto is cuda where it is available, else wgpu where that has hardware, else cpu
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub backend: BackendArg,
-    /// Number of the device, as `devices` lists them [default: 0]
-    #[arg(long, value_name = "N")]
-    pub device: Option<usize>,
+    /// Number of the device, as `devices` lists them, or a part of its name [default: the first]
+    #[arg(long, value_name = "N|NAME", value_parser = device)]
+    pub device: Option<DeviceArg>,
     /// Threads of the cpu backend, of reading and of writing files [default: one per core]
     #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
     pub threads: Option<usize>,
@@ -346,6 +347,29 @@ pub enum BackendArg {
     Cpu,
     Wgpu,
     Cuda,
+}
+
+/// Which device of a backend.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DeviceArg {
+    Number(usize),
+    Name(String),
+}
+
+fn device(text: &str) -> Result<DeviceArg, String> {
+    match text.trim() {
+        "" => Err("a device has a number or a name".to_owned()),
+        text => Ok(text.parse().map_or_else(|_| DeviceArg::Name(text.to_owned()), DeviceArg::Number)),
+    }
+}
+
+impl Display for DeviceArg {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Number(number) => write!(f, "{number}"),
+            Self::Name(name) => f.write_str(name),
+        }
+    }
 }
 
 /// Names of floating-point types.

@@ -4,26 +4,29 @@ use serde_json::{Value, json};
 
 use super::args::DevicesArgs;
 use super::console::Console;
-use super::engine::NO_WGPU;
 use super::failure::{DONE, Failure};
 use crate::backend::cuda::{self, Absence, DeviceInfo, Driver};
+use crate::backend::wgpu::{self, AdapterInfo};
 
 /// Lists the backends.
 pub fn run(args: &DevicesArgs, console: &Console) -> Result<u8, Failure> {
     let threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let simd = simd();
-    let driver = usable(cuda::probe());
+    let (driver, adapters) = (usable(cuda::probe()), wgpu::probe());
     if args.json {
         let list = json!([
             { "backend": "cpu", "available": true, "threads": threads, "simd": simd },
-            { "backend": "wgpu", "available": false, "reason": NO_WGPU },
+            wgpu_object(&adapters),
             cuda_object(&driver),
         ]);
         console.line(&list.to_string());
         return Ok(DONE);
     }
     console.line(&format!("cpu   {threads} threads, {simd}"));
-    console.line(&format!("wgpu  not available: {NO_WGPU}"));
+    match &adapters {
+        Ok(adapters) => wgpu_lines(adapters).iter().for_each(|line| console.line(line)),
+        Err(why) => console.line(&format!("wgpu  not available: {why}")),
+    }
     match &driver {
         Ok(driver) => cuda_lines(driver).iter().for_each(|line| console.line(line)),
         Err(why) => console.line(&format!("cuda  not available: {why}")),
@@ -71,6 +74,39 @@ fn cuda_lines(driver: &Driver) -> Vec<String> {
         }
     };
     driver.devices.iter().enumerate().map(line).collect()
+}
+
+fn wgpu_object(adapters: &Result<Vec<AdapterInfo>, wgpu::Absence>) -> Value {
+    let device = |(number, adapter): (usize, &AdapterInfo)| {
+        json!({
+            "device": number,
+            "name": adapter.name,
+            "api": adapter.api,
+            "driver": adapter.driver,
+            "software": adapter.is_software,
+            "available": adapter.check().is_ok(),
+        })
+    };
+    match adapters {
+        Ok(adapters) => {
+            let devices: Vec<Value> = adapters.iter().enumerate().map(device).collect();
+            let available = adapters.iter().any(|adapter| adapter.check().is_ok());
+            json!({ "backend": "wgpu", "available": available, "devices": devices })
+        }
+        Err(why) => json!({ "backend": "wgpu", "available": false, "reason": why.to_string() }),
+    }
+}
+
+fn wgpu_lines(adapters: &[AdapterInfo]) -> Vec<String> {
+    let line = |(number, adapter): (usize, &AdapterInfo)| {
+        let AdapterInfo { name, api, driver, .. } = adapter;
+        let by = if adapter.is_software { ", on the CPU" } else { "" };
+        match adapter.check() {
+            Ok(()) => format!("wgpu  device {number}: {name}, {api}, driver {driver}{by}"),
+            Err(why) => format!("wgpu  device {number}: {why}"),
+        }
+    };
+    adapters.iter().enumerate().map(line).collect()
 }
 
 fn capability(device: &DeviceInfo) -> String {

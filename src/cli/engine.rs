@@ -1,13 +1,14 @@
 //! Opening what computes: the model first, then the backend.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use super::args::BackendArg;
+use super::args::{BackendArg, DeviceArg};
 use super::console::Console;
 use super::failure::{BACKEND, Failure};
 use super::options::Engine;
 use crate::backend::cpu::CpuBackend;
-use crate::backend::cuda::{self, CudaBackend};
+use crate::backend::cuda::{self, Absence, CudaBackend};
+use crate::backend::wgpu::{Wanted, WgpuBackend, WgpuOptions};
 use crate::backend::{Backend, BackendError};
 use crate::explain::{ExplainError, Target};
 use crate::graph::{Precision, ValueId};
@@ -33,31 +34,57 @@ pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<M
 
 /// Starts the backend. Whoever names a device wants a GPU, not whatever there is.
 pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, Failure> {
-    let started = match (engine.backend, engine.device) {
-        (BackendArg::Wgpu, _) => {
-            let reason = format!("{NO_WGPU}; use --backend cpu or auto");
-            Err(BackendError::Unavailable { backend: "wgpu", reason })
-        }
-        (BackendArg::Cuda, _) | (BackendArg::Auto, Some(_)) => cuda(engine),
-        (BackendArg::Auto, None) if engine.precision.is_half() => cuda(engine),
-        (BackendArg::Auto, None) if engine.precision == Precision::F32 && has_device() => {
-            first_device().or_else(|error| {
-                let reason = Failure::new(BACKEND, error).message;
-                console.note(&format!("the CPU computes: {reason}"));
-                cpu(engine)
-            })
-        }
+    let started = match (engine.backend, &engine.device) {
+        (BackendArg::Cuda, device) => cuda(device.as_ref()),
+        (BackendArg::Wgpu, device) => wgpu(device.as_ref().map_or(Wanted::Any, wanted)),
+        (BackendArg::Auto, device) if engine.precision.is_half() => cuda(device.as_ref()),
+        (BackendArg::Auto, Some(device)) if cuda_has(device) => cuda(Some(device)),
+        (BackendArg::Auto, Some(device)) => wgpu(wanted(device)).or_else(|error| match cuda::probe() {
+            Err(Absence::NoDriver) => Err(error),
+            _ => cuda(Some(device)),
+        }),
+        (BackendArg::Auto, None) if engine.precision == Precision::F32 => auto(engine, console),
         (BackendArg::Auto | BackendArg::Cpu, _) => cpu(engine),
     };
     started.map_err(|e| Failure::new(BACKEND, e))
+}
+
+/// The first NVIDIA device, whose driver takes the kernels; else the first adapter of hardware; else the CPU.
+fn auto(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, BackendError> {
+    let refused = match has_device().then(first_device) {
+        Some(Ok(backend)) => return Ok(backend),
+        Some(Err(error)) => Some(Failure::new(BACKEND, error).message),
+        None => None,
+    };
+    let (name, backend) = match hardware() {
+        Ok(backend) => (backend.device(), backend),
+        Err(_) => ("the CPU".to_owned(), cpu(engine)?),
+    };
+    if let Some(reason) = refused {
+        console.note(&format!("{name} computes: {reason}"));
+    }
+    Ok(backend)
 }
 
 fn cpu(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
     Ok(Box::new(CpuBackend::new(engine.precision, engine.threads)?))
 }
 
-fn cuda(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
-    Ok(Box::new(CudaBackend::new(engine.device.unwrap_or(0))?))
+fn cuda(device: Option<&DeviceArg>) -> Result<Box<dyn Backend>, BackendError> {
+    let ordinal = match device {
+        None => 0,
+        Some(DeviceArg::Number(number)) => *number,
+        Some(DeviceArg::Name(name)) => cuda::named(name)?,
+    };
+    Ok(Box::new(CudaBackend::new(ordinal)?))
+}
+
+/// The driver has such a device, or some where a number is too large.
+fn cuda_has(device: &DeviceArg) -> bool {
+    match device {
+        DeviceArg::Number(_) => cuda::probe().is_ok(),
+        DeviceArg::Name(name) => cuda::named(name).is_ok(),
+    }
 }
 
 /// The first device, whose driver takes the kernels.
@@ -72,8 +99,35 @@ fn has_device() -> bool {
     cuda::probe().is_ok_and(|driver| driver.devices.first().is_some_and(|device| device.check().is_ok()))
 }
 
-/// Why the wgpu backend cannot be chosen.
-pub const NO_WGPU: &str = "this version does not have it";
+fn wanted(device: &DeviceArg) -> Wanted {
+    match device {
+        DeviceArg::Number(number) => Wanted::Number(*number),
+        DeviceArg::Name(name) => Wanted::Name(name.clone()),
+    }
+}
+
+fn wgpu(adapter: Wanted) -> Result<Box<dyn Backend>, BackendError> {
+    Ok(Box::new(WgpuBackend::new(WgpuOptions { adapter, memory: None, folder: cache_folder() })?))
+}
+
+/// The first adapter of hardware, whose driver takes the kernels.
+fn hardware() -> Result<Box<dyn Backend>, BackendError> {
+    let adapter = Wanted::Hardware;
+    let backend = WgpuBackend::new(WgpuOptions { adapter, memory: None, folder: cache_folder() })?;
+    backend.check()?;
+    Ok(Box::new(backend))
+}
+
+/// Where this user's programs keep what they can make again.
+fn cache_folder() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let folder = if cfg!(windows) {
+        variable("LOCALAPPDATA")
+    } else {
+        variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")))
+    };
+    folder.map(|folder| folder.join("fluoroscope"))
+}
 
 /// How to feed pictures to `model`: the flag's, else the card's, else `imagenet`, which is said.
 pub fn preprocess(

@@ -30,8 +30,9 @@ use args::{Cli, Command, TalkArgs};
 use console::Console;
 use failure::{DONE, Failure, USAGE};
 
-/// Runs the command that `args` (the program's name first) ask for, and says how it went.
+/// Runs the command that `args` (the program's name first) ask for, and says how it went. Call it before any thread is started.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    hush_mesa();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(usage(&error)),
@@ -42,6 +43,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         _ => None,
     });
     ExitCode::from(dispatch(cli.command, console))
+}
+
+/// Without a desktop, Mesa complains that it cannot ask one which Vulkan device to put first: it need not.
+fn hush_mesa() {
+    if cfg!(target_os = "linux") && std::env::var_os("XDG_RUNTIME_DIR").is_none() {
+        // SAFETY: no other thread runs yet that could read the environment.
+        unsafe { std::env::set_var("NODEVICE_SELECT", "1") };
+    }
 }
 
 fn dispatch(command: Command, mut console: Console) -> u8 {

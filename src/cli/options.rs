@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::args::{
-    BackendArg, BatchNormArg, EngineArgs, ExplainArgs, Format, PlaceArgs, PrecisionArg, ReduceArg, Resolution, RuleArgs,
+    BackendArg, BatchNormArg, DeviceArg, EngineArgs, ExplainArgs, Format, PlaceArgs, PrecisionArg, ReduceArg,
+    Resolution, RuleArgs,
 };
 use super::failure::Failure;
 use crate::explain::{Baseline, ExplainOptions, Target};
@@ -16,11 +17,10 @@ use crate::picture::{Card, Colormap, Preprocess, Reduce, read_array};
 use crate::rule::{BatchNormRule, RuleOptions};
 
 /// What to compute with.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Engine {
     pub backend: BackendArg,
-    /// As it was typed.
-    pub device: Option<usize>,
+    pub device: Option<DeviceArg>,
     pub precision: Precision,
     pub threads: Option<usize>,
 }
@@ -132,25 +132,33 @@ pub fn method(name: &str) -> Result<MethodChoice, Failure> {
 /// The engine, with its numbers checked.
 pub fn engine(args: &EngineArgs) -> Result<Engine, Failure> {
     let engine = Engine { precision: precision(args.precision), ..place(&args.place)? };
-    match (engine.precision, engine.backend, engine.device) {
-        (Precision::F64, BackendArg::Cuda, _) | (Precision::F64, _, Some(_)) => {
-            Err(Failure::usage("the cuda backend does not compute in f64; leave out --precision, or use --backend cpu"))
+    let (place, stored) = (engine.backend, engine.precision);
+    let reason = match stored {
+        Precision::F64 if matches!(place, BackendArg::Cuda | BackendArg::Wgpu) || engine.device.is_some() => {
+            let name = if place == BackendArg::Auto { "a GPU's".to_owned() } else { format!("the {}", name(place)) };
+            format!("{name} backend does not compute in f64; leave out --precision, or use --backend cpu")
         }
-        (half, BackendArg::Cpu | BackendArg::Wgpu, _) if half.is_half() => Err(Failure::usage(format!(
-            "the {} backend does not store {half}; leave out --precision, or use --backend cuda",
-            format!("{:?}", engine.backend).to_lowercase(),
-        ))),
-        _ => Ok(engine),
-    }
+        Precision::F16 | Precision::Bf16 if matches!(place, BackendArg::Cpu | BackendArg::Wgpu) => {
+            let name = name(place);
+            format!("the {name} backend does not store {stored}; leave out --precision, or use --backend cuda")
+        }
+        _ => return Ok(engine),
+    };
+    Err(Failure::usage(reason))
+}
+
+fn name(backend: BackendArg) -> String {
+    format!("{backend:?}").to_lowercase()
 }
 
 /// The same in f32.
 pub fn place(args: &PlaceArgs) -> Result<Engine, Failure> {
-    if let (BackendArg::Cpu, Some(device)) = (args.backend, args.device) {
+    if let (BackendArg::Cpu, Some(device)) = (args.backend, &args.device) {
         let message = format!("--device {device} names a GPU; leave out --backend cpu, or --device");
         return Err(Failure::usage(message));
     }
-    Ok(Engine { backend: args.backend, device: args.device, precision: Precision::F32, threads: args.threads })
+    let PlaceArgs { backend, threads, .. } = *args;
+    Ok(Engine { backend, device: args.device.clone(), precision: Precision::F32, threads })
 }
 
 pub fn precision(arg: PrecisionArg) -> Precision {

@@ -170,13 +170,14 @@ impl<'m> Evaluator<'m> {
         let Some(Departed { work, part, state }) = self.departed.remove(&ticket) else {
             unreachable!("a ticket is good for one landing")
         };
-        match state {
+        let landed = match state {
             State::Failed(error) => Err(error),
-            State::Flying(key, loaded, flight) => match self.touch_down(&work, key, loaded, flight) {
-                Err(ExplainError::Backend(BackendError::OutOfMemory { .. })) => self.walk(&work, part),
-                landed => landed,
-            },
-            State::Grounded => self.walk(&work, part),
+            State::Flying(key, loaded, flight) => self.touch_down(&work, key, loaded, flight),
+            State::Grounded => return self.walk(&work, part),
+        };
+        match landed {
+            Err(ExplainError::Backend(error)) if error.is_size() || error.is_loss() => self.walk(&work, part),
+            landed => landed,
         }
     }
 
@@ -196,6 +197,7 @@ impl<'m> Evaluator<'m> {
         loop {
             match self.start(work, part) {
                 Ok((key, loaded, flight)) => return Ok(State::Flying(key, loaded, flight)),
+                Err(ExplainError::Backend(BackendError::TooLarge { .. })) => return Ok(State::Grounded),
                 Err(ExplainError::Backend(BackendError::OutOfMemory { .. })) if self.idle.is_empty() => {
                     self.cramped |= self.flying() > 0;
                     return Ok(State::Grounded);
@@ -236,10 +238,10 @@ impl<'m> Evaluator<'m> {
         Ok(found)
     }
 
-    /// Computes images a batch at a time, in as much memory as there is.
+    /// Computes images a batch at a time, in as much memory as there is. A device that is lost is opened anew, once.
     fn walk(&mut self, work: &Work, part: Range<usize>) -> Result<Evaluation, ExplainError> {
         let mut found = Evaluation::default();
-        let (mut first, mut alone) = (part.start, false);
+        let (mut first, mut alone, mut reopened) = (part.start, false, false);
         while first < part.end {
             let step = first..part.end.min(first + self.batch(&work.passes)?);
             let done = self.start(work, &step);
@@ -248,6 +250,16 @@ impl<'m> Evaluator<'m> {
                 Ok(step_found) => {
                     found.append(step_found, work.has_own_baselines());
                     (first, alone) = (step.end, false);
+                }
+                Err(ExplainError::Backend(error)) if error.is_loss() && !reopened => {
+                    self.free();
+                    if !self.backend.reopen() {
+                        return Err(error.into());
+                    }
+                    reopened = true;
+                }
+                Err(ExplainError::Backend(error @ BackendError::TooLarge { .. })) => {
+                    self.halve(work, &step).ok_or(error)?;
                 }
                 Err(ExplainError::Backend(error @ BackendError::OutOfMemory { .. })) => {
                     // Without other sessions it may fit, else half of it may.

@@ -102,7 +102,7 @@ fn errors_come_in_order() {
     let scene = Scene::new();
     let model = rnet();
     scene.run(&["explain", &model, "none.png", "--backend", "cuda"]).exits(4).says(&["cuda", "--backend cpu"]);
-    scene.run(&["explain", &model, "none.png", "--backend", "wgpu"]).exits(4).says(&["wgpu"]);
+    scene.run(&["explain", &model, "none.png", "--backend", "wgpu", "--device", "99"]).exits(4).says(&["wgpu"]);
     scene.run(&["explain", "none.onnx", "none.png", "--backend", "cuda"]).exits(3);
     scene.run(&["explain", "none.onnx", "none.png", "-m", "magic", "--backend", "cuda"]).exits(2);
     scene.run(&["explain", &model, "none.png"]).exits(1);

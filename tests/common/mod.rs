@@ -3,6 +3,8 @@
 
 use std::path::PathBuf;
 
+use fluoroscope::backend::wgpu::{Wanted, WgpuBackend, WgpuOptions};
+
 /// The checkout, or `FLUOROSCOPE_TEST_ROOT`.
 pub fn root() -> PathBuf {
     let set = std::env::var_os("FLUOROSCOPE_TEST_ROOT");
@@ -25,4 +27,16 @@ pub fn load_driver() {
     if !on_a_device() {
         ptx_sim_driver::preload().unwrap_or_else(|error| panic!("{error}"));
     }
+}
+
+/// The adapter that `FLUOROSCOPE_TEST_ADAPTER` names, else any.
+pub fn adapter() -> Wanted {
+    let set = std::env::var("FLUOROSCOPE_TEST_ADAPTER").ok();
+    set.map_or(Wanted::Any, Wanted::Name)
+}
+
+/// A backend on that adapter.
+pub fn wgpu() -> WgpuBackend {
+    let options = WgpuOptions { adapter: adapter(), ..WgpuOptions::default() };
+    WgpuBackend::new(options).unwrap_or_else(|error| panic!("{error} (./test installs a Vulkan driver on Debian)"))
 }

@@ -15,6 +15,7 @@ mod records;
 mod sim;
 mod stabilised;
 mod traffic;
+mod wgpu;
 
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;

@@ -28,6 +28,8 @@ pub enum Absence {
     NoDevice,
     #[error("there is no device {asked}, only {}", numbers(*.count))]
     NoSuchDevice { asked: usize, count: usize },
+    #[error("there is no device called {asked:?}, only {known}")]
+    NoSuchName { asked: String, known: String },
     #[error("{name} is too old: it has compute capability {}.{}, and 7.5 is needed", .capability[0], .capability[1])]
     OldDevice { name: String, capability: [i32; 2] },
     #[error("the NVIDIA driver does not start: {0}")]
@@ -39,7 +41,7 @@ impl Absence {
     fn hint(&self) -> &'static str {
         match self {
             Self::OldDriver(_) | Self::Symbol(_) => "update the driver, or use --backend cpu",
-            Self::NoSuchDevice { .. } => "see `fluoroscope devices`, or use --backend cpu",
+            Self::NoSuchDevice { .. } | Self::NoSuchName { .. } => "see `fluoroscope devices`, or use --backend cpu",
             Self::NoDevice => "see CUDA_VISIBLE_DEVICES and `nvidia-smi`, or use --backend cpu",
             Self::NoDriver | Self::OldDevice { .. } | Self::Refused(_) => "use --backend cpu or auto",
         }
@@ -101,6 +103,19 @@ pub fn probe() -> Result<Driver, Absence> {
     // SAFETY: the pointer is valid for the call.
     refused(api, unsafe { (api.driver_version)(&raw mut driver) })?;
     Ok(Driver { cuda: version(driver), devices })
+}
+
+/// The number of the first device with `name` in its own, in any case.
+///
+/// # Errors
+/// [`Absence`] where there is none, or no driver.
+pub fn named(name: &str) -> Result<usize, Absence> {
+    let devices = probe()?.devices;
+    let is_called = |device: &DeviceInfo| device.name.to_lowercase().contains(&name.to_lowercase());
+    devices.iter().position(is_called).ok_or_else(|| {
+        let known: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
+        Absence::NoSuchName { asked: name.to_owned(), known: known.join(", ") }
+    })
 }
 
 /// A device by its number.

@@ -8,5 +8,5 @@ mod portable;
 mod stages;
 mod uploads;
 
-pub use launch::{Chip, Launch, PARAM_BYTES, Pointer, launch, launch_on, type_of};
+pub use launch::{Chip, Launch, LaunchError, PARAM_BYTES, Pointer, launch, launch_on, type_of};
 pub use uploads::{Upload, Uploads};

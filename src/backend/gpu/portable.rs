@@ -1,7 +1,7 @@
 //! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and by subgroups.
 
 use super::launch::{Launch, PARAM_BYTES, PLACES, Place, Pointer};
-use crate::kernel::Operand;
+use crate::kernel::{Operand, Type};
 use crate::program::Weight;
 
 /// What a kernel calls the pointer to the packed weights.
@@ -19,7 +19,7 @@ enum Home {
 
 impl Launch {
     /// The launch with few pointers: the weights of its prologue and its stages, which have a value per channel, lie one after
-    /// another behind the last one, and views of a buffer that stages read are reached by one. Every tensor has a place of
+    /// another behind the last one, and views of a buffer that stages read are reached by one. Numbers are f32. Every tensor has a place of
     /// its own; the first are those of the pointers, in order.
     #[must_use]
     pub fn packed(mut self) -> Self {
@@ -51,8 +51,12 @@ impl Launch {
             };
             self.params[PLACES + 16 * number..][..16].copy_from_slice(&place);
         }
-        let types = self.fused.types;
-        order.iter().enumerate().for_each(|(number, slot)| self.fused.types[number] = types[*slot]);
+        self.fused.types = Default::default();
+        self.pointers.iter_mut().for_each(|pointer| {
+            if let Pointer::Weight(_, stored) = pointer {
+                *stored = Type::F32;
+            }
+        });
         self.pointers = own.iter().map(|slot| self.pointers[*slot].clone()).collect();
         self.written = own.iter().map(|slot| self.written[*slot]).collect();
         if !weights.is_empty() {
@@ -111,7 +115,7 @@ fn place(params: &[u8; PARAM_BYTES], slot: usize) -> [u8; 16] {
 mod tests {
     use super::*;
     use crate::graph::{Constant, Precision};
-    use crate::kernel::{Fused, StageText, Type};
+    use crate::kernel::{Fused, StageText};
     use crate::program::{BufferId, Layout, Part};
 
     fn weight(channels: usize) -> Pointer {

@@ -21,7 +21,7 @@ use super::options::{self, methods, place};
 use super::table::{Align, Table, bytes};
 use crate::backend::cpu::CpuBackend;
 use crate::backend::step_check::{self, DIFFERENT, SHARE, StepError};
-use crate::backend::{Backend, BackendError, Roof};
+use crate::backend::{Backend, Roof};
 use crate::explain::ExplainOptions;
 use crate::graph::{Precision, ValueId};
 use crate::method::{MethodChoice, Sampling};
@@ -134,7 +134,7 @@ impl Bench<'_> {
                     self.tell(&run, console)?;
                     runs.push(run);
                 }
-                Err(error @ BackendError::OutOfMemory { .. }) if !runs.is_empty() => {
+                Err(error) if error.is_size() && !runs.is_empty() => {
                     console.note(&format!("{choice}, batch {batch}, is left out: {error}"));
                 }
                 Err(error) => return Err(failure(error)),

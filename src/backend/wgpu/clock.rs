@@ -1,0 +1,118 @@
+//! The time that the device takes for each step: by its own marks where it has them, else seen from here.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::device::Device;
+use super::memory::Memory;
+use crate::backend::BackendError;
+
+/// Marks of a set, two for each step.
+const MOST_STEPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
+/// Bytes of a mark.
+const MARK: usize = wgpu::QUERY_SIZE as usize;
+const RESOLVED: wgpu::BufferUsages = wgpu::BufferUsages::QUERY_RESOLVE.union(wgpu::BufferUsages::COPY_SRC);
+const RECEIVES: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
+
+/// Measures steps.
+pub struct Clock {
+    marks: Option<Marks>,
+}
+
+/// Marks on the device, and where they are read.
+struct Marks {
+    set: wgpu::QuerySet,
+    resolved: Memory,
+    received: Memory,
+    /// Of a mark.
+    nanoseconds: f64,
+}
+
+impl Clock {
+    /// For so many steps at a time.
+    ///
+    /// # Errors
+    /// [`BackendError::OutOfMemory`]
+    pub async fn new(device: &Arc<Device>, steps: usize) -> Result<Self, BackendError> {
+        if !device.raw.features().contains(wgpu::Features::TIMESTAMP_QUERY) {
+            return Ok(Self { marks: None });
+        }
+        let count = 2 * steps.clamp(1, MOST_STEPS);
+        let descriptor = wgpu::QuerySetDescriptor { label: None, ty: wgpu::QueryType::Timestamp, count: count as u32 };
+        let set = device.attempt("make marks of time", 0, |raw| raw.create_query_set(&descriptor)).await?;
+        let resolved = Memory::new(device, "marks of time", count * MARK, RESOLVED, false).await?;
+        let received = Memory::new(device, "marks of time", count * MARK, RECEIVES, false).await?;
+        let nanoseconds = f64::from(device.queue.get_timestamp_period());
+        Ok(Self { marks: Some(Marks { set, resolved, received, nanoseconds }) })
+    }
+
+    /// Runs so many steps, each in a pass of its own, and adds their times.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    pub async fn time(
+        &self,
+        device: &Arc<Device>,
+        steps: usize,
+        dispatch: impl Fn(usize, &mut wgpu::ComputePass),
+        times: &mut Vec<Duration>,
+    ) -> Result<(), BackendError> {
+        let all: Vec<usize> = (0..steps).collect();
+        match &self.marks {
+            Some(marks) => {
+                for some in all.chunks(MOST_STEPS) {
+                    marks.time(device, some, &dispatch, times).await?;
+                }
+            }
+            None => {
+                device.idle().await?;
+                for step in all {
+                    let start = Instant::now();
+                    let sent = device.attempt("run a step", 0, |raw| {
+                        let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                        dispatch(step, &mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                        device.queue.submit([encoder.finish()]);
+                    });
+                    sent.await?;
+                    device.idle().await?;
+                    times.push(start.elapsed());
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Marks {
+    async fn time(
+        &self,
+        device: &Arc<Device>,
+        steps: &[usize],
+        dispatch: impl Fn(usize, &mut wgpu::ComputePass),
+        times: &mut Vec<Duration>,
+    ) -> Result<(), BackendError> {
+        let count = 2 * steps.len();
+        let sent = device.attempt("run a program", 0, |raw| {
+            let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            for (number, step) in steps.iter().enumerate() {
+                let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
+                    query_set: &self.set,
+                    beginning_of_pass_write_index: Some(2 * number as u32),
+                    end_of_pass_write_index: Some(2 * number as u32 + 1),
+                });
+                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
+                dispatch(*step, &mut encoder.begin_compute_pass(&descriptor));
+            }
+            encoder.resolve_query_set(&self.set, 0..count as u32, &self.resolved.buffer, 0);
+            let bytes = (count * MARK) as u64;
+            encoder.copy_buffer_to_buffer(&self.resolved.buffer, 0, &self.received.buffer, 0, bytes);
+            device.queue.submit([encoder.finish()]);
+        });
+        sent.await?;
+        let words = self.received.read(device, count * MARK).await?;
+        let marks: Vec<u64> = words.chunks_exact(2).map(|word| u64::from(word[0]) | u64::from(word[1]) << 32).collect();
+        let time = |mark: &[u64]| mark[1].saturating_sub(mark[0]) as f64 * self.nanoseconds;
+        times.extend(marks.chunks_exact(2).map(|mark| Duration::from_secs_f64(time(mark) / 1e9)));
+        Ok(())
+    }
+}

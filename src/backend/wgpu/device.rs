@@ -1,0 +1,172 @@
+//! An adapter that is open, and what becomes of it.
+
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::NAME;
+use super::account::Account;
+use super::adapters::{Absence, Adapter, AdapterInfo};
+use super::edge::{promise, turn};
+use crate::backend::BackendError;
+
+/// What is used where an adapter has it.
+const FEATURES: wgpu::Features =
+    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE).union(wgpu::Features::SUBGROUP);
+/// Lanes that a subgroup must have for kernels that share loads within it.
+const LANES: u32 = 8;
+
+/// What a device will say of an operation that was begun.
+pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
+
+/// A device. Once it is lost, every operation says so.
+pub struct Device {
+    pub raw: wgpu::Device,
+    pub queue: wgpu::Queue,
+    pub info: AdapterInfo,
+    /// Those of the adapter, all of them.
+    pub limits: wgpu::Limits,
+    /// The processor computes, and threads can have from one another what one of them loads.
+    pub by_subgroups: bool,
+    pub account: Arc<Account>,
+    faults: Arc<Faults>,
+}
+
+/// What went wrong outside of any operation that could have reported it; the first of each.
+#[derive(Default)]
+struct Faults {
+    lost: OnceLock<String>,
+    stray: OnceLock<String>,
+    /// The device is being dropped, which is no loss.
+    done: AtomicBool,
+}
+
+impl Device {
+    /// Opens an adapter with all its limits.
+    ///
+    /// # Errors
+    /// [`BackendError::Unavailable`] where its driver refuses.
+    pub async fn open(adapter: Adapter, memory: Option<u64>) -> Result<Arc<Self>, BackendError> {
+        let Adapter { raw: adapter, info } = adapter;
+        let limits = adapter.limits();
+        let features = adapter.features() & FEATURES;
+        let lanes = if features.contains(wgpu::Features::SUBGROUP) { adapter.get_info().subgroup_min_size } else { 0 };
+        let asked = wgpu::DeviceDescriptor {
+            label: Some("fluoroscope"),
+            required_features: features,
+            required_limits: limits.clone(),
+            memory_hints: wgpu::MemoryHints::MemoryUsage,
+            ..wgpu::DeviceDescriptor::default()
+        };
+        let opened = adapter.request_device(&asked).await;
+        let refused = |error: wgpu::RequestDeviceError| Absence::Refused {
+            name: info.name.clone(),
+            reason: one_line(&error.to_string()),
+        };
+        let (raw, queue) = opened.map_err(refused)?;
+        let faults = Arc::new(Faults::default());
+        let seen = Arc::clone(&faults);
+        raw.on_uncaptured_error(Arc::new(move |error| _ = seen.stray.set(one_line(&error.to_string()))));
+        let seen = Arc::clone(&faults);
+        raw.set_device_lost_callback(move |reason, message| {
+            if !seen.done.load(Ordering::Relaxed) {
+                _ = seen.lost.set(reason_of(reason, &message));
+            }
+        });
+        let account = Arc::new(Account::new(memory, info.is_software));
+        let by_subgroups = info.is_software && lanes >= LANES;
+        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, account, faults }))
+    }
+
+    /// No operation succeeds from now on.
+    pub fn lose(&self, reason: String) {
+        _ = self.faults.lost.set(reason);
+    }
+
+    pub fn is_lost(&self) -> bool {
+        self.faults.lost.get().is_some()
+    }
+
+    /// # Errors
+    /// [`BackendError::DeviceLost`], or [`BackendError::Failed`] with what no operation reported.
+    pub fn check(&self) -> Result<(), BackendError> {
+        if let Some(reason) = self.faults.lost.get() {
+            return Err(BackendError::DeviceLost { backend: NAME, reason: reason.clone() });
+        }
+        match self.faults.stray.get() {
+            None => Ok(()),
+            Some(reason) => Err(self.explained(failed("compute", reason))),
+        }
+    }
+
+    /// What an operation failed of: whatever is done on a lost device fails, and that it is lost is said to whom waits.
+    pub fn explained(&self, error: BackendError) -> BackendError {
+        turn(self);
+        match self.faults.lost.get() {
+            Some(reason) => BackendError::DeviceLost { backend: NAME, reason: reason.clone() },
+            None => error,
+        }
+    }
+
+    /// Calls `act` at once; the future says what the device made of it. `what` it was to do, with so many bytes.
+    pub fn attempt<T: Send + 'static>(
+        self: &Arc<Self>,
+        what: &str,
+        bytes: usize,
+        act: impl FnOnce(&wgpu::Device) -> T,
+    ) -> Outcome<T> {
+        let scopes = [wgpu::ErrorFilter::OutOfMemory, wgpu::ErrorFilter::Internal, wgpu::ErrorFilter::Validation]
+            .map(|filter| self.raw.push_error_scope(filter));
+        let made = act(&self.raw);
+        let [memory, internal, validation] = scopes;
+        let errors = (validation.pop(), internal.pop(), memory.pop());
+        let (device, what) = (Arc::clone(self), what.to_owned());
+        Box::pin(async move {
+            let (validation, internal, memory) = errors;
+            let errors = [validation.await, internal.await, memory.await];
+            device.check()?;
+            match errors.into_iter().flatten().last() {
+                None => Ok(made),
+                Some(wgpu::Error::OutOfMemory { .. }) => {
+                    Err(device.explained(BackendError::OutOfMemory { backend: NAME, bytes }))
+                }
+                Some(error) => Err(device.explained(failed(&what, &one_line(&error.to_string())))),
+            }
+        })
+    }
+
+    /// Waits for all work so far.
+    ///
+    /// # Errors
+    /// Whatever the device reports of it.
+    pub async fn idle(&self) -> Result<(), BackendError> {
+        let (done, keeper) = promise();
+        self.queue.on_submitted_work_done(move || keeper.keep(()));
+        done.await;
+        self.check()
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        self.faults.done.store(true, Ordering::Relaxed);
+    }
+}
+
+pub fn failed(what: &str, reason: &str) -> BackendError {
+    BackendError::Failed { backend: NAME, what: what.to_owned(), reason: reason.to_owned() }
+}
+
+fn reason_of(reason: wgpu::DeviceLostReason, message: &str) -> String {
+    let message = one_line(message);
+    match reason {
+        _ if !message.is_empty() => message,
+        wgpu::DeviceLostReason::Destroyed => "it was destroyed".to_owned(),
+        wgpu::DeviceLostReason::Unknown => "its driver gives no reason".to_owned(),
+    }
+}
+
+/// Text on one line, without what would be taken for a hint.
+pub fn one_line(text: &str) -> String {
+    text.replace(';', ",").split_whitespace().collect::<Vec<_>>().join(" ")
+}

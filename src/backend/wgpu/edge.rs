@@ -1,0 +1,98 @@
+//! Where a thread waits. Everything else is asynchronous, as a browser wants it.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use super::device::Device;
+use crate::backend::BackendError;
+
+/// How long a driver is given to answer at a time, and altogether.
+const TURN: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(1800);
+
+/// The result of a future that waits for no device: a native driver answers questions at once.
+pub fn ready<T>(future: impl Future<Output = T>) -> T {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    loop {
+        match future.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::yield_now(),
+        }
+    }
+}
+
+/// The result of a future that waits for a device.
+///
+/// # Errors
+/// Those of the future, and [`BackendError::DeviceLost`] where the device no longer answers.
+pub fn block_on<T>(device: &Device, future: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+    let mut future = pin!(future);
+    let mut context = Context::from_waker(Waker::noop());
+    let start = Instant::now();
+    loop {
+        if let Poll::Ready(found) = future.as_mut().poll(&mut context) {
+            return found;
+        }
+        if start.elapsed() > PATIENCE {
+            device.lose(format!("it has not answered for {} s", PATIENCE.as_secs()));
+        }
+        device.check()?;
+        turn(device);
+    }
+}
+
+/// Waits until the device has done what it was sent, or for a while; calls back whoever waits for that.
+pub fn turn(device: &Device) {
+    let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(TURN) };
+    // wgpu panics where a driver reports a lost device to whom waits.
+    let polled = catch_unwind(AssertUnwindSafe(|| device.raw.poll(wait)));
+    if polled.is_err() {
+        device.lose("its driver reports a fault".to_owned());
+    }
+}
+
+/// A value that a callback will give, to be awaited.
+pub struct Promise<T>(Arc<Mutex<State<T>>>);
+
+struct State<T> {
+    value: Option<T>,
+    waker: Option<Waker>,
+}
+
+/// The other end of a [`Promise`].
+pub struct Keeper<T>(Arc<Mutex<State<T>>>);
+
+/// A promise, and who keeps it.
+pub fn promise<T>() -> (Promise<T>, Keeper<T>) {
+    let state = Arc::new(Mutex::new(State { value: None, waker: None }));
+    (Promise(Arc::clone(&state)), Keeper(state))
+}
+
+impl<T> Keeper<T> {
+    pub fn keep(self, value: T) {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.value = Some(value);
+        if let Some(waker) = state.waker.take() {
+            waker.wake();
+        }
+    }
+}
+
+impl<T> Future for Promise<T> {
+    type Output = T;
+
+    fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
+        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match state.value.take() {
+            Some(value) => Poll::Ready(value),
+            None => {
+                state.waker = Some(context.waker().clone());
+                Poll::Pending
+            }
+        }
+    }
+}

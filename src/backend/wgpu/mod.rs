@@ -1,0 +1,147 @@
+//! The wgpu backend: the WGSL of `shaders/` on any Vulkan, Metal or DX12 device, in f32.
+//!
+//! Every slot of a program is a buffer, constants are uploaded once and shared by sessions, each part of a program is one
+//! submission. Every kernel sums in an order of its own that the batch does not change.
+//!
+//! Whatever waits for the device is a future, which the traits of this crate wait for in [`edge`]: a browser cannot. A device
+//! that is lost fails every operation with [`BackendError::DeviceLost`] until it is [opened anew](Backend::reopen).
+
+mod account;
+mod adapters;
+mod clock;
+mod device;
+mod disk;
+mod edge;
+mod items;
+mod memory;
+mod opened;
+mod pipelines;
+mod session;
+mod slots;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+
+pub use self::adapters::{Absence, AdapterInfo, Wanted, probe};
+pub use self::session::WgpuSession;
+
+use self::opened::Opened;
+use super::{Backend, BackendError, Session};
+use crate::program::Program;
+
+const NAME: &str = "wgpu";
+
+/// A device, computing in f32.
+pub struct WgpuBackend {
+    opened: Mutex<Arc<Opened>>,
+    wanted: Wanted,
+    memory: Option<u64>,
+    folder: Option<PathBuf>,
+    poison: bool,
+}
+
+/// How a device is opened.
+#[derive(Clone, Debug, Default)]
+pub struct WgpuOptions {
+    pub adapter: Wanted,
+    /// Bytes that slots, weights and all else may take; without it, what the driver gives, or what the machine has free
+    /// where the driver is software.
+    pub memory: Option<u64>,
+    /// Where compiled kernels are kept between runs.
+    pub folder: Option<PathBuf>,
+}
+
+impl WgpuBackend {
+    /// # Errors
+    /// [`BackendError::Unavailable`] where there is no such adapter, or the kernels do not run on it.
+    pub fn new(options: WgpuOptions) -> Result<Self, BackendError> {
+        edge::ready(Self::open(options))
+    }
+
+    /// The same without waiting.
+    ///
+    /// # Errors
+    /// As [`WgpuBackend::new`].
+    pub async fn open(options: WgpuOptions) -> Result<Self, BackendError> {
+        let WgpuOptions { adapter, memory, folder } = options;
+        let opened = Opened::new(&adapter, memory, folder.as_deref()).await?;
+        Ok(Self { opened: Mutex::new(opened), wanted: adapter, memory, folder, poison: false })
+    }
+
+    /// Compiles a small kernel, so that a driver which does not take them is found before anything runs.
+    ///
+    /// # Errors
+    /// [`BackendError::Failed`] where the driver refuses the kernel.
+    pub fn check(&self) -> Result<(), BackendError> {
+        let opened = self.opened();
+        edge::block_on(&opened.device, opened.pipelines.check(&opened.device))
+    }
+
+    /// Fresh slots hold not-a-number instead of zero, so that tests see what a step fails to write.
+    #[must_use]
+    pub fn poisoned(mut self) -> Self {
+        self.poison = true;
+        self
+    }
+
+    /// The adapter that computes.
+    pub fn adapter(&self) -> AdapterInfo {
+        self.opened().info().clone()
+    }
+
+    /// Destroys the device under all sessions, as a driver does that restarts. For tests.
+    pub fn destroy(&self) {
+        self.opened().device.raw.destroy();
+    }
+
+    /// As [`Backend::load`], without waiting.
+    ///
+    /// # Errors
+    /// As [`Backend::load`].
+    pub async fn session(&self, program: Arc<Program>) -> Result<WgpuSession, BackendError> {
+        let opened = self.opened();
+        match WgpuSession::new(&opened, Arc::clone(&program), self.poison).await {
+            Err(BackendError::OutOfMemory { .. }) => {
+                // What was dropped is freed once the device has done its work.
+                opened.uploads.prune();
+                opened.device.idle().await?;
+                WgpuSession::new(&opened, program, self.poison).await
+            }
+            session => session,
+        }
+    }
+
+    fn opened(&self) -> Arc<Opened> {
+        Arc::clone(&self.opened.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Backend for WgpuBackend {
+    fn name(&self) -> &'static str {
+        NAME
+    }
+
+    fn device(&self) -> String {
+        let AdapterInfo { name, api, .. } = self.adapter();
+        format!("{name}, {api}")
+    }
+
+    fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
+        let opened = self.opened();
+        Ok(Box::new(edge::block_on(&opened.device, self.session(program))?))
+    }
+
+    /// The host's work takes the time in which a device computes, unless it is the host that computes.
+    fn sessions_in_flight(&self) -> usize {
+        if self.adapter().is_software { 1 } else { 2 }
+    }
+
+    fn reopen(&self) -> bool {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if !opened.device.is_lost() {
+            return true;
+        }
+        let anew = edge::ready(Opened::new(&self.wanted, self.memory, self.folder.as_deref()));
+        anew.map(|anew| *opened = anew).is_ok()
+    }
+}

@@ -1,0 +1,40 @@
+//! The wgpu backend on an adapter of this machine: ports of every kind, nested in bigger buffers, slots full of not-a-number.
+
+use fluoroscope::backend::{Backend, Phase};
+
+use crate::bench::{SETTINGS, TOLERANCE};
+use crate::{cases, common, each_case, the_batch_keeps_the_bits_of};
+
+#[test]
+fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
+    let backend = common::wgpu().poisoned();
+    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
+}
+
+#[test]
+fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
+    let backend = common::wgpu();
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
+    each_case(|bench| {
+        let same = bench.run(&backend, &bench.inputs) == bench.run(&backend, &bench.inputs);
+        if same { vec![] } else { vec!["another run differs".to_owned()] }
+    });
+}
+
+#[test]
+fn a_wgpu_session_times_every_step_and_counts_values() {
+    let backend = common::wgpu();
+    let bench = cases::all()[0].bench(SETTINGS[0]);
+    let mut session = backend.load(bench.program()).expect("loads");
+    for entry in &bench.inputs {
+        session.write(&entry.port, &entry.values.data).expect("as many values as the port takes");
+    }
+    let mut times = Vec::new();
+    session.run(Phase::Forward, Some(&mut times)).expect("runs");
+    session.run(Phase::Backward, Some(&mut times)).expect("runs nothing");
+    assert_eq!(times.len(), 1);
+    assert!(session.slot_bytes() >= session.program().slot_bytes(4));
+    let port = bench.expected[0].port.clone();
+    let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
+    assert!(error.contains("takes 1 values, got 3"), "{error}");
+}
