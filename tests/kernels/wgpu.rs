@@ -2,8 +2,9 @@
 
 use fluoroscope::backend::{Backend, Phase};
 
-use crate::bench::{SETTINGS, TOLERANCE};
-use crate::{cases, common, each_case, the_batch_keeps_the_bits_of};
+use crate::bench::{Bench, SETTINGS, TOLERANCE};
+use crate::cases::Case;
+use crate::{by_cpu, cases, common, differs, each_case, the_batch_keeps_the_bits_of};
 
 #[test]
 fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
@@ -19,6 +20,32 @@ fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
         let same = bench.run(&backend, &bench.inputs) == bench.run(&backend, &bench.inputs);
         if same { vec![] } else { vec!["another run differs".to_owned()] }
     });
+}
+
+/// Subgroups serve the processor only, what hardware runs is shown here.
+#[test]
+fn convolutions_by_shared_memory_agree_with_the_formulas_and_keep_their_bits() {
+    let backend = common::wgpu().without_subgroups().poisoned();
+    let is_tiled = |bench: &Bench| bench.stem().starts_with("conv2d");
+    each_case(
+        |bench| {
+            if is_tiled(bench) { bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true) } else { vec![] }
+        },
+    );
+    let tiled = cases::all().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
+    tiled.for_each(|case| the_batch_keeps_the_bits_of(&case, &backend));
+}
+
+#[test]
+fn wgpu_treats_special_values_as_the_cpu_does() {
+    let backend = common::wgpu();
+    let one = |case: &Case| {
+        let (bench, want) = by_cpu(case)?;
+        let said = differs(&bench, &want, &backend)?;
+        Some(format!("{}: {said}", case.name))
+    };
+    let found: Vec<String> = cases::all().iter().filter_map(one).collect();
+    assert!(found.is_empty(), "{} complaints\n{}", found.len(), found.join("\n"));
 }
 
 #[test]

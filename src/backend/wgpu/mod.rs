@@ -26,6 +26,7 @@ pub use self::adapters::{Absence, AdapterInfo, Wanted, probe};
 pub use self::session::WgpuSession;
 
 use self::opened::Opened;
+use self::session::Loading;
 use super::{Backend, BackendError, Session};
 use crate::program::Program;
 
@@ -37,7 +38,7 @@ pub struct WgpuBackend {
     wanted: Wanted,
     memory: Option<u64>,
     folder: Option<PathBuf>,
-    poison: bool,
+    loading: Loading,
 }
 
 /// How a device is opened.
@@ -65,7 +66,7 @@ impl WgpuBackend {
     pub async fn open(options: WgpuOptions) -> Result<Self, BackendError> {
         let WgpuOptions { adapter, memory, folder } = options;
         let opened = Opened::new(&adapter, memory, folder.as_deref()).await?;
-        Ok(Self { opened: Mutex::new(opened), wanted: adapter, memory, folder, poison: false })
+        Ok(Self { opened: Mutex::new(opened), wanted: adapter, memory, folder, loading: Loading::default() })
     }
 
     /// Compiles a small kernel, so that a driver which does not take them is found before anything runs.
@@ -80,7 +81,15 @@ impl WgpuBackend {
     /// Fresh slots hold not-a-number instead of zero, so that tests see what a step fails to write.
     #[must_use]
     pub fn poisoned(mut self) -> Self {
-        self.poison = true;
+        self.loading.poisoned = true;
+        self
+    }
+
+    /// Kernels share what they load by way of a workgroup's memory, as on hardware, also where the processor computes and
+    /// subgroups are faster.
+    #[must_use]
+    pub fn without_subgroups(mut self) -> Self {
+        self.loading.without_subgroups = true;
         self
     }
 
@@ -100,12 +109,12 @@ impl WgpuBackend {
     /// As [`Backend::load`].
     pub async fn session(&self, program: Arc<Program>) -> Result<WgpuSession, BackendError> {
         let opened = self.opened();
-        match WgpuSession::new(&opened, Arc::clone(&program), self.poison).await {
+        match WgpuSession::new(&opened, Arc::clone(&program), self.loading).await {
             Err(BackendError::OutOfMemory { .. }) => {
                 // What was dropped is freed once the device has done its work.
                 opened.uploads.prune();
                 opened.device.idle().await?;
-                WgpuSession::new(&opened, program, self.poison).await
+                WgpuSession::new(&opened, program, self.loading).await
             }
             session => session,
         }

@@ -31,6 +31,15 @@ pub struct WgpuSession {
     _parameters: Memory,
 }
 
+/// How a program is loaded.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Loading {
+    /// Slots are full of not-a-number.
+    pub poisoned: bool,
+    /// Kernels are those for hardware.
+    pub without_subgroups: bool,
+}
+
 /// A step, ready to be dispatched.
 struct Bound {
     pipeline: Arc<Pipeline>,
@@ -51,13 +60,14 @@ impl WgpuSession {
     ///
     /// # Errors
     /// [`BackendError::OutOfMemory`], [`BackendError::TooLarge`], or a kernel that the driver refuses.
-    pub async fn new(opened: &Arc<Opened>, program: Arc<Program>, poisoned: bool) -> Result<Self, BackendError> {
+    pub async fn new(opened: &Arc<Opened>, program: Arc<Program>, loading: Loading) -> Result<Self, BackendError> {
         let device = &opened.device;
         device.check()?;
-        let slots = Slots::new(device, &program, poisoned).await?;
+        let slots = Slots::new(device, &program, loading.poisoned).await?;
+        let by_subgroups = device.by_subgroups && !loading.without_subgroups;
         let launches = program.steps.iter().map(|step| {
             let launch = launch(&program, step)?.packed();
-            Ok(if device.by_subgroups { launch.by_subgroups() } else { launch })
+            Ok(if by_subgroups { launch.by_subgroups() } else { launch })
         });
         let launches = launches.collect::<Result<Vec<_>, LaunchError>>();
         let launches = launches.map_err(|error| failed("launch a kernel", &error.to_string()))?;
