@@ -30,8 +30,13 @@ pub fn load_driver() {
 }
 
 /// The adapter that `FLUOROSCOPE_TEST_ADAPTER` names, else any.
-pub fn wgpu() -> WgpuBackend {
+pub fn adapter() -> Wanted {
     let set = std::env::var("FLUOROSCOPE_TEST_ADAPTER").ok();
-    let options = WgpuOptions { adapter: set.map_or(Wanted::Any, Wanted::Name), ..WgpuOptions::default() };
+    set.map_or(Wanted::Any, Wanted::Name)
+}
+
+/// A backend on that adapter.
+pub fn wgpu() -> WgpuBackend {
+    let options = WgpuOptions { adapter: adapter(), ..WgpuOptions::default() };
     WgpuBackend::new(options).unwrap_or_else(|error| panic!("{error} (./test installs a Vulkan driver on Debian)"))
 }

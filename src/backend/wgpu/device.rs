@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::NAME;
 use super::account::Account;
 use super::adapters::{Absence, Adapter, AdapterInfo};
-use super::edge::promise;
+use super::edge::{promise, turn};
 use crate::backend::BackendError;
 
 /// What is used where an adapter has it.
@@ -95,7 +95,16 @@ impl Device {
         }
         match self.faults.stray.get() {
             None => Ok(()),
-            Some(reason) => Err(failed("compute", reason)),
+            Some(reason) => Err(self.explained(failed("compute", reason))),
+        }
+    }
+
+    /// What an operation failed of: whatever is done on a lost device fails, and that it is lost is said to whom waits.
+    pub fn explained(&self, error: BackendError) -> BackendError {
+        turn(self);
+        match self.faults.lost.get() {
+            Some(reason) => BackendError::DeviceLost { backend: NAME, reason: reason.clone() },
+            None => error,
         }
     }
 
@@ -118,8 +127,10 @@ impl Device {
             device.check()?;
             match errors.into_iter().flatten().last() {
                 None => Ok(made),
-                Some(wgpu::Error::OutOfMemory { .. }) => Err(BackendError::OutOfMemory { backend: NAME, bytes }),
-                Some(error) => Err(failed(&what, &one_line(&error.to_string()))),
+                Some(wgpu::Error::OutOfMemory { .. }) => {
+                    Err(device.explained(BackendError::OutOfMemory { backend: NAME, bytes }))
+                }
+                Some(error) => Err(device.explained(failed(&what, &one_line(&error.to_string())))),
             }
         })
     }

@@ -46,7 +46,7 @@ pub fn block_on<T>(device: &Device, future: impl Future<Output = Result<T, Backe
 }
 
 /// Waits until the device has done what it was sent, or for a while; calls back whoever waits for that.
-fn turn(device: &Device) {
+pub fn turn(device: &Device) {
     let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(TURN) };
     // wgpu panics where a driver reports a lost device to whom waits.
     let polled = catch_unwind(AssertUnwindSafe(|| device.raw.poll(wait)));

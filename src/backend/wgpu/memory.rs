@@ -91,14 +91,14 @@ impl Memory {
             self.buffer.map_async(wgpu::MapMode::Read, range.clone(), move |mapped| keeper.keep(mapped));
         });
         asked.await?;
-        done.await
-            .map_err(|error| device.check().err().unwrap_or_else(|| failed("read a buffer", &error.to_string())))?;
+        let failed = |reason: String| device.explained(failed("read a buffer", &reason));
+        done.await.map_err(|error| failed(error.to_string()))?;
         let copied = device.attempt("read a buffer", bytes, |_| {
             let words = self.buffer.get_mapped_range(range).map(|view| bytemuck::pod_collect_to_vec(&view[..]));
             self.buffer.unmap();
             words
         });
-        copied.await?.map_err(|error| failed("read a buffer", &error.to_string()))
+        copied.await?.map_err(|error| failed(error.to_string()))
     }
 }
 

@@ -1,0 +1,78 @@
+//! The wgpu backend on an adapter of this machine: which one is chosen, memory that runs out, a device that is lost, kernels
+//! kept on disk. `tests/kernels` and `tests/golden.rs` have the numbers.
+
+mod choice;
+#[path = "../common/mod.rs"]
+#[allow(dead_code, reason = "no test here needs the CUDA driver")]
+mod common;
+mod loss;
+mod memory;
+#[path = "../cli/ran.rs"]
+mod ran;
+
+use std::sync::Arc;
+
+use fluoroscope::backend::Backend;
+use fluoroscope::backend::wgpu::{WgpuBackend, WgpuOptions};
+use fluoroscope::explain::{ExplainError, ExplainOptions, Explainer, Heatmap, Target};
+use fluoroscope::method::MethodChoice;
+use fluoroscope::model::Model;
+use fluoroscope::tensor::Tensor;
+
+/// With gates, bits, rules and references between them.
+const METHODS: [&str; 3] = ["saliency", "lrp-zplus", "deeplift"];
+
+fn golden(net: &str) -> Model {
+    Model::open(common::root().join(format!("data/golden/{net}.onnx"))).expect("a golden network")
+}
+
+/// Images for a network, with values in -1..1.
+fn images(model: &Model, count: usize) -> Tensor {
+    let shape = model.input();
+    let value = |i: usize| ((i * 37 % 1009) as f32 * 0.37).sin();
+    let data = (0..count * shape.len()).map(value).collect();
+    Tensor::new(&[count, shape.channels, shape.height, shape.width], data)
+}
+
+/// The maps of images in batches of `batch`, each as the bits of its elements.
+fn maps(model: &Model, backend: &Arc<WgpuBackend>, count: usize, batch: usize) -> Result<Vec<Vec<u32>>, ExplainError> {
+    maps_by(model, Box::new(Arc::clone(backend)), count, batch)
+}
+
+fn maps_by(
+    model: &Model,
+    backend: Box<dyn Backend>,
+    count: usize,
+    batch: usize,
+) -> Result<Vec<Vec<u32>>, ExplainError> {
+    let options = ExplainOptions { batch: Some(batch), ..ExplainOptions::default() };
+    let mut explainer = Explainer::new(model, backend, options)?;
+    let methods: Vec<MethodChoice> = METHODS.iter().map(|name| name.parse().expect("a method")).collect();
+    let lists = explainer.explain(&images(model, count), &methods, &Target::Top(1))?;
+    let bits = |heatmap: Heatmap| heatmap.map.data.iter().map(|v| v.to_bits()).collect();
+    Ok(lists.into_iter().flatten().map(bits).collect())
+}
+
+fn opened(options: WgpuOptions) -> Arc<WgpuBackend> {
+    let adapter = common::adapter();
+    Arc::new(WgpuBackend::new(WgpuOptions { adapter, ..options }).expect("an adapter"))
+}
+
+#[test]
+fn kernels_are_kept_on_disk_where_the_driver_has_a_cache() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let kept = folder.path().join("kernels");
+    let model = golden("plain");
+    let run = || {
+        let backend = opened(WgpuOptions { folder: Some(kept.clone()), ..WgpuOptions::default() });
+        maps(&model, &backend, 1, 1).expect("maps")
+    };
+    let first = run();
+    let files = || std::fs::read_dir(&kept).into_iter().flatten().map(|entry| entry.expect("an entry").path());
+    assert!(run() == first, "with what the first run left");
+    for file in files() {
+        std::fs::write(&file, b"not what a driver wrote").expect("written");
+    }
+    assert!(run() == first, "with files that are not whole");
+    assert!(files().all(|file| std::fs::metadata(file).expect("a file").len() > 32), "they are written anew");
+}
