@@ -27,15 +27,17 @@ fn map(height: usize, width: usize, value: impl Fn(usize) -> f32) -> Tensor {
     Tensor::new(&[height, width], (0..height * width).map(value).collect())
 }
 
+type ScaleOf = fn(&Tensor) -> Scale;
+
 /// What is drawn over what: a map, a picture, where, and on which scale.
-type Case = (&'static str, Tensor, Picture, Placement, fn(&Tensor) -> Scale);
+type Case = (&'static str, Tensor, Picture, Placement, ScaleOf);
 
 fn cases() -> Vec<Case> {
     let whole = |name, map, picture: Picture, scale| {
         let placement = Placement::whole(&picture);
         (name, map, picture, placement, scale)
     };
-    let (signed, unsigned): (fn(&Tensor) -> Scale, fn(&Tensor) -> Scale) = (Scale::signed, Scale::unsigned);
+    let (signed, unsigned): (ScaleOf, ScaleOf) = (Scale::signed, Scale::unsigned);
     let inner = Placement { x: 37.5, y: 0.0, width: 225.0, height: 225.0 };
     let beyond = Placement { x: -3.3, y: 4.7, width: 29.1, height: 17.9 };
     let spoilt = |i: usize| if i.is_multiple_of(11) { f32::NAN } else { noise(i) };
