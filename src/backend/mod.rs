@@ -84,7 +84,7 @@ pub trait Backend: Send + Sync {
         1
     }
 
-    /// Pictures are drawn faster by programs of [`plan::paint`](crate::plan::paint) than by the host.
+    /// The device draws pictures, by programs of [`plan::paint`](crate::plan::paint()); else the host does.
     fn paints(&self) -> bool {
         false
     }

@@ -218,9 +218,13 @@ impl Backend for Arc<Painter> {
     /// Where memory does not suffice, waits for the pictures that are being drawn and frees what they needed.
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
         match self.backend.load(Arc::clone(&program)) {
-            Err(BackendError::OutOfMemory { .. }) => {
+            Err(error @ BackendError::OutOfMemory { .. }) => {
                 let _alone = self.gate.write().unwrap_or_else(PoisonError::into_inner);
-                locked(&self.idle).clear();
+                let idle = std::mem::take(&mut *locked(&self.idle));
+                if idle.is_empty() {
+                    return Err(error);
+                }
+                drop(idle);
                 self.backend.load(program)
             }
             loaded => loaded,
