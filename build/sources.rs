@@ -3,9 +3,11 @@
 //! GPU sources are templates; what they declare is read from their bare text, and lines are those of that text.
 //! Shared by `build.rs`, which stops the build at any problem, and by the tests.
 
+mod ptx;
 #[path = "../src/kernel/template.rs"]
 #[allow(dead_code, reason = "the build renders without stages")]
 mod template;
+mod wgsl;
 
 use std::collections::BTreeMap;
 use std::fmt::{self, Display, Formatter};
@@ -20,15 +22,6 @@ pub const PARAM_BYTES: u32 = 512;
 
 /// Bytes of a kernel's own words, which come first; places of tensors and constants of stages follow.
 const OWN_BYTES: u32 = 64;
-
-/// Members of WGSL parameters that follow the own words, arrays of `vec4<u32>`: a place for each pointer, constants.
-const TAIL: [(&str, u32); 2] = [("places", 16), ("constants", 12)];
-
-/// The entry of every WGSL kernel.
-const WGSL_ENTRY: &str = "main";
-
-/// How variants end that use subgroups.
-const SUBGROUP: &str = ".subgroup";
 
 /// Text that follows every WGSL kernel.
 pub const PRELUDE: &str = "shaders/prelude.wgsl";
@@ -190,11 +183,11 @@ impl Texts {
         let file = language.path(name);
         let (text, interface) = if language == Language::Wgsl {
             let text = rendered(&self.wgsl, language, name)?;
-            let interface = wgsl_interface(&file, &text, &self.prelude)?;
+            let interface = wgsl::interface(&file, &text, &self.prelude)?;
             (text, interface)
         } else {
             let text = rendered(&self.ptx, language, name)?;
-            let interface = ptx_interface(&file, stem, &text)?;
+            let interface = ptx::interface(&file, stem, &text)?;
             (text, interface)
         };
         Ok((text, interface))
@@ -362,175 +355,6 @@ fn line_of(text: &str, word: &str) -> usize {
     text.lines().position(|line| line.contains(word)).map_or(1, |at| at + 1)
 }
 
-/// Parses, validates and reflects the bare text of a WGSL kernel.
-pub fn wgsl_interface(file: &str, text: &str, prelude: &str) -> Result<Interface, Vec<Problem>> {
-    let source = format!("{text}\n{prelude}");
-    let own_lines = text.lines().count() + 1;
-    let place = |line: usize| if line > own_lines { (PRELUDE, line - own_lines) } else { (file, line) };
-    let module = naga::front::wgsl::parse_str(&source).map_err(|e| {
-        let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
-        vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
-    })?;
-    let flags = naga::valid::ValidationFlags::all();
-    let is_by_subgroups = file.ends_with(&format!("{SUBGROUP}.{}", Language::Wgsl.extension()));
-    let capabilities = if is_by_subgroups { naga::valid::Capabilities::SUBGROUP } else { Default::default() };
-    naga::valid::Validator::new(flags, capabilities).validate(&module).map_err(|e| {
-        let (at, line) = place(e.location(&source).map_or(1, |l| l.line_number as usize));
-        vec![problem(at, line, e.emit_to_string_with_path(&source, at).trim_end())]
-    })?;
-    let mut problems = Vec::new();
-    let mut bad = |word: &str, reason: String| problems.push(problem(file, line_of(text, word), reason));
-
-    match &module.entry_points[..] {
-        [entry] => {
-            if entry.name != WGSL_ENTRY {
-                bad("@compute", format!("the entry point is `{}`, it must be `{WGSL_ENTRY}`", entry.name));
-            }
-            if entry.workgroup_size != [THREADS, 1, 1] || entry.workgroup_size_overrides.is_some() {
-                bad("@workgroup_size", format!("the workgroup size must be the literal {THREADS}"));
-            }
-        }
-        entries => bad("@compute", format!("{} entry points, one is wanted", entries.len())),
-    }
-
-    let mut interface = Interface::default();
-    let mut bound: Vec<_> = module.global_variables.iter().filter_map(|(_, v)| Some((v.binding?, v))).collect();
-    bound.sort_by_key(|(binding, _)| (binding.group, binding.binding));
-    for (at, (binding, variable)) in bound.iter().enumerate() {
-        let name = variable.name.clone().unwrap_or_default();
-        let word = format!(" {name}:");
-        if (binding.group, binding.binding) != (0, at as u32) {
-            bad(&word, format!("`{name}` must be @group(0) @binding({at})"));
-        }
-        let is_last = at + 1 == bound.len();
-        match variable.space {
-            naga::AddressSpace::Storage { access } if !is_last => {
-                if access.contains(naga::StorageAccess::STORE) {
-                    interface.outputs.push(name);
-                } else if interface.outputs.is_empty() {
-                    interface.inputs.push(name);
-                } else {
-                    bad(&word, format!("input `{name}` follows an output"));
-                }
-            }
-            naga::AddressSpace::Uniform if is_last && name == "params" => {
-                interface.params = wgsl_fields(&module, variable.ty).unwrap_or_else(|reason| {
-                    bad("struct", reason);
-                    Vec::new()
-                });
-            }
-            _ => bad(&word, format!("`{name}`: inputs, outputs, then one uniform `params` are wanted")),
-        }
-    }
-
-    if problems.is_empty() { Ok(interface) } else { Err(problems) }
-}
-
-fn wgsl_fields(module: &naga::Module, ty: naga::Handle<naga::Type>) -> Result<Vec<Field>, String> {
-    let naga::TypeInner::Struct { members, .. } = &module.types[ty].inner else {
-        return Err("`params` must be a struct".to_owned());
-    };
-    let (own, tail) = members.split_at(members.len().saturating_sub(TAIL.len()));
-    let mut offset = OWN_BYTES;
-    let mut is_tail = tail.len() == TAIL.len();
-    for (member, (name, count)) in tail.iter().zip(TAIL) {
-        let is_array = match module.types[member.ty].inner {
-            naga::TypeInner::Array { base, size: naga::ArraySize::Constant(size), .. } => {
-                let vector = naga::TypeInner::Vector { size: naga::VectorSize::Quad, scalar: naga::Scalar::U32 };
-                module.types[base].inner == vector && size.get() == count
-            }
-            _ => false,
-        };
-        is_tail &= is_array && (member.name.as_deref(), member.offset) == (Some(name), offset);
-        offset += 16 * count;
-    }
-    if !is_tail {
-        let tail = TAIL.map(|(name, count)| format!("`{name}: array<vec4<u32>, {count}>`"));
-        return Err(format!("{} at byte {OWN_BYTES} end the parameters", tail.join(" and ")));
-    }
-    let fields = own.iter().map(|member| {
-        let name = member.name.clone().unwrap_or_default();
-        let scalar = match module.types[member.ty].inner {
-            naga::TypeInner::Scalar(naga::Scalar::U32) => "u32",
-            naga::TypeInner::Scalar(naga::Scalar::F32) => "f32",
-            _ => return Err(format!("field `{name}` must be u32 or f32")),
-        };
-        Ok(Field { name, scalar: scalar.to_owned(), offset: member.offset })
-    });
-    fields.collect()
-}
-
-/// Reads the header of a PTX kernel and its loads of own parameters.
-pub fn ptx_interface(file: &str, stem: &str, text: &str) -> Result<Interface, Vec<Problem>> {
-    let mut problems = Vec::new();
-    let mut bad = |line: usize, reason: String| problems.push(problem(file, line, reason));
-    let mut interface = Interface::default();
-    let (mut entries, mut in_header, mut has_params, mut has_threads) = (0, false, false, false);
-
-    for (at, raw) in text.lines().enumerate() {
-        let line = at + 1;
-        let (code, comment) = raw.split_once("//").unwrap_or((raw, ""));
-        let (code, comment) = (code.trim(), comment.trim());
-        if let Some(entry) = code.split(".entry ").nth(1) {
-            entries += 1;
-            in_header = true;
-            let name = entry.trim_end_matches('(');
-            if name != stem {
-                bad(line, format!("the entry is `{name}`, the file `{stem}`"));
-            }
-        } else if in_header && code.starts_with(".param") {
-            if has_params {
-                bad(line, "`params` must be the last argument".to_owned());
-            }
-            for param in code.split(',').map(str::trim).filter(|param| !param.is_empty()) {
-                let name = param.split_whitespace().last().unwrap_or_default().to_owned();
-                let is_pointer = param.starts_with(".param .u64 .ptr .global .align 16 ");
-                match comment {
-                    "inputs" if is_pointer && interface.outputs.is_empty() => interface.inputs.push(name),
-                    "outputs" if is_pointer => interface.outputs.push(name),
-                    "params" if param == format!(".param .align 4 .b8 params[{PARAM_BYTES}]") => has_params = true,
-                    _ => bad(
-                        line,
-                        format!(
-                            "`{param}`: lines marked inputs, then outputs, of `.param .u64 .ptr .global .align 16 name`, \
-                             then one marked params of `.param .align 4 .b8 params[{PARAM_BYTES}]` are wanted"
-                        ),
-                    ),
-                }
-            }
-        } else if in_header && code.starts_with(')') {
-            in_header = false;
-            has_threads = code == format!(") .maxntid {THREADS}, 1, 1");
-            if !has_threads {
-                bad(line, format!("`) .maxntid {THREADS}, 1, 1` is wanted"));
-            }
-        } else if let Some(load) = code.strip_prefix("ld.param.").filter(|load| load.contains("[params")) {
-            match ptx_field(load) {
-                Some(field) if field.offset < OWN_BYTES => interface.params.push(field),
-                Some(_) => {}
-                None => bad(line, "a parameter is loaded as `ld.param.u32 %name, [params+offset]`".to_owned()),
-            }
-        }
-    }
-    if entries != 1 {
-        bad(1, format!("{entries} entries, one is wanted"));
-    } else if !has_params || !has_threads {
-        bad(line_of(text, ".entry"), "the header is not complete".to_owned());
-    }
-    interface.params.sort_by(|a, b| (a.offset, &a.name).cmp(&(b.offset, &b.name)));
-    interface.params.dedup();
-    if problems.is_empty() { Ok(interface) } else { Err(problems) }
-}
-
-/// `u32 %name, [params+offset];`
-fn ptx_field(load: &str) -> Option<Field> {
-    let (scalar, rest) = load.split_once(' ')?;
-    let (register, address) = rest.split_once(',')?;
-    let name = register.trim().strip_prefix('%')?.to_owned();
-    let offset = address.trim().strip_prefix("[params+")?.strip_suffix("];")?.parse().ok()?;
-    ["u32", "f32"].contains(&scalar).then(|| Field { name, scalar: scalar.to_owned(), offset })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -694,7 +518,7 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
 
     #[test]
     fn problems_of_the_prelude_are_its_own() {
-        let found = wgsl_interface("shaders/k.wgsl", WGSL, "\nfn wrong( {}").expect_err("a problem");
+        let found = wgsl::interface("shaders/k.wgsl", WGSL, "\nfn wrong( {}").expect_err("a problem");
         assert_eq!((found[0].file.as_str(), found[0].line), (PRELUDE, 2));
     }
 }

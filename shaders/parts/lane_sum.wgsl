@@ -70,11 +70,19 @@
         }
         shift.x += shift_step.x;
     }
-{% for r in range(4) %}
-    if is_row{{ r }} {
-        var sums = array({% for c in range(8) %}sum{{ r }}_{{ c }}{{ ", " if not loop.last }}{% endfor %});
-        for (var c = 0u; c < 8u && column + c * 4u < channels; c++) {
-            finish(sums[c], item{{ r }}, image{{ r }}, pixel{{ r }}, column + c * 4u);
+
+{%- for name in ["item", "image", "pixel", "is_row"] %}
+    var {{ name }}s = array({% for r in range(4) %}{{ name }}{{ r }}{{ ", " if not loop.last }}{% endfor %});
+{%- endfor %}
+    var sums = array(
+{%- for r in range(4) %}
+        {% for c in range(8) %}sum{{ r }}_{{ c }}, {% endfor %}
+{%- endfor %}
+    );
+    for (var i = 0u; i < 32u; i++) {
+        let row = i / 8u;
+        let channel = column + i % 8u * 4u;
+        if is_rows[row] && channel < channels {
+            finish(sums[i], items[row], images[row], pixels[row], channel);
         }
     }
-{%- endfor %}
