@@ -5,12 +5,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::Pointer;
 use crate::graph::Constant;
-use crate::program::{Arrangement, Part, Weight};
+use crate::program::{Weight, WeightKey};
 
 /// What a constant is known by.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Weights(Vec<(usize, Part, Arrangement)>),
+    Weights(Vec<WeightKey>),
     Table(Arc<[u32]>),
     Zeros(usize),
 }
