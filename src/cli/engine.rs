@@ -107,13 +107,13 @@ fn wanted(device: &DeviceArg) -> Wanted {
 }
 
 fn wgpu(adapter: Wanted) -> Result<Box<dyn Backend>, BackendError> {
-    Ok(Box::new(WgpuBackend::new(WgpuOptions { adapter, memory: None, folder: cache_folder() })?))
+    Ok(Box::new(WgpuBackend::new(WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() })?))
 }
 
 /// The first adapter of hardware, whose driver takes the kernels.
 fn hardware() -> Result<Box<dyn Backend>, BackendError> {
     let adapter = Wanted::Hardware;
-    let backend = WgpuBackend::new(WgpuOptions { adapter, memory: None, folder: cache_folder() })?;
+    let backend = WgpuBackend::new(WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() })?;
     backend.check()?;
     Ok(Box::new(backend))
 }

@@ -247,7 +247,7 @@ pub fn conv_weights(conv: &Conv2d, weight: Part, bias: Part, x: &Layout, y: &Lay
         }
         _ => Arrangement::Conv { kernel, groups: conv.groups, input: x.clone(), output: y.clone() },
     };
-    let filters = Weight { source: conv.weight.clone(), part: weight, arrangement };
+    let filters = Weight { source: conv.weight.clone(), part: weight, arrangement, first: 0 };
     let bias = conv.bias.as_ref().filter(|_| bias != Part::Zero).map(|b| Weight::channel(b, bias, y));
     [filters].into_iter().chain(bias).collect()
 }

@@ -60,7 +60,8 @@ pub fn paint(painting: &Painting, colours: &Constant) -> Program {
     };
     let lanes = colours.len();
     let layout = Layout { segments: vec![Segment { real: lanes, padded: lanes }] };
-    let colours = Weight { source: colours.clone(), part: Part::All, arrangement: Arrangement::Channel { layout } };
+    let arrangement = Arrangement::Channel { layout };
+    let colours = Weight { source: colours.clone(), part: Part::All, arrangement, first: 0 };
     let step = |kernel: Kernel, inputs: &[&Port], weights, output: &Port| {
         let inputs = inputs.iter().map(|port| port.view).collect();
         let label = kernel.stem().to_owned();

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use crate::tensor::Tensor;
 
 /// A run of real channels, padded with zero lanes.
@@ -53,6 +55,21 @@ impl Layout {
         places
     }
 
+    /// Some physical channels, and how many real ones are before them.
+    pub fn cut(&self, range: Range<usize>) -> (Self, usize) {
+        let (mut segments, mut before, mut first) = (Vec::new(), 0, 0);
+        for segment in &self.segments {
+            let [start, end] = [range.start, range.end].map(|at| at.clamp(first, first + segment.padded) - first);
+            let real = |at: usize| at.min(segment.real);
+            if start < end {
+                segments.push(Segment { real: real(end) - real(start), padded: end - start });
+            }
+            before += real(start);
+            first += segment.padded;
+        }
+        (Self { segments }, before)
+    }
+
     /// NCHW items without padding to NHWC items with zero lanes.
     pub fn pack<T: Copy + Default, S: Copy + Into<T>>(&self, items: &[S], area: usize) -> Vec<T> {
         let (places, physical, real) = (self.places(), self.physical(), self.real());
@@ -91,6 +108,20 @@ impl From<&Tensor> for Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_cut_keeps_what_is_real() {
+        let layout = Layout::concat([&Layout::dense(3), &Layout::dense(13), &Layout::dense(8)]);
+        let cut = |range| {
+            let (part, before) = layout.cut(range);
+            (part.segments.iter().map(|s| (s.real, s.padded)).collect::<Vec<_>>(), before)
+        };
+        assert_eq!(cut(0..28), (vec![(3, 4), (13, 16), (8, 8)], 0));
+        assert_eq!(cut(0..12), (vec![(3, 4), (8, 8)], 0));
+        assert_eq!(cut(12..24), (vec![(5, 8), (4, 4)], 11));
+        assert_eq!(cut(18..20), (vec![(0, 2)], 16));
+        assert_eq!(cut(20..28), (vec![(8, 8)], 16));
+    }
 
     #[test]
     fn packing_is_undone_by_unpacking() {

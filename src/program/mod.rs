@@ -8,15 +8,18 @@ mod layout;
 mod print;
 mod prologue;
 pub mod slots;
+mod split;
 mod stage;
 mod weight;
 mod work;
 
 pub use layout::{Layout, Segment};
 pub use prologue::{Prologue, ScaleShift};
+pub use split::{Split, split};
 pub use stage::{Channels, Numerator, Operand, Part, Stage};
-pub use weight::{Arrangement, Weight};
+pub use weight::{Arrangement, Weight, WeightKey};
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use crate::graph::{Pool, Precision, Resize};
@@ -109,6 +112,12 @@ impl View {
     /// The channel after the last.
     fn end(&self) -> usize {
         self.offset + self.channels
+    }
+
+    /// Some of these channels, counted from the first.
+    #[must_use]
+    pub fn cut(self, range: Range<usize>) -> Self {
+        Self { offset: self.offset + range.start, channels: range.len(), ..self }
     }
 
     /// All channels of `other` are among these.

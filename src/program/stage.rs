@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::{ScaleShift, View, Weight};
 use crate::graph::Activation;
 
@@ -16,6 +18,17 @@ pub struct Operand {
 impl From<View> for Operand {
     fn from(view: View) -> Self {
         Self { view, one_pixel: false, one_channel: false, scale_shift: None }
+    }
+}
+
+impl Operand {
+    fn cut(&mut self, range: Range<usize>) {
+        if !self.one_channel {
+            self.view = self.view.cut(range.clone());
+            if let Some(ScaleShift { scale, shift }) = &mut self.scale_shift {
+                (*scale, *shift) = (scale.cut(range.clone()), shift.cut(range));
+            }
+        }
     }
 }
 
@@ -159,6 +172,44 @@ impl Stage {
     pub fn constants(&self) -> Vec<&Weight> {
         let scaled = self.operands().into_iter().filter_map(|operand| operand.scale_shift.as_ref());
         self.weights().into_iter().chain(scaled.flat_map(ScaleShift::weights)).collect()
+    }
+
+    /// The stage for some channels of the step's output; `None` where it is for others.
+    pub fn cut(&self, range: Range<usize>) -> Option<Self> {
+        if let Self::Within { channels: Channels { first, count }, stage } = self {
+            let [start, end] = [range.start, range.end].map(|at| at.clamp(*first, first + count));
+            let stage = stage.cut(start - first..end - first).filter(|_| start < end)?;
+            let channels = Channels { first: start - range.start, count: end - start };
+            return Some(Self::Within { channels, stage: Box::new(stage) });
+        }
+        let mut cut = self.clone();
+        let (operands, weights, written) = cut.parts_mut();
+        operands.into_iter().for_each(|operand| operand.cut(range.clone()));
+        weights.into_iter().for_each(|weight| *weight = weight.cut(range.clone()));
+        if let Some(view) = written {
+            *view = view.cut(range);
+        }
+        Some(cut)
+    }
+
+    /// Its operands, its own constants, and what it writes.
+    fn parts_mut(&mut self) -> (Vec<&mut Operand>, Vec<&mut Weight>, Option<&mut View>) {
+        match self {
+            Self::Add { operand, .. } | Self::Times { operand, .. } => (vec![operand], vec![], None),
+            Self::Derivative { z, .. } => (vec![z], vec![], None),
+            Self::TimesDifference { a, b } | Self::TimesMean { a, b } => (vec![a, b], vec![], None),
+            Self::Gate { bits, slope, .. } => (vec![bits], slope.iter_mut().collect(), None),
+            Self::Epsilon { z, rms, slope, .. } => {
+                (std::iter::once(z).chain(rms).collect(), slope.iter_mut().collect(), None)
+            }
+            Self::Rescale { z, reference, slope, .. } => (vec![z, reference], slope.iter_mut().collect(), None),
+            Self::Activate { slope, .. } => (vec![], slope.iter_mut().collect(), None),
+            Self::Affine { scale, shift } => (vec![], vec![scale, shift], None),
+            Self::Scale { factor } => (vec![], vec![factor], None),
+            Self::Keep { into } | Self::KeepBits { into, .. } => (vec![], vec![], Some(into)),
+            Self::Within { stage, .. } => stage.parts_mut(),
+            Self::Multiply { .. } | Self::Take { .. } | Self::Positive | Self::Root => (vec![], vec![], None),
+        }
     }
 
     /// How many tensors it reads and writes, weights among them.

@@ -1,3 +1,5 @@
+use std::ops::Range;
+
 use super::{Layout, Part};
 use crate::graph::Constant;
 
@@ -9,7 +11,12 @@ pub struct Weight {
     pub source: Constant,
     pub part: Part,
     pub arrangement: Arrangement,
+    /// Channel of the stored one, of its outputs for a convolution, that comes first.
+    pub first: usize,
 }
+
+/// What tells weights apart.
+pub type WeightKey = (usize, Part, Arrangement, usize);
 
 /// Order of a materialised weight, channels fastest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,12 +33,26 @@ pub enum Arrangement {
 impl Weight {
     /// A per-channel constant.
     pub fn channel(source: &Constant, part: Part, layout: &Layout) -> Self {
-        Self { source: source.clone(), part, arrangement: Arrangement::Channel { layout: layout.clone() } }
+        Self { source: source.clone(), part, arrangement: Arrangement::Channel { layout: layout.clone() }, first: 0 }
     }
 
     /// Equal for weights that materialise alike (while both constants live).
-    pub fn key(&self) -> (usize, Part, Arrangement) {
-        (self.source.identity(), self.part, self.arrangement.clone())
+    pub fn key(&self) -> WeightKey {
+        (self.source.identity(), self.part, self.arrangement.clone(), self.first)
+    }
+
+    /// The weight at some of its physical channels, those that are fastest.
+    #[must_use]
+    pub fn cut(&self, range: Range<usize>) -> Self {
+        let mut cut = self.clone();
+        let layout = match &mut cut.arrangement {
+            Arrangement::Conv { output, .. } => output,
+            Arrangement::Depthwise { layout, .. } | Arrangement::Channel { layout } => layout,
+        };
+        let (part, before) = layout.cut(range);
+        *layout = part;
+        cut.first += before;
+        cut
     }
 
     /// How many values a kernel reads, padding included.
@@ -62,7 +83,7 @@ impl Weight {
                 let mut values = vec![zero; layout.physical()];
                 let one = self.source.len() == 1;
                 for (channel, place) in layout.places().into_iter().enumerate() {
-                    values[place] = value(if one { 0 } else { channel });
+                    values[place] = value(if one { 0 } else { self.first + channel });
                 }
                 values
             }
@@ -72,7 +93,7 @@ impl Weight {
                 let mut values = vec![zero; taps * pitch];
                 for (channel, place) in layout.places().into_iter().enumerate() {
                     for tap in 0..taps {
-                        values[tap * pitch + place] = value(channel * taps + tap);
+                        values[tap * pitch + place] = value((self.first + channel) * taps + tap);
                     }
                 }
                 values
@@ -86,7 +107,7 @@ impl Weight {
                 let mut values = vec![zero; taps * in_physical * out_physical];
                 for (o, out_place) in output.places().into_iter().enumerate() {
                     for (i, &in_place) in in_places.iter().enumerate() {
-                        let from = (o * in_group + i) * taps;
+                        let from = ((self.first + o) * in_group + i) * taps;
                         for tap in 0..taps {
                             values[(tap * in_physical + in_place) * out_physical + out_place] = value(from + tap);
                         }

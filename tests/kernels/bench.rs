@@ -160,7 +160,7 @@ impl Bench {
     }
 
     pub fn weight(source: &Constant, arrangement: Arrangement) -> Weight {
-        Weight { source: source.clone(), part: Part::All, arrangement }
+        Weight { source: source.clone(), part: Part::All, arrangement, first: 0 }
     }
 
     pub fn step(&mut self, kernel: Kernel, inputs: Vec<View>, weights: Vec<Weight>, output: View, stages: Vec<Stage>) {

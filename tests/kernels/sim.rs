@@ -8,7 +8,7 @@ use fluoroscope::backend::gpu::{Chip, Pointer, launch_on, number, type_of};
 use fluoroscope::backend::{Backend, BackendError, Phase, Session, Values};
 use fluoroscope::kernel::{self, Fused, Type};
 use fluoroscope::program::slots::unit_bytes;
-use fluoroscope::program::{Arrangement, Buffer, BufferId, Element, Part, Port, Program, Step, Weight};
+use fluoroscope::program::{Buffer, BufferId, Element, Port, Program, Step, Weight, WeightKey};
 use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
 
 /// Launches of at most so many blocks over so many bytes are run with three schedules.
@@ -171,7 +171,7 @@ fn slot(program: &Program, slots: &[u64], buffer: BufferId) -> u64 {
 /// Read-only memory beside the slots.
 struct Constants {
     memory: Memory,
-    weights: HashMap<((usize, Part, Arrangement), Type), u64>,
+    weights: HashMap<(WeightKey, Type), u64>,
 }
 
 impl Constants {

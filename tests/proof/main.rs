@@ -8,3 +8,4 @@ mod oracle;
 mod plan;
 mod rules;
 mod run;
+mod split;

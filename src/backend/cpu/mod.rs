@@ -62,7 +62,7 @@ pub use self::tile::Level;
 use self::tile::PackedWeights;
 use super::{Backend, BackendError, Roof, Session};
 use crate::graph::{Constant, Precision};
-use crate::program::{Arrangement, Part, Program, Prologue, Stage, Step, Weight};
+use crate::program::{Program, Prologue, Stage, Step, Weight, WeightKey};
 
 /// Threads of this machine, computing in f32 or f64.
 pub struct CpuBackend {
@@ -76,8 +76,6 @@ enum TypedCache {
     F32(Mutex<Cache<f32>>),
     F64(Mutex<Cache<f64>>),
 }
-
-type WeightKey = (usize, Part, Arrangement);
 
 /// Prepared weights, each with its source: a constant's identity is good while it lives.
 struct Cache<T> {

@@ -6,12 +6,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{Pointer, number};
 use crate::graph::Constant;
 use crate::kernel::Type;
-use crate::program::{Arrangement, Part, Weight};
+use crate::program::{Weight, WeightKey};
 
 /// What a constant is known by.
 #[derive(Clone, PartialEq, Eq, Hash)]
 enum Key {
-    Weights(Vec<(usize, Part, Arrangement)>, Type),
+    Weights(Vec<WeightKey>, Type),
     Table(Arc<[u32]>),
     Zeros(usize),
 }

@@ -46,7 +46,7 @@ impl Clock {
         Ok(Self { marks: Some(Marks { set, resolved, received, nanoseconds }) })
     }
 
-    /// Runs so many steps, each in a pass of its own, and adds their times.
+    /// Runs so many steps, each in a pass of its own: the time of each.
     ///
     /// # Errors
     /// Whatever the device reports.
@@ -55,13 +55,12 @@ impl Clock {
         device: &Arc<Device>,
         steps: usize,
         dispatch: impl Fn(usize, &mut wgpu::ComputePass),
-        times: &mut Vec<Duration>,
-    ) -> Result<(), BackendError> {
-        let all: Vec<usize> = (0..steps).collect();
+    ) -> Result<Vec<Duration>, BackendError> {
+        let (all, mut times): (Vec<usize>, _) = ((0..steps).collect(), Vec::new());
         match &self.marks {
             Some(marks) => {
                 for some in all.chunks(MOST_STEPS) {
-                    marks.time(device, some, &dispatch, times).await?;
+                    times.extend(marks.time(device, some, &dispatch).await?);
                 }
             }
             None => {
@@ -79,7 +78,7 @@ impl Clock {
                 }
             }
         }
-        Ok(())
+        Ok(times)
     }
 }
 
@@ -89,8 +88,7 @@ impl Marks {
         device: &Arc<Device>,
         steps: &[usize],
         dispatch: impl Fn(usize, &mut wgpu::ComputePass),
-        times: &mut Vec<Duration>,
-    ) -> Result<(), BackendError> {
+    ) -> Result<Vec<Duration>, BackendError> {
         let count = 2 * steps.len();
         let sent = device.attempt("run a program", 0, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
@@ -112,7 +110,6 @@ impl Marks {
         let words = self.received.read(device, count * MARK).await?;
         let marks: Vec<u64> = words.chunks_exact(2).map(|word| u64::from(word[0]) | u64::from(word[1]) << 32).collect();
         let time = |mark: &[u64]| mark[1].saturating_sub(mark[0]) as f64 * self.nanoseconds;
-        times.extend(marks.chunks_exact(2).map(|mark| Duration::from_secs_f64(time(mark) / 1e9)));
-        Ok(())
+        Ok(marks.chunks_exact(2).map(|mark| Duration::from_secs_f64(time(mark) / 1e9)).collect())
     }
 }

@@ -19,6 +19,16 @@ const LANES: u32 = 8;
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
 
+/// Bounds below those of the device itself, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Of slots, weights and all else together. Without it, what the driver gives, or what the machine has free where the
+    /// driver is software.
+    pub memory: Option<u64>,
+    /// Of a tensor that a kernel takes.
+    pub tensor: Option<u64>,
+}
+
 /// A device. Once it is lost, every operation says so.
 pub struct Device {
     pub raw: wgpu::Device,
@@ -42,13 +52,15 @@ struct Faults {
 }
 
 impl Device {
-    /// Opens an adapter with all its limits.
+    /// Opens an adapter with all its limits; with ours, where they are lower.
     ///
     /// # Errors
     /// [`BackendError::Unavailable`] where its driver refuses.
-    pub async fn open(adapter: Adapter, memory: Option<u64>) -> Result<Arc<Self>, BackendError> {
+    pub async fn open(adapter: Adapter, ours: &Limits) -> Result<Arc<Self>, BackendError> {
         let Adapter { raw: adapter, info } = adapter;
-        let limits = adapter.limits();
+        let mut limits = adapter.limits();
+        let binding = &mut limits.max_storage_buffer_binding_size;
+        *binding = ours.tensor.map_or(*binding, |most| most.min(*binding));
         let features = adapter.features() & FEATURES;
         let lanes = if features.contains(wgpu::Features::SUBGROUP) { adapter.get_info().subgroup_min_size } else { 0 };
         let asked = wgpu::DeviceDescriptor {
@@ -73,7 +85,7 @@ impl Device {
                 _ = seen.lost.set(reason_of(reason, &message));
             }
         });
-        let account = Arc::new(Account::new(memory, info.is_software));
+        let account = Arc::new(Account::new(ours.memory, info.is_software));
         let by_subgroups = info.is_software && lanes >= LANES;
         Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, account, faults }))
     }

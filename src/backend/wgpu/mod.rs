@@ -8,6 +8,7 @@
 
 mod account;
 mod adapters;
+mod bound;
 mod clock;
 mod device;
 mod disk;
@@ -23,6 +24,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
 pub use self::adapters::{Absence, AdapterInfo, Wanted, probe};
+pub use self::device::Limits;
 pub use self::session::WgpuSession;
 
 use self::opened::Opened;
@@ -35,9 +37,7 @@ const NAME: &str = "wgpu";
 /// A device, computing in f32.
 pub struct WgpuBackend {
     opened: Mutex<Arc<Opened>>,
-    wanted: Wanted,
-    memory: Option<u64>,
-    folder: Option<PathBuf>,
+    options: WgpuOptions,
     loading: Loading,
 }
 
@@ -45,9 +45,7 @@ pub struct WgpuBackend {
 #[derive(Clone, Debug, Default)]
 pub struct WgpuOptions {
     pub adapter: Wanted,
-    /// Bytes that slots, weights and all else may take; without it, what the driver gives, or what the machine has free
-    /// where the driver is software.
-    pub memory: Option<u64>,
+    pub limits: Limits,
     /// Where compiled kernels are kept between runs.
     pub folder: Option<PathBuf>,
 }
@@ -64,9 +62,8 @@ impl WgpuBackend {
     /// # Errors
     /// As [`WgpuBackend::new`].
     pub async fn open(options: WgpuOptions) -> Result<Self, BackendError> {
-        let WgpuOptions { adapter, memory, folder } = options;
-        let opened = Opened::new(&adapter, memory, folder.as_deref()).await?;
-        Ok(Self { opened: Mutex::new(opened), wanted: adapter, memory, folder, loading: Loading::default() })
+        let opened = Opened::new(&options).await?;
+        Ok(Self { opened: Mutex::new(opened), options, loading: Loading::default() })
     }
 
     /// Compiles a small kernel, so that a driver which does not take them is found before anything runs.
@@ -150,7 +147,6 @@ impl Backend for WgpuBackend {
         if !opened.device.is_lost() {
             return true;
         }
-        let anew = edge::ready(Opened::new(&self.wanted, self.memory, self.folder.as_deref()));
-        anew.map(|anew| *opened = anew).is_ok()
+        edge::ready(Opened::new(&self.options)).map(|anew| *opened = anew).is_ok()
     }
 }

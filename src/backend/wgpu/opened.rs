@@ -1,9 +1,9 @@
 //! A device with what was made on it.
 
-use std::path::Path;
 use std::sync::Arc;
 
-use super::adapters::{self, AdapterInfo, Wanted};
+use super::WgpuOptions;
+use super::adapters::{self, AdapterInfo};
 use super::device::Device;
 use super::memory::Memory;
 use super::pipelines::Pipelines;
@@ -20,10 +20,10 @@ pub struct Opened {
 impl Opened {
     /// # Errors
     /// [`BackendError::Unavailable`]
-    pub async fn new(wanted: &Wanted, memory: Option<u64>, folder: Option<&Path>) -> Result<Arc<Self>, BackendError> {
-        let adapter = adapters::find(wanted).await?;
-        let device = Device::open(adapter, memory).await?;
-        let pipelines = Pipelines::new(&device, folder);
+    pub async fn new(options: &WgpuOptions) -> Result<Arc<Self>, BackendError> {
+        let adapter = adapters::find(&options.adapter).await?;
+        let device = Device::open(adapter, &options.limits).await?;
+        let pipelines = Pipelines::new(&device, options.folder.as_deref());
         Ok(Arc::new(Self { uploads: Uploads::default(), pipelines, device }))
     }
 

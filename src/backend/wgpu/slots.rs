@@ -48,11 +48,16 @@ impl Slots {
     }
 }
 
+/// Bytes of the largest tensor that a kernel can bind.
+pub fn most(device: &Device) -> usize {
+    let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
+    usize::try_from(most).unwrap_or(usize::MAX)
+}
+
 /// # Errors
 /// [`BackendError::TooLarge`] where a kernel cannot bind so many bytes.
 pub fn check(device: &Device, name: &str, bytes: usize) -> Result<(), BackendError> {
-    let most = device.limits.max_storage_buffer_binding_size.min(device.limits.max_buffer_size);
-    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let most = most(device);
     if bytes <= most {
         return Ok(());
     }

@@ -1,0 +1,113 @@
+//! Filters that are too large for a kernel of some device, in parts.
+//!
+//! A part has some output channels of a filter. Forward, each part computes these channels of the step's output. Backward,
+//! where they are summed over, each part adds its sum to that of the parts before it. Both take the same parts, so that these
+//! are stored once.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+
+use super::{Arrangement, Buffer, BufferId, Element, Kernel, Operand, Program, Stage, Step, View, Weight, slots};
+
+/// A program whose filters fit, and how many steps it has for each of the original.
+pub struct Split {
+    pub program: Program,
+    pub steps: Vec<usize>,
+}
+
+/// What a part's channels are a multiple of: bits lie together in eights.
+const GRAIN: usize = 8;
+
+/// The program with filters of at most `most` values, where it has larger ones. The filters of a grouped convolution, and
+/// those of which eight channels are too large, stay whole.
+pub fn split(program: &Program, most: usize) -> Option<Split> {
+    if !program.steps.iter().any(|step| parts(step, most).len() > 1) {
+        return None;
+    }
+    let mut whole = Program { steps: Vec::new(), backward_from: 0, ..program.clone() };
+    let mut steps = Vec::new();
+    for (number, step) in program.steps.iter().enumerate() {
+        if number == program.backward_from {
+            whole.backward_from = whole.steps.len();
+        }
+        let before = whole.steps.len();
+        let parts = parts(step, most);
+        match &step.kernel {
+            _ if parts.len() < 2 => whole.steps.push(step.clone()),
+            Kernel::Conv2dBackward(_) => sums(&mut whole, step, &parts),
+            _ => whole.steps.extend(parts.into_iter().map(|range| channels(step, range))),
+        }
+        steps.push(whole.steps.len() - before);
+    }
+    if program.backward_from == program.steps.len() {
+        whole.backward_from = whole.steps.len();
+    }
+    assign(&mut whole);
+    Some(Split { program: whole, steps })
+}
+
+/// Output channels of the parts of a step's filters.
+fn parts(step: &Step, most: usize) -> Vec<Range<usize>> {
+    let Some(Weight { arrangement: Arrangement::Conv { groups: 1, output, .. }, .. }) = step.weights.first() else {
+        return Vec::new();
+    };
+    let (all, values) = (output.physical(), step.weights[0].physical());
+    let fit = most / (values / all).max(1) / GRAIN * GRAIN;
+    if values <= most || fit == 0 {
+        return Vec::new();
+    }
+    let size = all.div_ceil(all.div_ceil(fit)).next_multiple_of(GRAIN);
+    (0..all).step_by(size).map(|first| first..all.min(first + size)).collect()
+}
+
+/// The step for some channels of its output.
+fn channels(step: &Step, range: Range<usize>) -> Step {
+    Step {
+        weights: step.weights.iter().map(|weight| weight.cut(range.clone())).collect(),
+        output: step.output.cut(range.clone()),
+        stages: step.stages.iter().filter_map(|stage| stage.cut(range.clone())).collect(),
+        ..step.clone()
+    }
+}
+
+/// The step as sums over some of its input's channels at a time.
+fn sums(program: &mut Program, step: &Step, parts: &[Range<usize>]) {
+    let mut sum: Option<View> = None;
+    for (number, range) in parts.iter().enumerate() {
+        let is_last = number + 1 == parts.len();
+        let mut weights = vec![step.weights[0].cut(range.clone())];
+        let mut stages = Vec::new();
+        match sum {
+            None => weights.extend(step.weights.iter().skip(1).cloned()),
+            Some(view) => stages.push(Stage::Add { operand: Operand::from(view), negative: false }),
+        }
+        if is_last {
+            stages.extend(step.stages.iter().cloned());
+        }
+        let output = if is_last { step.output } else { partial(program, step) };
+        let inputs = vec![step.inputs[0].cut(range.clone())];
+        program.steps.push(Step { inputs, weights, stages, output, ..step.clone() });
+        sum = Some(output);
+    }
+}
+
+/// A buffer for a sum of some parts.
+fn partial(program: &mut Program, step: &Step) -> View {
+    let (of, channels) = (program.buffer(step.output), step.output.channels);
+    let name = format!("a part of {}", step.label);
+    let buffer = Buffer { name, element: Element::Float, channels, ..of.clone() };
+    program.buffers.push(buffer);
+    View { buffer: BufferId(program.buffers.len() - 1), offset: 0, channels }
+}
+
+/// Slots for all buffers; the backward part may run several times on what the forward part left.
+fn assign(program: &mut Program) {
+    let (forward, backward) = program.steps.split_at(program.backward_from);
+    let written: BTreeSet<usize> = forward.iter().flat_map(Step::writes).map(|view| view.buffer.0).collect();
+    let read = backward.iter().flat_map(Step::reads).map(|view| view.buffer.0);
+    let kept = read.filter(|buffer| written.contains(buffer));
+    let pinned: BTreeSet<usize> = program.ports().map(|port| port.view.buffer.0).chain(kept).collect();
+    let pinned: Vec<usize> = pinned.into_iter().collect();
+    let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
+    program.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
+}
