@@ -243,3 +243,93 @@ impl Backend for Arc<Painter> {
         self.backend.roof()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Weak;
+
+    use super::*;
+    use crate::backend::cpu::CpuBackend;
+    use crate::picture::overlay;
+
+    /// A device that paints, with memory for so many sessions.
+    struct Small {
+        cpu: CpuBackend,
+        sessions: Mutex<Vec<Weak<Program>>>,
+        most: usize,
+    }
+
+    impl Small {
+        fn painter(most: usize) -> Arc<Painter> {
+            let cpu = CpuBackend::new(Precision::F32, Some(1)).unwrap();
+            Arc::new(Painter::new(Box::new(Self { cpu, sessions: Mutex::default(), most })))
+        }
+    }
+
+    impl Backend for Small {
+        fn name(&self) -> &'static str {
+            "small"
+        }
+
+        fn device(&self) -> String {
+            String::new()
+        }
+
+        /// A session holds its program.
+        fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
+            let mut sessions = locked(&self.sessions);
+            sessions.retain(|session| session.strong_count() > 0);
+            if sessions.len() == self.most {
+                return Err(BackendError::OutOfMemory { backend: "small", bytes: 1 });
+            }
+            sessions.push(Arc::downgrade(&program));
+            self.cpu.load(program)
+        }
+
+        fn paints(&self) -> bool {
+            true
+        }
+    }
+
+    /// A picture of so many pixels, by the painter as by the host.
+    fn draw(painter: &Painter, width: usize) {
+        let data = (0..3 * width * 9).map(|i| (i % 256) as f32 / 255.0).collect();
+        let picture = Picture { width, height: 9, channels: 3, eight_bit: true, data };
+        let map = Tensor::new(&[3, 5], (0..15).map(|i| (i as f32).sin()).collect());
+        let paint = Paint { colormap: Colormap::default_for(true), scale: Scale::signed(&map), alpha: 0.8 };
+        let (placement, caption) = (Placement::whole(&picture), Caption::default());
+        let drawn = painter.overlay(&picture, &map, &placement, &paint, &caption).unwrap();
+        assert!(drawn == overlay(&picture, &map, &placement, &paint, &caption).unwrap(), "{width} columns");
+    }
+
+    fn program() -> Arc<Program> {
+        let placement = Placement { x: 0.0, y: 0.0, width: 1.0, height: 1.0 };
+        let (one, symmetric) = ([1, 1], true);
+        let painting = Painting { map: one, picture: one, factor: 1, placement, symmetric, alpha: 1.0, dimmed: DIMMED };
+        Arc::new(paint(&painting, &Constant::new([0.0; 4], Precision::F32)))
+    }
+
+    #[test]
+    fn sessions_wait_for_the_next_picture_of_their_kind() {
+        let painter = Small::painter(usize::MAX);
+        (0..2).for_each(|_| draw(&painter, 7));
+        assert_eq!(locked(&painter.idle).len(), 1);
+        (1..=KEPT + 2).for_each(|width| draw(&painter, width));
+        assert_eq!(locked(&painter.idle).len(), KEPT);
+        assert_eq!(painter.drawn(), Drawn { on_device: KEPT + 4, ..Drawn::default() });
+    }
+
+    #[test]
+    fn pictures_give_way_to_maps() {
+        let painter = Small::painter(2);
+        draw(&painter, 7);
+        draw(&painter, 8);
+        assert_eq!(painter.drawn(), Drawn { on_device: 2, ..Drawn::default() });
+        let _maps = [painter.load(program()).unwrap(), painter.load(program()).unwrap()];
+        assert!(locked(&painter.idle).is_empty() && painter.load(program()).is_err());
+        draw(&painter, 9);
+        let drawn = painter.drawn();
+        assert_eq!((drawn.on_device, drawn.on_host, drawn.gave_up), (2, 1, false));
+        assert!(drawn.reason.unwrap().contains("could not allocate"));
+    }
+}
