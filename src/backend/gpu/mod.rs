@@ -3,6 +3,7 @@
 mod fields;
 mod launch;
 mod portable;
+pub(super) mod roof;
 mod stages;
 mod uploads;
 
