@@ -9,7 +9,7 @@ use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
 use rayon::prelude::*;
 
-use crate::fused::{every_word, launches, templates, used};
+use crate::fused::{every_word, launches, used};
 
 /// Bytes that a workgroup's threads may share on every device.
 const MOST_SHARED: u32 = 16 << 10;
@@ -22,16 +22,16 @@ const MOST_BUFFERS: usize = 8;
 
 /// Every kernel and variant bare, with every word, and with what the golden programs fuse.
 fn texts() -> Vec<(String, String)> {
-    let used = used(launches().into_iter().map(Launch::packed));
+    let launches: Vec<Launch> = launches().into_iter().map(Launch::packed).collect();
+    let by_subgroups = launches.iter().filter(|launch| launch.subgroups.is_some()).cloned().map(Launch::by_subgroups);
+    let used = used(launches.iter().cloned().chain(by_subgroups));
     let mut texts = Vec::new();
-    for (stem, source) in templates() {
-        let by_subgroups = format!("{stem}{SUBGROUP}");
-        let is_there = SHADERS.iter().any(|(path, _)| path.strip_suffix(".wgsl") == Some(&by_subgroups));
+    let stems = SHADERS.iter().filter_map(|(path, _)| path.strip_suffix(".wgsl")).filter(|stem| !stem.contains('/'));
+    for stem in stems {
+        let source = kernel::source(kernel::entry(stem)).unwrap_or_else(|| panic!("{stem} is a variant of nothing"));
         let mut add = |words: &str, fused: &Fused| {
-            for stem in [Some(stem), is_there.then_some(by_subgroups.as_str())].into_iter().flatten() {
-                let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
-                texts.push((format!("{stem} [{words}]"), text));
-            }
+            let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
+            texts.push((format!("{stem} [{words}]"), text));
         };
         add("", &Fused::default());
         add("every word", &every_word(source));

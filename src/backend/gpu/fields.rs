@@ -24,12 +24,14 @@ pub struct Fields {
     messages: usize,
     rest: Vec<u32>,
     blocks: usize,
+    by_subgroups: Option<(&'static str, usize)>,
 }
 
 impl Fields {
     /// What must fit into a word.
     pub fn counts(&self) -> [(&'static str, usize); 3] {
-        [("number of threads", self.count), ("pixels of an item", self.area), ("number of blocks", self.blocks)]
+        let blocks = self.blocks.max(self.by_subgroups.map_or(0, |(_, blocks)| blocks));
+        [("number of threads", self.count), ("pixels of an item", self.area), ("number of blocks", blocks)]
     }
 
     pub fn words(&self) -> Vec<u32> {
@@ -39,6 +41,11 @@ impl Fields {
 
     pub fn blocks(&self) -> u32 {
         self.blocks as u32
+    }
+
+    /// The kernel that shares loads within subgroups in place of this one, and its blocks.
+    pub fn by_subgroups(&self) -> Option<(&'static str, u32)> {
+        self.by_subgroups.map(|(stem, blocks)| (stem, blocks as u32))
     }
 }
 
@@ -120,19 +127,27 @@ impl Variant {
     fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool) -> Self {
         let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
         let products = p.kernel[0] * p.kernel[1] * from as usize;
-        let to = to as usize;
-        let slim_pads_less = to <= 96 && (to - 1) % 64 < 32;
         match groups {
-            1 if to >= FEWEST_CHANNELS && products >= FEWEST_PRODUCTS => {
-                if slim_pads_less {
-                    Self::Slim
-                } else {
-                    Self::Tile
-                }
-            }
+            1 if to as usize >= FEWEST_CHANNELS && products >= FEWEST_PRODUCTS => Self::tiled(to as usize),
             1 => Self::Plain,
             _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
             _ => Self::Narrow,
+        }
+    }
+
+    /// Of those in tiles, the one that pads so many channels less.
+    fn tiled(channels: usize) -> Self {
+        if channels <= 96 && (channels - 1) % 64 < 32 { Self::Slim } else { Self::Tile }
+    }
+
+    /// The variant by subgroups, which pads no products.
+    fn by_subgroups(self, forward: bool) -> Option<&'static str> {
+        match (self, forward) {
+            (Self::Plain | Self::Narrow, _) => None,
+            (Self::Tile, true) => Some("conv2d_forward.tile.subgroup"),
+            (Self::Tile, false) => Some("conv2d_backward.tile.subgroup"),
+            (Self::Slim, true) => Some("conv2d_forward.slim.subgroup"),
+            (Self::Slim, false) => Some("conv2d_backward.slim.subgroup"),
         }
     }
 
@@ -183,6 +198,7 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
         messages,
         rest: Vec::new(),
         blocks: threads.div_ceil(THREADS),
+        by_subgroups: None,
     };
     for view in &step.inputs {
         pointers.view(*view);
@@ -197,9 +213,12 @@ pub fn fields(program: &Program, step: &Step, pointers: &mut Pointers) -> Fields
             fields.rest = window(program, from, to, p).into_iter().chain(groups).collect();
             let variant = Variant::of(groups, p, forward);
             fields.stem = variant.stem(forward);
-            if let Some(tile) = variant.tile() {
-                let stride = if forward { [1, 1] } else { p.stride };
-                fields.blocks = tiles(tile, items, [buffer.height, buffer.width], y.channels, stride);
+            let stride = if forward { [1, 1] } else { p.stride };
+            let blocks = |tile| tiles(tile, items, [buffer.height, buffer.width], y.channels, stride);
+            fields.blocks = variant.tile().map_or(fields.blocks, blocks);
+            if p.groups == 1 {
+                let tiled = Variant::tiled(y.channels);
+                fields.by_subgroups = tiled.by_subgroups(forward).zip(tiled.tile().map(blocks));
             }
         }
         Kernel::DepthwiseForward(p) | Kernel::DepthwiseBackward(p) => {

@@ -68,6 +68,8 @@ pub struct Launch {
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
     pub blocks: u32,
+    /// The kernel that shares loads within subgroups in place of this one, and its blocks, where there is one in WGSL.
+    pub subgroups: Option<(&'static str, u32)>,
 }
 
 /// A step that cannot be launched on a GPU.
@@ -111,8 +113,8 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     }
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    let blocks = fields.blocks();
-    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers: list, written, params, blocks })
+    let (blocks, subgroups) = (fields.blocks(), fields.by_subgroups());
+    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers: list, written, params, blocks, subgroups })
 }
 
 /// The arguments of a launch, in order, each with its place.

@@ -60,17 +60,11 @@ impl Launch {
         self
     }
 
-    /// The launch by kernels that share what they load within subgroups, in place of those that do so by way of shared memory:
-    /// many times faster on a driver that computes on a CPU. Subgroups must have eight lanes or more.
+    /// The launch by a kernel that shares what it loads within subgroups, where there is one: many times faster than by way of
+    /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes or more.
     #[must_use]
     pub fn by_subgroups(mut self) -> Self {
-        self.stem = match self.stem {
-            "conv2d_forward.tile" => "conv2d_forward.tile.subgroup",
-            "conv2d_forward.slim" => "conv2d_forward.slim.subgroup",
-            "conv2d_backward.tile" => "conv2d_backward.tile.subgroup",
-            "conv2d_backward.slim" => "conv2d_backward.slim.subgroup",
-            stem => stem,
-        };
+        (self.stem, self.blocks) = self.subgroups.unwrap_or((self.stem, self.blocks));
         self
     }
 
@@ -141,7 +135,7 @@ mod tests {
         }
         let written = (0..pointers.len()).map(|slot| [2, 6].contains(&slot)).collect();
         let fused = Fused { prologue: None, stages };
-        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1 }
+        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None }
     }
 
     #[test]
