@@ -3,7 +3,7 @@
 //! Every slot of a program is a buffer, constants are uploaded once and shared by sessions, each part of a program is one
 //! submission. Every kernel sums in an order of its own that the batch does not change.
 //!
-//! Whatever waits for the device is a future, which the traits of this crate wait for in [`edge`]: a browser cannot. A device
+//! Whatever waits for the device is a future, which the traits of this crate wait for in `edge`: a browser cannot. A device
 //! that is lost fails every operation with [`BackendError::DeviceLost`] until it is [opened anew](Backend::reopen).
 
 mod account;
