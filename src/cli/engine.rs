@@ -51,16 +51,23 @@ pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, F
 
 /// The first NVIDIA device, whose driver takes the kernels; else the first adapter of hardware; else the CPU.
 fn auto(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, BackendError> {
-    let refused = match has_device().then(first_device) {
-        Some(Ok(backend)) => return Ok(backend),
-        Some(Err(error)) => Some(Failure::new(BACKEND, error).message),
-        None => None,
-    };
+    let mut refused = Vec::new();
+    if has_device() {
+        match first_device() {
+            Ok(backend) => return Ok(backend),
+            Err(error) => refused.push(Failure::new(BACKEND, error).message),
+        }
+    }
     let (name, backend) = match hardware() {
         Ok(backend) => (backend.device(), backend),
-        Err(_) => ("the CPU".to_owned(), cpu(engine)?),
+        Err(error) => {
+            if !matches!(error, BackendError::Unavailable { .. }) {
+                refused.push(Failure::new(BACKEND, error).message);
+            }
+            ("the CPU".to_owned(), cpu(engine)?)
+        }
     };
-    if let Some(reason) = refused {
+    for reason in refused {
         console.note(&format!("{name} computes: {reason}"));
     }
     Ok(backend)

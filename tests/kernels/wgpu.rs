@@ -80,3 +80,10 @@ fn a_wgpu_session_times_every_step_and_counts_values() {
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
     assert!(error.contains("takes 1 values, got 3"), "{error}");
 }
+
+#[test]
+fn the_probes_of_wgpu_are_right_and_its_roof_is_found() {
+    let roof = common::wgpu().roof().expect("no probe is wrong").expect("the backend has probes");
+    assert!(roof.gflops > 0.0 && roof.gbytes > 0.0 && roof.matrix_gflops.is_empty(), "{roof:?}");
+    println!("{roof:?}");
+}

@@ -5,6 +5,7 @@ mod fields;
 mod launch;
 pub mod number;
 mod portable;
+pub(super) mod roof;
 mod stages;
 mod uploads;
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::device::Device;
 use super::memory::{GRAIN, Memory};
 use super::opened::Opened;
 use super::pipelines::Pipeline;
@@ -97,16 +98,27 @@ async fn step(
         entries.push(entry(number, buffer, 0, bytes));
     }
     entries.push(entry(entries.len(), &parameters.buffer, at, PARAM_BYTES as u64));
-    let group = device.attempt(&format!("bind kernel {}", launch.stem), 0, |raw| {
-        let layout = &pipeline.bindings;
-        raw.create_bind_group(&wgpu::BindGroupDescriptor { label: Some(launch.stem), layout, entries: &entries })
-    });
-    let group = group.await?;
-    let grid = grid(launch.blocks, device.limits.max_compute_workgroups_per_dimension);
-    Ok(Dispatch { pipeline, group, grid, _sources: sources })
+    let bound = group(device, &pipeline, &entries).await?;
+    let grid = grid(device, launch.blocks);
+    Ok(Dispatch { pipeline, group: bound, grid, _sources: sources })
 }
 
-fn entry(binding: usize, buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindGroupEntry<'_> {
+/// The buffers of a kernel.
+///
+/// # Errors
+/// [`BackendError::Failed`] where they are not what it takes.
+pub async fn group(
+    device: &Arc<Device>,
+    pipeline: &Pipeline,
+    entries: &[wgpu::BindGroupEntry<'_>],
+) -> Result<wgpu::BindGroup, BackendError> {
+    let layout = &pipeline.bindings;
+    let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries };
+    device.attempt("bind a kernel", 0, |raw| raw.create_bind_group(&descriptor)).await
+}
+
+/// So many bytes of a buffer.
+pub fn entry(binding: usize, buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindGroupEntry<'_> {
     let buffer = wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) };
     wgpu::BindGroupEntry { binding: binding as u32, resource: wgpu::BindingResource::Buffer(buffer) }
 }
@@ -124,19 +136,24 @@ async fn upload(opened: &Opened, pointer: &Pointer) -> Result<Arc<Upload<Memory>
     Ok(uploads.keep(pointer, memory))
 }
 
+/// So many workgroups along x and y.
+pub fn grid(device: &Device, blocks: u32) -> [u32; 2] {
+    rows(blocks, device.limits.max_compute_workgroups_per_dimension)
+}
+
 /// So many workgroups as rows of at most `most`, and few more.
-fn grid(blocks: u32, most: u32) -> [u32; 2] {
+fn rows(blocks: u32, most: u32) -> [u32; 2] {
     let rows = blocks.div_ceil(most).max(1);
     [blocks.div_ceil(rows), rows]
 }
 
 #[cfg(test)]
 mod tests {
-    use super::grid;
+    use super::rows;
 
     #[test]
     fn a_tall_grid_has_few_blocks_too_many() {
-        assert_eq!([grid(1, 65_535), grid(65_535, 65_535), grid(65_536, 65_535)], [[1, 1], [65_535, 1], [32_768, 2]]);
-        assert_eq!(grid(200_001, 65_535), [50_001, 4]);
+        assert_eq!([rows(1, 65_535), rows(65_535, 65_535), rows(65_536, 65_535)], [[1, 1], [65_535, 1], [32_768, 2]]);
+        assert_eq!(rows(200_001, 65_535), [50_001, 4]);
     }
 }

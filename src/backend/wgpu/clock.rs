@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::device::Device;
-use super::memory::Memory;
+use super::memory::{Memory, RECEIVES};
 use crate::backend::BackendError;
 
 /// Marks of a set, two for each step.
@@ -12,7 +12,6 @@ const MOST_STEPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 /// Bytes of a mark.
 const MARK: usize = wgpu::QUERY_SIZE as usize;
 const RESOLVED: wgpu::BufferUsages = wgpu::BufferUsages::QUERY_RESOLVE.union(wgpu::BufferUsages::COPY_SRC);
-const RECEIVES: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 
 /// Measures steps.
 pub struct Clock {
@@ -111,5 +110,23 @@ impl Marks {
         let marks: Vec<u64> = words.chunks_exact(2).map(|word| u64::from(word[0]) | u64::from(word[1]) << 32).collect();
         let time = |mark: &[u64]| mark[1].saturating_sub(mark[0]) as f64 * self.nanoseconds;
         Ok(marks.chunks_exact(2).map(|mark| Duration::from_secs_f64(time(mark) / 1e9)).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::wgpu::opened::Opened;
+    use crate::backend::wgpu::{WgpuOptions, edge};
+
+    #[test]
+    fn steps_are_timed_by_marks_and_from_here() {
+        let opened = edge::ready(Opened::new(&WgpuOptions::default())).expect("an adapter");
+        let device = &opened.device;
+        let clocks = [edge::block_on(device, Clock::new(device, 3)).expect("a clock"), Clock { marks: None }];
+        for clock in clocks {
+            let times = edge::block_on(device, clock.time(device, 3, |_, _| {})).expect("times");
+            assert!(times.len() == 3 && times.iter().sum::<Duration>() < Duration::from_secs(60), "{times:?}");
+        }
     }
 }

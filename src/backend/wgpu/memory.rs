@@ -10,6 +10,8 @@ use crate::backend::BackendError;
 
 /// What sizes are a multiple of: a vector of four lanes, which is also the least that a kernel binds.
 pub const GRAIN: usize = 16;
+/// What a buffer is used for that the host reads.
+pub const RECEIVES: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 /// Bytes that travel to the device at a time.
 const PARCEL: usize = 32 << 20;
 
@@ -78,6 +80,26 @@ impl Memory {
             sent.await?;
         }
         Ok(())
+    }
+
+    /// Words of another buffer from the byte `at` on, by way of this one, which [receives](RECEIVES).
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    pub async fn receive(
+        &self,
+        device: &Arc<Device>,
+        from: &wgpu::Buffer,
+        at: usize,
+        bytes: usize,
+    ) -> Result<Vec<u32>, BackendError> {
+        let sent = device.attempt("copy from the device", bytes, |raw| {
+            let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(from, at as u64, &self.buffer, 0, bytes as u64);
+            device.queue.submit([encoder.finish()]);
+        });
+        sent.await?;
+        self.read(device, bytes).await
     }
 
     /// The first words, once the device has done what it was sent.

@@ -17,6 +17,7 @@ mod items;
 mod memory;
 mod opened;
 mod pipelines;
+mod roof;
 mod session;
 mod slots;
 
@@ -29,7 +30,7 @@ pub use self::session::WgpuSession;
 
 use self::opened::Opened;
 use self::session::Loading;
-use super::{Backend, BackendError, Session};
+use super::{Backend, BackendError, Roof, Session};
 use crate::program::Program;
 
 const NAME: &str = "wgpu";
@@ -72,7 +73,8 @@ impl WgpuBackend {
     /// [`BackendError::Failed`] where the driver refuses the kernel.
     pub fn check(&self) -> Result<(), BackendError> {
         let opened = self.opened();
-        edge::block_on(&opened.device, opened.pipelines.check(&opened.device))
+        let kernel = opened.pipelines.bare(&opened.device, "probes/copy", &[false, true]);
+        edge::block_on(&opened.device, kernel).map(drop)
     }
 
     /// Fresh slots hold not-a-number instead of zero, so that tests see what a step fails to write.
@@ -140,6 +142,10 @@ impl Backend for WgpuBackend {
     /// The host's work takes the time in which a device computes, unless it is the host that computes.
     fn sessions_in_flight(&self) -> usize {
         if self.adapter().is_software { 1 } else { 2 }
+    }
+
+    fn roof(&self) -> Result<Option<Roof>, BackendError> {
+        roof::measure(&self.opened()).map(Some)
     }
 
     fn reopen(&self) -> bool {

@@ -61,12 +61,17 @@ impl Pipelines {
         found.collect()
     }
 
-    /// Compiles the smallest kernel.
+    /// A kernel with nothing fused into it, which writes some of its pointers; it is not kept.
     ///
     /// # Errors
     /// [`BackendError::Failed`] where the driver refuses it.
-    pub async fn check(&self, device: &Arc<Device>) -> Result<(), BackendError> {
-        compile(device, None, "activation_forward", &Fused::default(), &[false, true])?.await.map(drop)
+    pub async fn bare(
+        &self,
+        device: &Arc<Device>,
+        stem: &'static str,
+        written: &[bool],
+    ) -> Result<Pipeline, BackendError> {
+        compile(device, None, stem, &Fused::default(), written)?.await
     }
 
     fn find(&self, key: &Key) -> Option<Arc<Pipeline>> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::bound::{Bound, bind};
 use super::clock::Clock;
 use super::device::failed;
-use super::memory::Memory;
+use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
 use super::slots::{self, Slots};
 use super::{edge, items};
@@ -14,8 +14,6 @@ use crate::backend::gpu::{LaunchError, launch};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{Port, Program, Split, split};
 
-/// What a buffer is for that the host reads.
-const RECEIVES: wgpu::BufferUsages = wgpu::BufferUsages::MAP_READ.union(wgpu::BufferUsages::COPY_DST);
 /// Bytes of a float.
 const FLOAT: usize = 4;
 
@@ -162,13 +160,7 @@ impl WgpuSession {
             Some(kept) => kept,
             None => Memory::new(device, "a buffer to read from", bytes, RECEIVES, false).await?,
         };
-        let sent = device.attempt("copy from the device", bytes, |raw| {
-            let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            encoder.copy_buffer_to_buffer(from, 0, &into.buffer, 0, bytes as u64);
-            device.queue.submit([encoder.finish()]);
-        });
-        sent.await?;
-        let words = into.read(device, bytes).await?;
+        let words = into.receive(device, from, 0, bytes).await?;
         *self.received.borrow_mut() = Some(into);
         Ok(words)
     }
