@@ -2,6 +2,7 @@
 
 use super::prologue::scale_and_shift;
 use super::real::Real;
+use super::simd::vectorised;
 use super::view::{Input, Sink};
 
 /// Longest run of channels that stages work on at once.
@@ -140,12 +141,18 @@ pub struct Tile<'v, T> {
 }
 
 impl<T: Real> Tile<'_, T> {
-    /// Calls `f` with the pixel and the values of every row.
-    #[inline(always)]
-    pub fn each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {
-        for r in 0..self.rows {
-            f(self.pixel + r * self.step, &mut self.values[r * self.pitch..][..self.channels]);
-        }
+    /// Calls `f` with the pixel and the values of every row. A function of its own for each `f`: all stages in one would take
+    /// a compiler minutes.
+    #[inline(never)]
+    fn each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {
+        vectorised::<T, _>(
+            #[inline(always)]
+            || {
+                for r in 0..self.rows {
+                    f(self.pixel + r * self.step, &mut self.values[r * self.pitch..][..self.channels]);
+                }
+            },
+        );
     }
 
     /// `v = f(v)`

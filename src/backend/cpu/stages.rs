@@ -3,7 +3,6 @@
 use super::curve::{Curve, with_curve};
 use super::lanes::{BitLanes, Lanes, RUN, Tile};
 use super::real::Real;
-use super::simd::vectorised;
 use super::view::Sink;
 use crate::graph::Activation;
 use crate::program::{Channels, Numerator, Part, Stage};
@@ -81,23 +80,18 @@ impl<T: Real> Output<'_, T> {
     ) {
         debug_assert!(channel.is_multiple_of(8) && channel + channels <= self.channels);
         debug_assert!(rows == 0 || pixel + (rows - 1) * step < self.items * self.height * self.width);
-        vectorised::<T, _>(
-            #[inline(always)]
-            || {
-                for first in (0..channels).step_by(RUN) {
-                    let run = RUN.min(channels - first);
-                    let values = &mut values[first..];
-                    for placed in &self.stages {
-                        let (skipped, channel, channels) = placed.part(channel + first, run);
-                        if channels > 0 {
-                            let values = &mut values[skipped..];
-                            apply(&placed.stage, &mut Tile { pixel, step, rows, channel, channels, values, pitch });
-                        }
-                    }
-                    Tile { pixel, step, rows, channel: channel + first, channels: run, values, pitch }.keep(&self.sink);
+        for first in (0..channels).step_by(RUN) {
+            let run = RUN.min(channels - first);
+            let values = &mut values[first..];
+            for placed in &self.stages {
+                let (skipped, channel, channels) = placed.part(channel + first, run);
+                if channels > 0 {
+                    let values = &mut values[skipped..];
+                    apply(&placed.stage, &mut Tile { pixel, step, rows, channel, channels, values, pitch });
                 }
-            },
-        );
+            }
+            Tile { pixel, step, rows, channel: channel + first, channels: run, values, pitch }.keep(&self.sink);
+        }
     }
 }
 
@@ -142,7 +136,6 @@ fn fetch<E>(data: &[E], count: usize) {
     super::view::fetch(data.as_ptr(), count);
 }
 
-#[inline(always)]
 fn apply<T: Real>(stage: &BoundStage<T>, tile: &mut Tile<T>) {
     let half = T::from_f64(0.5);
     match stage {
