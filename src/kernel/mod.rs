@@ -124,8 +124,8 @@ mod tests {
     fn what_is_not_there_is_an_error_that_names_it() {
         let kernel = ptx("activation", &Fused::default()).expect_err("no such kernel").to_string();
         assert!(kernel.contains("`activation`") && kernel.contains("activation_forward"), "{kernel}");
-        let shader = wgsl("probes/copy", &Fused::default()).expect_err("probes are PTX").to_string();
-        assert!(shader.contains("WGSL kernel `probes/copy`"), "{shader}");
+        let shader = wgsl("probes/mma_f16", &Fused::default()).expect_err("WGSL has no matrix units").to_string();
+        assert!(shader.contains("WGSL kernel `probes/mma_f16`"), "{shader}");
         let stage = StageText { word: "blur", ..StageText::default() };
         let stage = ptx("activation_forward", &of_stages(vec![stage])).expect_err("no such stage").to_string();
         assert!(stage.contains("activation_forward") && stage.contains("blur"), "{stage}");
