@@ -14,6 +14,8 @@ use std::fmt::{self, Display, Formatter};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use template::Templates;
+
 /// Threads of a workgroup, literal in every source.
 pub const THREADS: u32 = 256;
 
@@ -135,10 +137,11 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
             problems.push(problem(&language.path(variant), 1, reason));
         }
     }
-    let texts = Texts::read(root).unwrap_or_else(|found| {
-        problems.extend(found);
-        Texts::default()
-    });
+    let files = match Files::read(root) {
+        Ok(files) => files,
+        Err(found) => return Err(problems.into_iter().chain(found).collect()),
+    };
+    let texts = files.parse().map_err(|problem| vec![problem])?;
     let mut kernels = Vec::new();
     for (stem, languages) in stems {
         let own = languages.iter().filter(|language| **language != Language::Cpu).map(|language| (*language, &stem));
@@ -162,14 +165,13 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
 }
 
 /// All templates, and what follows those in WGSL.
-#[derive(Default)]
-struct Texts {
+struct Files {
     ptx: Vec<(String, String)>,
     wgsl: Vec<(String, String)>,
     prelude: String,
 }
 
-impl Texts {
+impl Files {
     fn read(root: &Path) -> Result<Self, Vec<Problem>> {
         let (ptx, wgsl) = (templates_of(root, Language::Ptx), templates_of(root, Language::Wgsl));
         match (ptx, wgsl, read(root, PRELUDE)) {
@@ -178,12 +180,26 @@ impl Texts {
         }
     }
 
+    fn parse(&self) -> Result<Texts<'_>, Problem> {
+        let (ptx, wgsl) = (parsed(Language::Ptx, &self.ptx)?, parsed(Language::Wgsl, &self.wgsl)?);
+        Ok(Texts { ptx, wgsl, prelude: &self.prelude })
+    }
+}
+
+/// The same, parsed.
+struct Texts<'a> {
+    ptx: Templates<'a>,
+    wgsl: Templates<'a>,
+    prelude: &'a str,
+}
+
+impl Texts<'_> {
     /// The bare text of a kernel or of a variant, and what it declares.
     fn interface(&self, language: Language, stem: &str, name: &str) -> Result<(String, Interface), Vec<Problem>> {
         let file = language.path(name);
         let (text, interface) = if language == Language::Wgsl {
             let text = rendered(&self.wgsl, language, name)?;
-            let interface = wgsl::interface(&file, &text, &self.prelude)?;
+            let interface = wgsl::interface(&file, &text, self.prelude)?;
             (text, interface)
         } else {
             let text = rendered(&self.ptx, language, name)?;
@@ -252,14 +268,22 @@ fn templates_of(root: &Path, language: Language) -> Result<Vec<(String, String)>
     Ok(templates)
 }
 
+fn parsed(language: Language, files: &[(String, String)]) -> Result<Templates<'_>, Problem> {
+    let files = files.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+    Templates::new(files).map_err(|e| wrong(language, &e, language.folder().to_owned()))
+}
+
 /// A kernel's text with nothing fused into it.
-fn rendered(templates: &[(String, String)], language: Language, name: &str) -> Result<String, Vec<Problem>> {
-    let files = templates.iter().map(|(path, text)| (path.as_str(), text.as_str()));
+fn rendered(templates: &Templates, language: Language, name: &str) -> Result<String, Vec<Problem>> {
     let file = format!("{name}.{}", language.extension());
-    template::render(files, &file, &template::Fused::default()).map_err(|e| {
-        let file = e.name().map_or(language.path(name), |file| format!("{}/{file}", language.folder()));
-        vec![problem(&file, e.line().unwrap_or(1), template::reason(&e))]
-    })
+    let text = templates.render(&file, &template::Fused::default());
+    text.map_err(|e| vec![wrong(language, &e, language.path(name))])
+}
+
+/// A template's error, in the file that it names, else in this one.
+fn wrong(language: Language, error: &minijinja::Error, file: String) -> Problem {
+    let file = error.name().map_or(file, |name| format!("{}/{name}", language.folder()));
+    problem(&file, error.line().unwrap_or(1), template::reason(error))
 }
 
 fn read(root: &Path, file: &str) -> Result<String, Problem> {

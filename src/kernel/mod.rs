@@ -5,6 +5,10 @@
 
 mod template;
 
+use std::sync::LazyLock;
+
+use template::Templates;
+
 pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
@@ -38,6 +42,13 @@ pub const fn pair(height: u16, width: u16) -> u32 {
     height as u32 | (width as u32) << 16
 }
 
+static PTX: LazyLock<Templates<'static>> = LazyLock::new(|| parsed(TEMPLATES));
+static WGSL: LazyLock<Templates<'static>> = LazyLock::new(|| parsed(SHADERS));
+
+fn parsed(files: &'static [(&'static str, &'static str)]) -> Templates<'static> {
+    Templates::new(files.iter().copied()).unwrap_or_else(|e| panic!("build.rs has parsed {}", template::reason(&e)))
+}
+
 /// A text that cannot be had.
 #[derive(Debug, thiserror::Error)]
 pub enum KernelError {
@@ -63,7 +74,7 @@ pub fn entry(stem: &str) -> &str {
 /// # Errors
 /// Where there is no such kernel, or a stage names no file of `kernels/stages/`, or a curve none of `kernels/curves/`.
 pub fn ptx(stem: &str, fused: &Fused) -> Result<String, KernelError> {
-    render("PTX", TEMPLATES, ".ptx", stem, fused)
+    render("PTX", (TEMPLATES, &PTX), ".ptx", stem, fused)
 }
 
 /// The WGSL text of a kernel or of a variant (`stem.variant`), with what is fused into it and the prelude. Its entry is `main`.
@@ -77,12 +88,12 @@ pub fn ptx(stem: &str, fused: &Fused) -> Result<String, KernelError> {
 /// # Errors
 /// Where there is no such kernel, or a stage names no file of `shaders/stages/`, or a curve none of `shaders/curves/`.
 pub fn wgsl(stem: &str, fused: &Fused) -> Result<String, KernelError> {
-    Ok(format!("{}\n{PRELUDE}", render("WGSL", SHADERS, ".wgsl", stem, fused)?))
+    Ok(format!("{}\n{PRELUDE}", render("WGSL", (SHADERS, &WGSL), ".wgsl", stem, fused)?))
 }
 
 fn render(
     language: &'static str,
-    files: &[(&'static str, &'static str)],
+    (files, templates): (&[(&'static str, &'static str)], &Templates),
     ending: &str,
     stem: &str,
     fused: &Fused,
@@ -93,7 +104,8 @@ fn render(
         let known = stems.filter(|stem| !stem.contains('/')).collect();
         return Err(KernelError::Missing { language, stem: stem.to_owned(), known });
     }
-    template::render(files.iter().copied(), &file, fused)
+    templates
+        .render(&file, fused)
         .map_err(|e| KernelError::Template { stem: stem.to_owned(), reason: template::reason(&e) })
 }
 

@@ -59,22 +59,31 @@ pub struct Fused {
     pub types: [Type; MOST_TENSORS],
 }
 
-/// Renders the kernel in `file`, one of `files`, which are `(path below their folder, text)`.
-///
-/// # Errors
-/// Where a template is wrong or names a file that is not there.
-pub fn render<'a>(
-    files: impl IntoIterator<Item = (&'a str, &'a str)>,
-    file: &str,
-    fused: &Fused,
-) -> Result<String, minijinja::Error> {
-    let mut environment = Environment::new();
-    environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
-    for (name, text) in files {
-        environment.add_template(name, text)?;
+/// Templates that may include one another, parsed once.
+#[derive(Debug)]
+pub struct Templates<'a>(Environment<'a>);
+
+impl<'a> Templates<'a> {
+    /// Of files: their paths below their folder, and their texts.
+    ///
+    /// # Errors
+    /// Where a template is wrong.
+    pub fn new(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, minijinja::Error> {
+        let mut environment = Environment::new();
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        for (name, text) in files {
+            environment.add_template(name, text)?;
+        }
+        Ok(Self(environment))
     }
-    let template = environment.get_template(file)?;
-    template.render(Value::from(Serde(fused)))
+
+    /// The text of the kernel in `file`.
+    ///
+    /// # Errors
+    /// Where it names a file that is not there, or something that it is not told.
+    pub fn render(&self, file: &str, fused: &Fused) -> Result<String, minijinja::Error> {
+        self.0.get_template(file)?.render(Value::from(Serde(fused)))
+    }
 }
 
 /// What went wrong, through all files that include one another.

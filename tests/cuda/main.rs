@@ -31,6 +31,9 @@ const LIMIT: f64 = 1e-4;
 const METHODS: &str = "saliency,input-x-gradient,deconvnet,guided-backprop,grad-cam,guided-grad-cam,lrp-epsilon,lrp-zplus,\
                        epsilon-plus-flat,deeplift,integrated-gradients";
 
+/// Kernels that other tests run with all checks of the interpreter run without.
+const QUICK: (&str, &str) = ("PTX_SIM_CHECKS", "0");
+
 /// A temporary folder in which the binary runs, with a driver of its own.
 struct Scene {
     folder: TempDir,
@@ -286,7 +289,7 @@ fn memory_that_runs_out_halves_the_batch() {
     let (mut halved, mut failed) = (0, 0);
     for tenths in 1..=10 {
         let (budget, into) = ((peak * tenths / 10 - 1).to_string(), format!("maps-{tenths}"));
-        let ran = scene.explain(&[("PTX_SIM_MEMORY", &budget)], "plain", &into, &options);
+        let ran = scene.explain(&[("PTX_SIM_MEMORY", &budget), QUICK], "plain", &into, &options);
         match ran.code {
             0 => {
                 assert!(scene.files(&into) == whole, "{tenths} tenths");
@@ -303,11 +306,11 @@ fn memory_that_runs_out_halves_the_batch() {
     assert!(halved >= 2 && failed >= 1, "{halved} of the budgets halve the batch, {failed} are too small for an image");
 
     for kind in ["PTX_SIM_FAIL_ALLOC", "PTX_SIM_FAIL_PINNED"] {
-        for nth in 1..=16 {
+        for nth in 1..=8 {
             let into = format!("{kind}-{nth}");
-            scene.explain(&[(kind, &nth.to_string())], "plain", &into, &options).exits(0).says(&[]);
+            scene.explain(&[(kind, &nth.to_string()), QUICK], "plain", &into, &options).exits(0).says(&[]);
             assert!(scene.files(&into) == whole, "{into}");
-            let ran = scene.explain(&[(kind, &format!("{nth}+"))], "plain", &format!("{into}+"), &options);
+            let ran = scene.explain(&[(kind, &format!("{nth}+")), QUICK], "plain", &format!("{into}+"), &options);
             let files = scene.files(&format!("{into}+"));
             if ran.code == 0 {
                 assert!(files == whole, "{into}+");
@@ -332,7 +335,7 @@ fn a_fault_ends_cleanly_wherever_it_strikes() {
     for (i, order) in ["eager", "late"].into_iter().cycle().take(50).enumerate() {
         let (code, name) = codes[i % codes.len()];
         let nth = 1 + i as u64 * (launches - 1) / 49;
-        let settings = [("PTX_SIM_FAIL_LAUNCH", &*format!("{nth}:{code}")), ("PTX_SIM_ORDER", order)];
+        let settings = [("PTX_SIM_FAIL_LAUNCH", &*format!("{nth}:{code}")), ("PTX_SIM_ORDER", order), QUICK];
         let into = format!("maps-{nth}");
         let words = ["error: the cuda device stopped: CUDA_ERROR_", name, "hint: run again", "--backend cpu"];
         scene.explain(&settings, "plain", &into, &options).exits(4).says(&words);

@@ -79,7 +79,12 @@ impl Simulator {
 
     /// Of a chip that may have more than the least one.
     pub fn of(chip: Chip) -> Self {
-        Self { chip, ..Self::default() }
+        Self::default().on(chip)
+    }
+
+    /// The same texts on this chip.
+    pub fn on(&self, chip: Chip) -> Self {
+        Self { chip, ..self.clone() }
     }
 
     /// Per stem, over all its texts.

@@ -6,6 +6,7 @@
 #[allow(dead_code, reason = "shared with tests/kernels")]
 mod bench;
 #[path = "../kernels/cases.rs"]
+#[allow(dead_code, reason = "shared with tests/kernels")]
 mod cases;
 mod mutate;
 #[path = "../kernels/oracle.rs"]
@@ -26,12 +27,13 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::process::ExitCode;
 
-use fluoroscope::backend::gpu::launch;
+use fluoroscope::backend::gpu::{Chip, launch_on};
+use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused};
 use ptx_sim::Module;
 use rayon::prelude::*;
 
-use bench::{SETTINGS, TOLERANCE};
+use bench::{Bench, SETTINGS, Setting};
 use cases::Case;
 use mutate::{Change, Kind, changes};
 use sim::Simulator;
@@ -46,11 +48,32 @@ const EQUIVALENT: &str = include_str!("equivalent.txt");
 
 type Key = (&'static str, Fused);
 
-/// A case in a setting, and the blocks it launches.
+/// How a case is run.
+#[derive(Clone, Copy)]
+struct Way {
+    setting: Setting,
+    precision: Precision,
+    chip: Chip,
+}
+
+impl Way {
+    /// In f32, and in halves by matrix units.
+    fn all() -> Vec<Self> {
+        let plain = |setting| Self { setting, precision: Precision::F32, chip: Chip::default() };
+        let halves = |setting| Self { setting, precision: Precision::F16, chip: Chip { matrix_units: true } };
+        SETTINGS.into_iter().map(plain).chain(SETTINGS[1..3].iter().copied().map(halves)).collect()
+    }
+
+    fn bench(&self, case: &Case) -> Bench {
+        case.bench_in(self.setting, self.precision)
+    }
+}
+
+/// A case in a way, and the blocks it launches.
 #[derive(Clone, Copy)]
 struct Use {
     case: usize,
-    setting: usize,
+    way: Way,
     blocks: u32,
 }
 
@@ -116,16 +139,16 @@ enum Fate {
 fn renderings(cases: &[Case]) -> Vec<Rendered> {
     let mut found: HashMap<Key, Rendered> = HashMap::new();
     for (case, built) in cases.iter().enumerate() {
-        for (setting, how) in SETTINGS.iter().enumerate() {
-            let program = built.bench(*how).program();
+        for way in Way::all() {
+            let program = way.bench(built).program();
             let [step] = program.steps.as_slice() else { panic!("{} has one step", built.name) };
-            let launch = launch(&program, step).unwrap_or_else(|error| panic!("{}: {error}", built.name));
+            let launch = launch_on(way.chip, &program, step).unwrap_or_else(|error| panic!("{}: {error}", built.name));
             let key = (launch.stem, launch.fused);
             let rendered = found.entry(key.clone()).or_insert_with(|| {
                 let text = kernel::ptx(key.0, &key.1).unwrap_or_else(|error| panic!("{}: {error}", built.name));
                 Rendered { key, text, uses: Vec::new() }
             });
-            rendered.uses.push(Use { case, setting, blocks: launch.blocks });
+            rendered.uses.push(Use { case, way, blocks: launch.blocks });
         }
     }
     let mut found: Vec<Rendered> = found.into_values().collect();
@@ -176,11 +199,11 @@ fn choose(renderings: &[Rendered], count: usize) -> Vec<Mutant<'_>> {
 fn judge(mutant: &Mutant, cases: &[Case]) -> Fate {
     let texts = mutant.texts.iter().map(|(rendered, text)| (rendered.key.clone(), text.clone()));
     let Ok(simulator) = Simulator::replacing(texts, MOST_INSTRUCTIONS) else { return Fate::Stopped };
-    for Use { case, setting, .. } in mutant.uses() {
-        let bench = cases[case].bench(SETTINGS[setting]);
-        match bench.try_run(&simulator, &bench.inputs) {
+    for Use { case, way, .. } in mutant.uses() {
+        let bench = way.bench(&cases[case]);
+        match bench.try_run(&simulator.on(way.chip), &bench.inputs) {
             Err(_) => return Fate::Stopped,
-            Ok(outputs) if !bench.check(&outputs, TOLERANCE, true).is_empty() => return Fate::Wrong,
+            Ok(outputs) if !bench.check(&outputs, bench.tolerance(), true).is_empty() => return Fate::Wrong,
             Ok(_) => {}
         }
     }

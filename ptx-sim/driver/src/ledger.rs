@@ -72,10 +72,11 @@ impl Driver {
         for (device, usage) in self.memory.usage.iter().enumerate().filter(|(_, usage)| usage.allocations > 0) {
             let _ = writeln!(
                 text,
-                "{{\"kind\":\"device\",\"device\":{device},\"process\":{},\"allocations\":{},\"peak_bytes\":{},\"busy_streams\":{},\
-                 \"live_bytes\":{},\"launches\":{}}}",
+                "{{\"kind\":\"device\",\"device\":{device},\"process\":{},\"allocations\":{},\"pinned_allocations\":{},\
+                 \"peak_bytes\":{},\"busy_streams\":{},\"live_bytes\":{},\"launches\":{}}}",
                 std::process::id(),
                 usage.allocations,
+                self.pinned.allocations,
                 usage.peak,
                 self.busy_streams,
                 usage.used,

@@ -16,7 +16,8 @@ const POISON: u8 = 0xff;
 pub(crate) struct Pinned {
     blocks: BTreeMap<usize, Layout>,
     fail: Option<FailAt>,
-    allocations: u64,
+    /// So many were asked for.
+    pub allocations: u64,
 }
 
 impl Pinned {
