@@ -158,13 +158,13 @@ fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_f16_and_every_line_is_run() {
-    agrees_with_the_formulas(Chip::default(), &SETTINGS[1..3], Precision::F16);
-    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[..3], Precision::F16);
+    agrees_with_the_formulas(Chip::default(), &SETTINGS[2..3], Precision::F16);
+    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::F16);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_bf16_and_every_line_is_run() {
-    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::Bf16);
+    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..2], Precision::Bf16);
 }
 
 fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precision) {
