@@ -15,6 +15,7 @@ mod work;
 
 pub use layout::{Layout, Segment};
 pub use prologue::{Prologue, ScaleShift};
+pub(crate) use split::partial;
 pub use split::{Split, split};
 pub use stage::{Channels, Numerator, Operand, Part, Stage};
 pub use weight::{Arrangement, Weight, WeightKey};

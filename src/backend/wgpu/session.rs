@@ -10,7 +10,7 @@ use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
 use super::slots::{self, Slots};
 use super::{edge, items};
-use crate::backend::gpu::{LaunchError, launch};
+use crate::backend::gpu::{LaunchError, launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{Port, Program, Split, split};
 
@@ -21,8 +21,8 @@ const FLOAT: usize = 4;
 pub struct WgpuSession {
     opened: Arc<Opened>,
     program: Arc<Program>,
-    /// The same, with filters that a kernel takes.
-    replayed: Arc<Program>,
+    /// The same, with filters and numbers of buffers that a kernel takes.
+    replayed: Program,
     /// Its steps for each of the program's.
     parts: Vec<usize>,
     slots: Slots,
@@ -48,11 +48,10 @@ impl WgpuSession {
     pub async fn new(opened: &Arc<Opened>, program: Arc<Program>, loading: Loading) -> Result<Self, BackendError> {
         let device = &opened.device;
         device.check()?;
-        let most = slots::most(device) / FLOAT;
-        let (replayed, parts) = match split(&program, most) {
-            Some(Split { program, steps }) => (Arc::new(program), steps),
-            None => (Arc::clone(&program), vec![1; program.steps.len()]),
-        };
+        let (most, buffers) = (slots::most(device) / FLOAT, device.limits.max_storage_buffers_per_shader_stage);
+        let split = Split::none(&program).then(|program| split(program, most));
+        let split = split.then(|program| within_bindings(program, buffers as usize));
+        let Split { program: replayed, steps: parts } = split;
         let slots = Slots::new(device, &replayed, loading.poisoned).await?;
         let by_subgroups = device.by_subgroups && !loading.without_subgroups;
         let launches = replayed.steps.iter().map(|step| {
