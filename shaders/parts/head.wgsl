@@ -28,11 +28,13 @@ struct Params {
 {%- endmacro %}
 
 {#- The tensors: inputs, outputs, operands of the prologue and the stages (each pointer once), then `constants` where the
-    weights among these lie one after another; then the parameters. Those named in `indices` hold integers. -#}
-{%- macro tensors(inputs, outputs, prologue, stages, indices=[]) %}
+    weights among these lie one after another; then the parameters. Those named in `indices` hold four integers a vector, those
+    in `words` pixels of bytes. -#}
+{%- macro tensors(inputs, outputs, prologue, stages, indices=[], words=[]) %}
 {%- set next = namespace(binding=0, named=[], packed=false) %}
 {%- for name in inputs + outputs %}
-{{- tensor(loop.index0, "read" if name in inputs else "read_write", name, "vec4<u32>" if name in indices else "vec4<f32>") }}
+{%- set type = "vec4<u32>" if name in indices else "u32" if name in words else "vec4<f32>" %}
+{{- tensor(loop.index0, "read" if name in inputs else "read_write", name, type) }}
 {%- set next.binding = loop.index %}
 {%- endfor %}
 {%- for stage in ([prologue] if prologue else []) + stages %}

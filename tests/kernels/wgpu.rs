@@ -2,24 +2,9 @@
 
 use fluoroscope::backend::{Backend, Phase};
 
-use fluoroscope::kernel;
-
 use crate::bench::{Bench, SETTINGS, TOLERANCE};
 use crate::cases::Case;
-use crate::{by_cpu, cases, common, differs, the_batch_keeps_the_bits_of};
-
-/// The table without the kernels that draw pictures, which WGSL does not have: the host draws.
-fn table() -> Vec<Case> {
-    let stem = |case: &Case| case.bench(SETTINGS[0]).stem();
-    let (with, without): (Vec<Case>, Vec<Case>) =
-        cases::all().into_iter().partition(|case| kernel::source(stem(case)).is_some_and(|source| source.wgsl));
-    assert!(without.iter().all(|case| ["overlay", "range"].contains(&stem(case))), "a kernel without a shader");
-    with
-}
-
-fn each_case(check: impl Fn(&Bench) -> Vec<String>) {
-    crate::each_of(&table(), check);
-}
+use crate::{by_cpu, cases, common, differs, each_case, the_batch_keeps_the_bits_of};
 
 #[test]
 fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
@@ -30,7 +15,7 @@ fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
 #[test]
 fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
     let backend = common::wgpu();
-    table().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
     each_case(|bench| {
         let same = bench.run(&backend, &bench.inputs) == bench.run(&backend, &bench.inputs);
         if same { vec![] } else { vec!["another run differs".to_owned()] }
@@ -47,7 +32,7 @@ fn convolutions_by_shared_memory_agree_with_the_formulas_and_keep_their_bits() {
             if is_tiled(bench) { bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true) } else { vec![] }
         },
     );
-    let tiled = table().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
+    let tiled = cases::all().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
     tiled.for_each(|case| the_batch_keeps_the_bits_of(&case, &backend));
 }
 
@@ -59,7 +44,7 @@ fn wgpu_treats_special_values_as_the_cpu_does() {
         let said = differs(&bench, &want, &backend)?;
         Some(format!("{}: {said}", case.name))
     };
-    let found: Vec<String> = table().iter().filter_map(one).collect();
+    let found: Vec<String> = cases::all().iter().filter_map(one).collect();
     assert!(found.is_empty(), "{} complaints\n{}", found.len(), found.join("\n"));
 }
 

@@ -22,9 +22,6 @@ const SUBGROUP: &str = ".subgroup";
 /// How variants end that only PTX has.
 const MATRIX_UNITS: &str = ".mma";
 
-/// Kernels that only PTX has: for WGSL the host draws the pictures.
-const DRAWING: [&str; 2] = ["overlay", "range"];
-
 /// Storage buffers that every device binds to a kernel.
 const MOST_BUFFERS: usize = 8;
 
@@ -74,7 +71,7 @@ fn shaders_are_twins_of_all_ptx() {
         names.filter(|name| !name.starts_with("parts/") && !name.starts_with("probes/")).collect()
     };
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
-    ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS) && !DRAWING.contains(stem));
+    ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
     let by_subgroups: Vec<&str> =
         ptx.iter().copied().filter(|stem| stem.contains(".tile") || stem.contains(".slim")).collect();

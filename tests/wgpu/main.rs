@@ -7,6 +7,9 @@ mod choice;
 mod common;
 mod loss;
 mod memory;
+mod painter;
+#[path = "../common/pictures.rs"]
+mod pictures;
 #[path = "../cli/ran.rs"]
 mod ran;
 

@@ -144,6 +144,10 @@ impl Backend for WgpuBackend {
         if self.adapter().is_software { 1 } else { 2 }
     }
 
+    fn paints(&self) -> bool {
+        true
+    }
+
     fn roof(&self) -> Result<Option<Roof>, BackendError> {
         roof::measure(&self.opened()).map(Some)
     }
