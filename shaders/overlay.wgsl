@@ -4,7 +4,7 @@
 // black and part is dimmed.
 // One thread computes a pixel: a word of four bytes, the last of which is zero.
 {% from "parts/head.wgsl" import params, tensors -%}
-{%- from "parts/place.wgsl" import at -%}
+{%- from "parts/place.wgsl" import at, load, run -%}
 {{ params(["map_size: u32", "y_size: u32", "factor: u32", "left: f32", "top: f32", "width: f32", "height: f32", "symmetric: u32",
            "alpha: f32", "dimmed: f32", "last_colour: u32"]) }}
 {{ tensors(["map", "range", "picture", "colours"], ["y"], prologue, stages, words=["picture", "y"]) }}
@@ -21,7 +21,7 @@
     var colour = vec3(0.0);
     if all(from_start >= vec2(0.0)) && all(from_start <= length) && all(length > vec2(0.0)) {
         let value = between_cells(from_start / length, item, image);
-        let shares = on_scale(value, range[{{ at(1, "0u") }}].xy);
+        let shares = on_scale(value, {{ load("range", 1, "0u") }}.xy);
         part = params.alpha * shares.y;
         colour = between_colours(shares.x);
     }
@@ -39,8 +39,8 @@ fn between_cells(point: vec2<f32>, item: u32, image: u32) -> f32 {
     let share = at_cell - vec2<f32>(low);
 {%- for y in ["low", "high"] %}
     let {{ y }}_row = {{ y }}.x * cells.y;
-    let {{ y }}_value = map[{{ at(0, y ~ "_row + low.y") }}].x * (1.0 - share.y)
-        + map[{{ at(0, y ~ "_row + high.y") }}].x * share.y;
+    let {{ y }}_value = {{ load("map", 0, y ~ "_row + low.y") }}.x * (1.0 - share.y)
+        + {{ load("map", 0, y ~ "_row + high.y") }}.x * share.y;
 {%- endfor %}
     return low_value * (1.0 - share.x) + high_value * share.x;
 }

@@ -2,7 +2,7 @@
 // value is not finite.
 // A block computes a row, its threads runs of four channels in turn.
 {% from "parts/head.wgsl" import params, tensors -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- set output, output_slot = "y", 1 %}
 {{ params(["width: u32", "x_channels: u32"]) }}
 {{ tensors(["x"], ["y"], prologue, stages) }}
@@ -16,7 +16,7 @@ var<workgroup> parts: array<vec3<f32>, 256>; // the least value, the least of -x
         let place = position(unit, row_runs);
         let cell = pixel * params.width + place.x;
         let channel = place.y * 4u;
-        let values = x[{{ at(0, "cell") }}];
+        let values = {{ load("x", 0, "cell") }};
         let known = select(values, vec4(0.0), is_nan(values));
         let marks = select(vec4(-1.0), vec4(0.0), is_finite(values));
 {%- for l in "xyzw" %}

@@ -382,6 +382,15 @@ impl Program {
         }
     }
 
+    /// The same with [`Element::Float`] for halves that a device does not store.
+    #[must_use]
+    pub fn storing(mut self, stores: impl Fn(Element) -> bool) -> Self {
+        let of_slots = self.slots.slots.iter_mut().map(|slot| &mut slot.element);
+        let all = self.buffers.iter_mut().map(|buffer| &mut buffer.element).chain(of_slots);
+        all.filter(|element| element.is_float() && !stores(**element)).for_each(|element| *element = Element::Float);
+        self
+    }
+
     /// The item of a `per` buffer that belongs to item `n` of a buffer per `of`.
     pub fn item(&self, per: Per, of: Per, n: usize) -> usize {
         let image = if of == Per::Message { n / self.messages_per_image } else { n };

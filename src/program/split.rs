@@ -36,8 +36,8 @@ impl Split {
     }
 
     /// The program as it is.
-    pub fn none(program: &Program) -> Self {
-        Self { program: program.clone(), steps: vec![1; program.steps.len()] }
+    pub fn none(program: Program) -> Self {
+        Self { steps: vec![1; program.steps.len()], program }
     }
 
     /// What `next` makes of the program, where it makes anything, in place of the same program as before.

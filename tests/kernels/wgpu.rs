@@ -1,6 +1,7 @@
 //! The wgpu backend on an adapter of this machine: ports of every kind, nested in bigger buffers, slots full of not-a-number.
 
 use fluoroscope::backend::{Backend, Phase};
+use fluoroscope::graph::Precision;
 
 use crate::bench::{Bench, SETTINGS, TOLERANCE};
 use crate::cases::Case;
@@ -34,6 +35,29 @@ fn convolutions_by_shared_memory_agree_with_the_formulas_and_keep_their_bits() {
     );
     let tiled = cases::all().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
     tiled.for_each(|case| the_batch_keeps_the_bits_of(&case, &backend));
+}
+
+/// Where the adapter has no type for it, f32 takes its place, as that of bf16 everywhere.
+#[test]
+fn the_wgpu_backend_stores_halves() {
+    let backend = common::wgpu().poisoned();
+    for (precision, every) in [(Precision::F16, 1), (Precision::Bf16, 7)] {
+        let check = |case: &Case| {
+            let bench = case.bench_in(SETTINGS[1], precision);
+            let found = bench.check(&bench.run(&backend, &bench.inputs), bench.tolerance(), true);
+            found.into_iter().map(|text| format!("{}: {text}", case.name)).collect::<Vec<_>>()
+        };
+        let found: Vec<String> = cases::all().iter().step_by(every).flat_map(check).collect();
+        let shown = found.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+        assert!(found.is_empty(), "{} complaints in {precision}\n{shown}", found.len());
+
+        let bytes = [precision, Precision::F32].map(|stored| {
+            let program = cases::all()[0].bench_in(SETTINGS[1], stored).program();
+            backend.load(program).expect("loads").slot_bytes()
+        });
+        let is_half = precision == Precision::F16 && backend.adapter().stores_f16;
+        assert_eq!(bytes[0] < bytes[1], is_half, "{precision}: {bytes:?} bytes");
+    }
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use fluoroscope::backend::gpu::{Launch, launch, within_bindings};
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{self, Fused, SHADERS, TEMPLATES};
+use fluoroscope::kernel::{self, Fused, MOST_TENSORS, SHADERS, TEMPLATES, Type};
 use fluoroscope::program::{Program, Split};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -27,7 +27,8 @@ const MOST_BUFFERS: usize = 8;
 
 /// What the golden programs launch, on devices that bind so many buffers.
 fn packed(programs: &[Program], most: usize) -> Vec<Launch> {
-    let within = |program: &Program| Split::none(program).then(|program| within_bindings(program, most)).program;
+    let within =
+        |program: &Program| Split::none(program.clone()).then(|program| within_bindings(program, most)).program;
     let of = |program: Program| {
         let all = program.steps.iter().map(|step| launch(&program, step).expect("a launch").packed());
         all.collect::<Vec<_>>()
@@ -35,9 +36,9 @@ fn packed(programs: &[Program], most: usize) -> Vec<Launch> {
     programs.iter().map(within).flat_map(of).collect()
 }
 
-/// Every kernel and variant bare, with every word, and with what the golden programs fuse.
+/// Every kernel and variant bare, with every word in f32 and in f16, and with what the golden programs fuse in both.
 fn texts() -> Vec<(String, String)> {
-    let programs = programs(&[Precision::F32]);
+    let programs = programs(&[Precision::F32, Precision::F16]);
     let launches: Vec<Launch> = [MOST_BUFFERS, usize::MAX].iter().flat_map(|most| packed(&programs, *most)).collect();
     let by_subgroups = launches.iter().filter(|launch| launch.subgroups.is_some()).cloned().map(Launch::by_subgroups);
     let used = used(launches.iter().cloned().chain(by_subgroups));
@@ -51,6 +52,7 @@ fn texts() -> Vec<(String, String)> {
         };
         add("", &Fused::default());
         add("every word", &every_word(source));
+        add("every word in f16", &Fused { types: [Type::F16; MOST_TENSORS], ..every_word(source) });
         used.iter().filter(|((of, _), _)| *of == stem).for_each(|((_, words), fused)| add(words, fused));
     }
     texts
@@ -58,8 +60,9 @@ fn texts() -> Vec<(String, String)> {
 
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let capabilities = if text.contains("subgroupBroadcast") { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    let needed = [("subgroupBroadcast", Capabilities::SUBGROUP), ("enable f16;", Capabilities::SHADER_FLOAT16)];
+    let needed = needed.into_iter().filter(|(word, _)| text.contains(word)).map(|(_, capability)| capability);
+    let mut validator = Validator::new(ValidationFlags::all(), needed.collect());
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(text))?;
     Ok((module, info))
 }
@@ -92,7 +95,27 @@ fn packed_launches_bind_no_more_buffers_than_a_device_does() {
     for Launch { stem, fused, pointers, .. } in whole.into_iter().chain(within) {
         let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(text.matches(" var<storage").count(), pointers.len(), "{stem} {fused:?}");
+        assert!(!text.contains("f16"), "{stem} {fused:?}");
     }
+}
+
+/// A half is loaded as a float and stored bounded; nothing else is done with it.
+#[test]
+fn halves_are_stored_and_floats_computed_with() {
+    let launches = packed(&programs(&[Precision::F16]), MOST_BUFFERS);
+    let mut stored = 0;
+    for Launch { stem, fused, .. } in launches {
+        let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
+        let is_half = fused.types.contains(&Type::F16);
+        assert_eq!(text.contains("enable f16;"), is_half, "{stem} {fused:?}");
+        for line in text.lines().filter(|line| line.contains("<f16>")) {
+            let (declares, bounds) =
+                (line.contains("var<storage"), line.contains("= vec4<f16>(bounded(v, -65504.0, 65504.0));"));
+            assert!(declares || bounds, "{stem}: {line}");
+            stored += usize::from(bounds);
+        }
+    }
+    assert!(stored > 0);
 }
 
 #[test]
@@ -125,7 +148,7 @@ fn translated(text: &str) -> Result<(), String> {
     let (metal, _) = msl::write_string(&module, &info, &options, &pipeline).map_err(|e| e.to_string())?;
 
     let target = hlsl::BindTarget { register: 0, space: 255, ..hlsl::BindTarget::default() };
-    let shader_model = hlsl::ShaderModel::V6_0;
+    let shader_model = if text.contains("enable f16;") { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
     let options = hlsl::Options { shader_model, special_constants_binding: Some(target), ..hlsl::Options::default() };
     let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())) };
     let mut direct = String::new();

@@ -11,8 +11,10 @@ use super::edge::{promise, turn};
 use crate::backend::BackendError;
 
 /// What is used where an adapter has it.
-const FEATURES: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE).union(wgpu::Features::SUBGROUP);
+const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_F16);
 /// Lanes that a subgroup must have for kernels that share loads within it.
 const LANES: u32 = 8;
 

@@ -1,4 +1,5 @@
-//! The wgpu backend: the WGSL of `shaders/` on any Vulkan, Metal or DX12 device, in f32.
+//! The wgpu backend: the WGSL of `shaders/` on any Vulkan, Metal or DX12 device, in f32. What a program keeps in f16 is stored so
+//! where the device has a type for it.
 //!
 //! Every slot of a program is a buffer, constants are uploaded once and shared by sessions, each part of a program is one
 //! submission. Every kernel sums in an order of its own that the batch does not change.
