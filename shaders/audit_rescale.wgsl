@@ -2,7 +2,7 @@
 // are zero.
 // A block computes a row, its threads runs of four channels in turn.
 {% from "parts/head.wgsl" import params, tensors -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
 {%- set output, output_slot = "y", 3 %}
 {{ params(["width: u32", "x_channels: u32"]) }}
@@ -15,8 +15,8 @@
         let place = position(unit, row_runs);
         let cell = pixel * params.width + place.x;
         let channel = place.y * 4u;
-        let values = {{ enter(prologue, "z[" ~ at(0, "cell") ~ "]", "channel") }};
-        let references = {{ enter(prologue, "z_reference[" ~ at(1, "cell") ~ "]", "channel") }};
+        let values = {{ enter(prologue, load("z", 0, "cell"), "channel") }};
+        let references = {{ enter(prologue, load("z_reference", 1, "cell"), "channel") }};
         let is_close = abs(values - references) < vec4(1e-10);
         sum += dot(select(vec4(0.0), mask[channel / 4u], is_close), vec4(1.0));
     }

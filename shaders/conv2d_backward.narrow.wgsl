@@ -4,7 +4,7 @@
 // One thread computes four neighbouring input channels of a pixel, each with the outputs of its own group.
 // w is [kh, kw, in / groups, out]. Padding channels, after the last group, have no contributions.
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import gather -%}
 {%- from "parts/taps.wgsl" import each_tap -%}
 {%- set output, output_slot = "m_x", 3 %}
@@ -25,7 +25,7 @@
             for (var lane = 0u; lane < params.group_out; lane++) {
                 let messages = m_at + lane;
                 let weights = w_at + lane;
-                v = select(v, fma({{ gather("m_y", "messages") }}, {{ gather("w", "weights") }}, v), is_real);
+                v = select(v, fma({{ gather("m_y", "messages", 0) }}, {{ gather("w", "weights", 1) }}, v), is_real);
             }
 {%- endcall %}
     finish(v, item, image, pixel, channel);

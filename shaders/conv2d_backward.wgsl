@@ -4,7 +4,7 @@
 // One thread computes four neighbouring input channels of a pixel; w is [kh, kw, in / groups, out]: loads run along o.
 // Channels of a group, in and out, are multiples of 4. Padding channels, after the last group, have no contributions.
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/taps.wgsl" import each_tap -%}
 {%- set output, output_slot = "m_x", 3 %}
 {{ params(window_words + group_words) }}
@@ -22,9 +22,9 @@
             let m_at = {{ at(0, "window", "base") }};
             let w_at = (tap * params.group_in + first) * w_row + base / 4u;
             for (var lane = 0u; lane < end / 4u; lane++) {
-                let m = m_y[m_at + lane];
+                let m = {{ run("m_y", 0, "m_at + lane") }};
 {%- for l in "xyzw" %}
-                let w{{ loop.index0 }} = w[w_at + lane{{ " + " ~ loop.index0 ~ "u * w_row" if not loop.first }}];
+                let w{{ loop.index0 }} = {{ run("w", 1, "w_at + lane" ~ (" + " ~ loop.index0 ~ "u * w_row" if not loop.first)) }};
 {%- endfor %}
 {%- for l in "xyzw" %}
                 v = fma(vec4(m.{{ l }}), vec4(w0.{{ l }}, w1.{{ l }}, w2.{{ l }}, w3.{{ l }}), v);

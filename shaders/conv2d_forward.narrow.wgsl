@@ -3,7 +3,7 @@
 // One thread computes four neighbouring output channels of a pixel, each with the inputs of its own group.
 // w is [kh, kw, in / groups, out], zero in padding channels, which may read any group.
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance, gather -%}
 {%- from "parts/taps.wgsl" import each_cell -%}
 {%- set output, output_slot = "y", 3 %}
@@ -21,8 +21,8 @@
             for (var lane = 0u; lane < params.group_in; lane++) {
                 let channels = first + lane;
                 let elements = x_at + channels;
-                let lanes = {{ enter(prologue, gather("x", "elements"), "channels") }};
-                v = fma(lanes, w[w_at + lane * w_row], v);
+                let lanes = {{ enter(prologue, gather("x", "elements", 0), "channels") }};
+                v = fma(lanes, {{ run("w", 1, "w_at + lane * w_row") }}, v);
             }
 {%- endcall %}
     finish(v, item, image, pixel, channel);

@@ -3,7 +3,7 @@
 // messages.
 // One thread computes four neighbouring channels of a pixel; w is [kh, kw, channels].
 {% from "parts/head.wgsl" import params, tensors, window_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/taps.wgsl" import each_tap -%}
 {%- set output, output_slot = "m_x", 3 %}
 {{ params(window_words) }}
@@ -13,7 +13,7 @@
 
     var v = b[channel / 4u];
 {%- call each_tap() %}
-            v = fma(m_y[{{ at(0, "window") }}], w[tap * params.runs + channel / 4u], v);
+            v = fma({{ load("m_y", 0, "window") }}, {{ run("w", 1, "tap * params.runs + channel / 4u") }}, v);
 {%- endcall %}
     finish(v, item, image, pixel, channel);
 }

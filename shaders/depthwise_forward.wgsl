@@ -2,7 +2,7 @@
 // where iy = oy stride + ky dilation - pad, and likewise ix.
 // One thread computes four neighbouring channels of a pixel; w is [kh, kw, channels].
 {% from "parts/head.wgsl" import params, tensors, window_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/taps.wgsl" import each_cell -%}
 {%- set output, output_slot = "y", 3 %}
 {{ params(window_words) }}
@@ -12,7 +12,7 @@
 
     var v = b[channel / 4u];
 {%- call each_cell() %}
-            v = fma(x[{{ at(0, "cell") }}], w[tap * params.runs + channel / 4u], v);
+            v = fma({{ load("x", 0, "cell") }}, {{ run("w", 1, "tap * params.runs + channel / 4u") }}, v);
 {%- endcall %}
     finish(v, item, image, pixel, channel);
 }

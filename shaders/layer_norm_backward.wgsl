@@ -2,7 +2,7 @@
 // the mask has; without the third term where the deviation is fixed. The other lanes are zero.
 // A block computes a pixel, its threads runs of four channels in turn.
 {% from "parts/head.wgsl" import params, tensors, norm_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- set output, output_slot, x_slot = "m_x", 3, 1 %}
 {{ params(norm_words + ["fixed: u32"]) }}
 {{ tensors(["m_y", "x", "mask"], ["m_x"], prologue, stages) }}
@@ -11,15 +11,15 @@
 
     var products = vec2(0.0);
     for (var channel = thread * 4u; channel < channels; channel += 1024u) {
-        let m = m_y[{{ at(0) }}];
-        products += vec2(dot(m, vec4(1.0)), dot(m, x[{{ at(1) }}] - mean));
+        let m = {{ load("m_y", 0) }};
+        products += vec2(dot(m, vec4(1.0)), dot(m, {{ load("x", 1) }} - mean));
     }
     products = total(products, thread) / many;
     let slope = select(products.y / deviation / deviation, 0.0, params.fixed != 0u);
 
     for (var channel = thread * 4u; channel < channels; channel += 1024u) {
-        let d = x[{{ at(1) }}] - mean;
-        let v = (m_y[{{ at(0) }}] - products.x - d * slope) / deviation;
+        let d = {{ load("x", 1) }} - mean;
+        let v = ({{ load("m_y", 0) }} - products.x - d * slope) / deviation;
         finish(select(v, vec4(0.0), mask[channel / 4u] == vec4(0.0)), item, image, pixel, channel);
     }
 }

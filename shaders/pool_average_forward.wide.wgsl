@@ -2,7 +2,7 @@
 // of many cells.
 // One block computes 32 neighbouring channels of a pixel: a thread every 32nd cell in four of them, then they add up.
 {% from "parts/head.wgsl" import params, tensors, window_words, divisor_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
 {%- set output, output_slot = "y", 1 %}
 {{ params(window_words + divisor_words) }}
@@ -26,7 +26,7 @@ var<workgroup> parts: array<vec4<f32>, 256>;
         let tap_cell = corner + position(tap, kernel.y) * dilation;
         if any(tap_cell >= in_size) { continue; }
         let cell = tap_cell.x * in_size.y + tap_cell.y;
-        v += {{ enter(prologue, "x[" ~ at(0, "cell") ~ "]", "channel") }};
+        v += {{ enter(prologue, load("x", 0, "cell"), "channel") }};
     }
 
     parts[thread] = v; // halves of the block, the lower one adds the upper one's

@@ -2,7 +2,7 @@
 // where x''s did, over x - x'; where that vanishes, the sum of m_y over the windows that x's cell won.
 // One thread computes four neighbouring channels of a pixel.
 {% from "parts/head.wgsl" import params, tensors, window_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/taps.wgsl" import each_window -%}
 {%- set output, output_slot = "m_x", 7 %}
 {%- set inputs = ["m_y", "x", "x_reference", "y", "y_reference", "index", "index_reference"] %}
@@ -14,9 +14,9 @@
     var v = vec4(0.0);
     var plain = vec4(0.0);
 {%- call each_window() %}
-            let m = m_y[{{ at(0, "window") }}];
-            let largest = y[{{ at(3, "window") }}];
-            let largest_reference = y_reference[{{ at(4, "window") }}];
+            let m = {{ load("m_y", 0, "window") }};
+            let largest = {{ load("y", 3, "window") }};
+            let largest_reference = {{ load("y_reference", 4, "window") }};
             let won = index[{{ at(5, "window") }}] == vec4(tap);
             let lost = index_reference[{{ at(6, "window") }}] == vec4(tap);
             let top = select(largest, largest_reference, largest < largest_reference);
@@ -24,7 +24,7 @@
             v = select(v, fma(m, top - largest_reference, v), won);
             v = select(v, fma(m, largest - top, v), lost);
 {%- endcall %}
-    let difference = x[{{ at(1) }}] - x_reference[{{ at(2) }}];
+    let difference = {{ load("x", 1) }} - {{ load("x_reference", 2) }};
     let is_close = abs(difference) < vec4(1e-10);
     finish(select(v / difference, plain, is_close), item, image, pixel, channel);
 }

@@ -32,9 +32,18 @@ fn is_nan(x: vec4<f32>) -> vec4<bool> {
     return (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) > vec4(0x7f800000u);
 }
 
-// By way of a variable: no constant expression may be infinite.
+fn is_finite(x: vec4<f32>) -> vec4<bool> {
+    return (bitcast<vec4<u32>>(x) & vec4(0x7fffffffu)) < vec4(0x7f800000u);
+}
+
+// By way of a variable: no constant expression may be infinite, or not a number.
 fn infinity() -> f32 {
     var bits = 0x7f800000u;
+    return bitcast<f32>(bits);
+}
+
+fn not_a_number() -> f32 {
+    var bits = 0x7fc00000u;
     return bitcast<f32>(bits);
 }
 

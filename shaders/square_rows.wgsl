@@ -1,7 +1,7 @@
 // y[n,row,0] = sum of the squares of prologue(x) over the pixels and channels of a row; the other lanes are zero.
 // A block computes a row, its threads runs of four channels in turn.
 {% from "parts/head.wgsl" import params, tensors -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
 {%- set output, output_slot = "y", 1 %}
 {{ params(["width: u32", "x_channels: u32"]) }}
@@ -14,7 +14,7 @@
         let place = position(unit, row_runs);
         let cell = pixel * params.width + place.x;
         let channel = place.y * 4u;
-        let values = {{ enter(prologue, "x[" ~ at(0, "cell") ~ "]", "channel") }};
+        let values = {{ enter(prologue, load("x", 0, "cell"), "channel") }};
         sum += dot(values, values);
     }
     let v = total(vec2(sum, 0.0), thread).x;

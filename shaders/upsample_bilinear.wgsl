@@ -2,7 +2,7 @@
 // share, or with `nearest` the cell at floor(source) alone.
 // One thread computes four neighbouring channels of a pixel.
 {% from "parts/head.wgsl" import params, tensors, resize_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- set output, output_slot = "y", 1 %}
 {{ params(resize_words) }}
 {{ tensors(["x"], ["y"], prologue, stages) }}
@@ -16,15 +16,15 @@
     let row = low.x * in_size.y;
     let next_row = high.x * in_size.y;
 
-    var v = (1.0 - share.x) * (1.0 - share.y) * x[{{ at(0, "row + low.y") }}];
+    var v = (1.0 - share.x) * (1.0 - share.y) * {{ load("x", 0, "row + low.y") }};
     if share.y != 0.0 {
-        v = fma(vec4((1.0 - share.x) * share.y), x[{{ at(0, "row + high.y") }}], v);
+        v = fma(vec4((1.0 - share.x) * share.y), {{ load("x", 0, "row + high.y") }}, v);
     }
     if share.x != 0.0 {
-        v = fma(vec4(share.x * (1.0 - share.y)), x[{{ at(0, "next_row + low.y") }}], v);
+        v = fma(vec4(share.x * (1.0 - share.y)), {{ load("x", 0, "next_row + low.y") }}, v);
     }
     if share.x != 0.0 && share.y != 0.0 {
-        v = fma(vec4(share.x * share.y), x[{{ at(0, "next_row + high.y") }}], v);
+        v = fma(vec4(share.x * share.y), {{ load("x", 0, "next_row + high.y") }}, v);
     }
     finish(v, item, image, pixel, channel);
 }

@@ -1,7 +1,7 @@
 // m_x[n,iy,ix,c] = sum of v h m_y[n,oy,ox,c] over the cells of y that read x's: v and h are what they give it along each axis.
 // One thread computes four neighbouring channels of a pixel.
 {% from "parts/head.wgsl" import params, tensors, resize_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- set output, output_slot = "m_x", 1 %}
 {{ params(resize_words) }}
 {{ tensors(["m_y"], ["m_x"], prologue, stages) }}
@@ -18,7 +18,7 @@
             let share = along * given(ox, cell.y, 1u);
             if share == 0.0 { continue; }
             let read = oy * out_size.y + ox;
-            v = fma(vec4(share), m_y[{{ at(0, "read") }}], v);
+            v = fma(vec4(share), {{ load("m_y", 0, "read") }}, v);
         }
     }
     finish(v, item, image, pixel, channel);

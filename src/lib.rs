@@ -35,7 +35,7 @@
 //! 4. [`plan`] turns the graph and the methods asked for into a [`program`]: flat steps over numbered buffers. One forward
 //!    part serves all methods and targets, and leaves what they need and no more.
 //! 5. A [`backend`] replays the program. It knows no method and no rule. [`backend::cpu`] computes in f32 or f64,
-//!    [`backend::cuda`] and [`backend::wgpu`] in f32, the former with values stored in f32, f16 or bf16.
+//!    [`backend::cuda`] and [`backend::wgpu`] in f32, with values stored in f32 or f16, the former also in bf16.
 //! 6. [`explain`] drives all this, batch by batch, and adds what needs several samples: paths and noise. Out come
 //!    [heatmaps](explain::Heatmap).
 //! 7. [`picture`] draws them over the original; [`compare`] and [`measure`] put numbers to them.

@@ -13,5 +13,5 @@ fn finish(sum: vec4<f32>, item: u32, image: u32, pixel: u32, channel: u32) {
 {%- include "stages/" ~ stage.word ~ ".wgsl" %}
     }
 {%- endfor %}
-    {{ output }}[{{ at(output_slot) }}] = v;
+    {{ store(output, output_slot) }};
 }

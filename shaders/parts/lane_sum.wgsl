@@ -37,15 +37,15 @@
 {%- for r in range(4) %}
                 var a{{ r }} = vec4(0.0);
                 if meets{{ r }} {
-                    a{{ r }} = {{ enter(prologue, source ~ "[source" ~ r ~ " + tap_at + lane / 4u]", "lane") }};
+                    a{{ r }} = {{ enter(prologue, run(source, 0, "source" ~ r ~ " + tap_at + lane / 4u"), "lane") }};
                 }
 {%- endfor %}
 {%- for l in range(4) %}
 {%- if transposed %}
                 let row_of{{ l }} = tap * params.group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
-                let part{{ l }} = w[row_of{{ l }} * w_pitch + lane / 4u];
+                let part{{ l }} = {{ run("w", 1, "row_of" ~ l ~ " * w_pitch + lane / 4u") }};
 {%- else %}
-                let part{{ l }} = w[(tap * inputs + lane + {{ l }}u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)];
+                let part{{ l }} = {{ run("w", 1, "(tap * inputs + lane + " ~ l ~ "u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)") }};
 {%- endif %}
 {%- endfor %}
 {%- for c in range(8) %}

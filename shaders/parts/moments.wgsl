@@ -5,13 +5,13 @@
     let channels = params.runs * 4u;
     var sum = 0.0;
     for (var channel = thread * 4u; channel < channels; channel += 1024u) {
-        sum += dot(x[{{ at(x_slot) }}], vec4(1.0));
+        sum += dot({{ load("x", x_slot) }}, vec4(1.0));
     }
     let mean = total(vec2(sum, 0.0), thread).x / many;
 
     var squares = 0.0;
     for (var channel = thread * 4u; channel < channels; channel += 1024u) {
-        let difference = select(x[{{ at(x_slot) }}] - mean, vec4(0.0), mask[channel / 4u] == vec4(0.0));
+        let difference = select({{ load("x", x_slot) }} - mean, vec4(0.0), mask[channel / 4u] == vec4(0.0));
         squares += dot(difference, difference);
     }
     let deviation = sqrt(total(vec2(squares, 0.0), thread).x / many + params.epsilon);

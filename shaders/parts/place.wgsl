@@ -6,6 +6,20 @@
 address(params.places[{{ slot }}], item, image, {{ pixel }}, {{ channel }})
 {%- endmacro %}
 
+{#- Four lanes of a tensor at an index. Those of types[slot] = "f16" become floats; constants per channel have no slot here and are. -#}
+{%- macro run(name, slot, index) -%}
+{{ "vec4<f32>(" if types[slot] == "f16" }}{{ name }}[{{ index }}]{{ ")" if types[slot] == "f16" }}
+{%- endmacro %}
+
+{%- macro load(name, slot, pixel="pixel", channel="channel") -%}
+{{ run(name, slot, at(slot, pixel, channel)) }}
+{%- endmacro %}
+
+{#- Stores v; beyond the largest half it becomes that. -#}
+{%- macro store(name, slot) -%}
+{{ name }}[{{ at(slot) }}] = {{ "vec4<f16>(bounded(v, -65504.0, 65504.0))" if types[slot] == "f16" else "v" }}
+{%- endmacro %}
+
 {#- Index of the word with the bits of four lanes; with `spread` one channel serves all. -#}
 {%- macro bits_at(tensor) -%}
 bits_address(params.places[{{ tensor.slot }}], item, image, pixel, {{ "0u" if tensor.spread else "channel" }})
@@ -17,7 +31,7 @@ bits_address(params.places[{{ tensor.slot }}], item, image, pixel, {{ "0u" if te
 {%- endmacro %}
 
 {%- macro lanes(tensor) -%}
-{{ tensor.pointer }}[{{ at(tensor.slot, channel="0u" if tensor.spread else "channel") }}]{{ ".xxxx" if tensor.spread }}
+{{ load(tensor.pointer, tensor.slot, channel="0u" if tensor.spread else "channel") }}{{ ".xxxx" if tensor.spread }}
 {%- endmacro %}
 
 {#- The lanes of a stage's operand. -#}

@@ -32,11 +32,11 @@ fn enter(x: vec4<f32>, channel: {{ "vec4<u32>" if each else "u32" }}) -> vec4<f3
 {%- endif %}
 {%- endmacro %}
 
-{#- Four lanes of a tensor, each at an element of its own. -#}
-{%- macro gather(name, elements) -%}
-vec4(
+{#- Four lanes of a tensor, each at an element of its own; constants per channel have no slot here. -#}
+{%- macro gather(name, elements, slot=none) -%}
+{{ "vec4" if slot is none or types[slot] == "f32" else "vec4<f32>(vec4" }}(
 {%- for l in "xyzw" -%}
 {{ name }}[{{ elements }}.{{ l }} / 4u][{{ elements }}.{{ l }} % 4u]{{ ", " if not loop.last }}
 {%- endfor -%}
-)
+){{ "" if slot is none or types[slot] == "f32" else ")" }}
 {%- endmacro %}

@@ -2,7 +2,7 @@
     Pixels a stride apart are reached by the same taps, their phase's: ky, ky + step, ... where step is the least for
     which step dilation is a multiple of the stride; each of them meets a window that many strides before the last. -#}
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
 {%- set output, output_slot, source, transposed = "m_x", 3, "m_y", true %}
 {{ params(window_words + group_words) }}

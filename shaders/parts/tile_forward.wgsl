@@ -1,6 +1,6 @@
 {#- conv2d_forward in tiles of `rows` pixels by `columns` channels. -#}
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
-{%- from "parts/place.wgsl" import at, bits_at, operand, constant, word -%}
+{%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
 {%- set output, output_slot, source, transposed = "y", 3, "x", false %}
 {{ params(window_words + group_words) }}

@@ -45,20 +45,20 @@
 {%- for r in range(2) %}
         var next_a{{ r }} = vec4(0.0);
         if is_product && is_row{{ r }} && all(corner{{ r }} + shift < source_size) {
-            next_a{{ r }} = {{ enter(prologue, source ~ "[source" ~ r ~ " + tap_at]", "lane") }};
+            next_a{{ r }} = {{ enter(prologue, run(source, 0, "source" ~ r ~ " + tap_at"), "lane") }};
         }
 {%- endfor %}
         var next_w = vec4(0.0);
 {%- if transposed %}
         let stages_w = thread < {{ columns * quads }}u;
         if stages_w && is_product && first + some_row < channels {
-            next_w = w[((tap.x * kernel.y + tap.y) * params.group_in + first + some_row) * w_pitch + lane / 4u];
+            next_w = {{ run("w", 1, "((tap.x * kernel.y + tap.y) * params.group_in + first + some_row) * w_pitch + lane / 4u") }};
         }
 {%- else %}
         let stages_w = thread < {{ depth * runs }}u;
         let k = step * {{ depth }}u + row;
         if stages_w && k < products && channel < channels {
-            next_w = w[k * w_pitch + channel / 4u];
+            next_w = {{ run("w", 1, "k * w_pitch + channel / 4u") }};
         }
 {%- endif %}
         lane += {{ depth }}u;

@@ -1,3 +1,3 @@
 {#- Writes v to another tensor and goes on. -#}
 {# #}
-        {{ stage.operands[0].pointer }}[{{ at(stage.operands[0].slot) }}] = v;
+        {{ store(stage.operands[0].pointer, stage.operands[0].slot) }};

@@ -121,6 +121,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).sessions_in_flight()
     }
 
+    fn paints(&self) -> bool {
+        (**self).paints()
+    }
+
     fn reopen(&self) -> bool {
         (**self).reopen()
     }

@@ -151,7 +151,7 @@ pub struct EngineArgs {
     #[command(flatten)]
     pub place: PlaceArgs,
     /// Floating-point type of weights and arithmetic: f64 on the CPU only; f16 and bf16, in which the cuda backend stores
-    /// values and computes in f32, with epsilon relative to each layer
+    /// values and computes in f32, with epsilon relative to each layer; wgpu has f16 where the device does
     #[arg(long, value_name = "TYPE", default_value = "f32")]
     pub precision: PrecisionArg,
 }

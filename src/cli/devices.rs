@@ -84,6 +84,7 @@ fn wgpu_object(adapters: &Result<Vec<AdapterInfo>, wgpu::Absence>) -> Value {
             "api": adapter.api,
             "driver": adapter.driver,
             "software": adapter.is_software,
+            "f16": adapter.stores_f16,
             "available": adapter.check().is_ok(),
         })
     };
@@ -100,9 +101,10 @@ fn wgpu_object(adapters: &Result<Vec<AdapterInfo>, wgpu::Absence>) -> Value {
 fn wgpu_lines(adapters: &[AdapterInfo]) -> Vec<String> {
     let line = |(number, adapter): (usize, &AdapterInfo)| {
         let AdapterInfo { name, api, driver, .. } = adapter;
+        let halves = if adapter.stores_f16 { ", f16" } else { "" };
         let by = if adapter.is_software { ", on the CPU" } else { "" };
         match adapter.check() {
-            Ok(()) => format!("wgpu  device {number}: {name}, {api}, driver {driver}{by}"),
+            Ok(()) => format!("wgpu  device {number}: {name}, {api}, driver {driver}{halves}{by}"),
             Err(why) => format!("wgpu  device {number}: {why}"),
         }
     };

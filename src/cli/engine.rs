@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use super::args::{BackendArg, DeviceArg};
 use super::console::Console;
-use super::failure::{BACKEND, Failure};
+use super::failure::{BACKEND, Failure, USAGE};
 use super::options::Engine;
 use crate::backend::cpu::CpuBackend;
 use crate::backend::cuda::{self, Absence, CudaBackend};
-use crate::backend::wgpu::{Wanted, WgpuBackend, WgpuOptions};
+use crate::backend::wgpu::{AdapterInfo, Wanted, WgpuBackend, WgpuOptions};
 use crate::backend::{Backend, BackendError};
 use crate::explain::{ExplainError, Target};
 use crate::graph::{Precision, ValueId};
@@ -34,19 +34,29 @@ pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<M
 
 /// Starts the backend. Whoever names a device wants a GPU, not whatever there is.
 pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, Failure> {
-    let started = match (engine.backend, &engine.device) {
+    let stored = engine.precision;
+    let cuda = |device: Option<&DeviceArg>| cuda(device).map_err(failed);
+    match (engine.backend, &engine.device) {
         (BackendArg::Cuda, device) => cuda(device.as_ref()),
-        (BackendArg::Wgpu, device) => wgpu(device.as_ref().map_or(Wanted::Any, wanted)),
-        (BackendArg::Auto, device) if engine.precision.is_half() => cuda(device.as_ref()),
+        (BackendArg::Wgpu, device) => wgpu(device.as_ref().map_or(Wanted::Any, wanted), stored),
+        (BackendArg::Auto, device) if stored == Precision::Bf16 => cuda(device.as_ref()),
         (BackendArg::Auto, Some(device)) if cuda_has(device) => cuda(Some(device)),
-        (BackendArg::Auto, Some(device)) => wgpu(wanted(device)).or_else(|error| match cuda::probe() {
+        (BackendArg::Auto, Some(device)) => wgpu(wanted(device), stored).or_else(|error| match cuda::probe() {
             Err(Absence::NoDriver) => Err(error),
+            _ if error.code == USAGE => Err(error),
             _ => cuda(Some(device)),
         }),
-        (BackendArg::Auto, None) if engine.precision == Precision::F32 => auto(engine, console),
-        (BackendArg::Auto | BackendArg::Cpu, _) => cpu(engine),
-    };
-    started.map_err(|e| Failure::new(BACKEND, e))
+        (BackendArg::Auto, None) if stored == Precision::F16 => match has_device() {
+            true => cuda(None),
+            false => wgpu(Wanted::Hardware, stored).or_else(|_| cuda(None)),
+        },
+        (BackendArg::Auto, None) if stored == Precision::F32 => auto(engine, console).map_err(failed),
+        (BackendArg::Auto | BackendArg::Cpu, _) => cpu(engine).map_err(failed),
+    }
+}
+
+fn failed(error: BackendError) -> Failure {
+    Failure::new(BACKEND, error)
 }
 
 /// The first NVIDIA device, whose driver takes the kernels; else the first adapter of hardware; else the CPU.
@@ -55,14 +65,14 @@ fn auto(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, BackendE
     if has_device() {
         match first_device() {
             Ok(backend) => return Ok(backend),
-            Err(error) => refused.push(Failure::new(BACKEND, error).message),
+            Err(error) => refused.push(failed(error).message),
         }
     }
     let (name, backend) = match hardware() {
         Ok(backend) => (backend.device(), backend),
         Err(error) => {
             if !matches!(error, BackendError::Unavailable { .. }) {
-                refused.push(Failure::new(BACKEND, error).message);
+                refused.push(failed(error).message);
             }
             ("the CPU".to_owned(), cpu(engine)?)
         }
@@ -113,8 +123,15 @@ fn wanted(device: &DeviceArg) -> Wanted {
     }
 }
 
-fn wgpu(adapter: Wanted) -> Result<Box<dyn Backend>, BackendError> {
-    Ok(Box::new(WgpuBackend::new(WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() })?))
+fn wgpu(adapter: Wanted, stored: Precision) -> Result<Box<dyn Backend>, Failure> {
+    let options = WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() };
+    let backend = WgpuBackend::new(options).map_err(failed)?;
+    let AdapterInfo { name, stores_f16, .. } = backend.adapter();
+    if stored == Precision::F16 && !stores_f16 {
+        let way_out = "leave out --precision, or choose with --device one that `fluoroscope devices` lists with f16";
+        return Err(Failure::usage(format!("{name} does not store f16; {way_out}")));
+    }
+    Ok(Box::new(backend))
 }
 
 /// The first adapter of hardware, whose driver takes the kernels.

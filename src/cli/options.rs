@@ -138,9 +138,12 @@ pub fn engine(args: &EngineArgs) -> Result<Engine, Failure> {
             let name = if place == BackendArg::Auto { "a GPU's".to_owned() } else { format!("the {}", name(place)) };
             format!("{name} backend does not compute in f64; leave out --precision, or use --backend cpu")
         }
-        Precision::F16 | Precision::Bf16 if matches!(place, BackendArg::Cpu | BackendArg::Wgpu) => {
+        Precision::F16 if place == BackendArg::Cpu => {
+            "the cpu backend does not store f16; leave out --precision, or use --backend cuda or wgpu".to_owned()
+        }
+        Precision::Bf16 if matches!(place, BackendArg::Cpu | BackendArg::Wgpu) => {
             let name = name(place);
-            format!("the {name} backend does not store {stored}; leave out --precision, or use --backend cuda")
+            format!("the {name} backend does not store bf16; leave out --precision, or use --backend cuda")
         }
         _ => return Ok(engine),
     };

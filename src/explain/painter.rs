@@ -20,7 +20,8 @@ const KEPT_BYTES: usize = 256 << 20;
 /// The longest side that a kernel counts.
 const LONGEST: usize = u16::MAX as usize;
 
-/// Lays maps over pictures: on the device of a backend that paints, else on the host, with the same result.
+/// Lays maps over pictures: on the device of a backend that paints, else on the host, with the same result; but for a level where
+/// a device of the wgpu backend does not divide exactly.
 ///
 /// Any number of threads may draw at a time. It is a backend, too, which computes as its own does; where that has no memory
 /// left, pictures give way to maps.
@@ -64,7 +65,7 @@ pub struct Drawn {
     pub on_host: usize,
     /// Why the last one that the device failed to draw was drawn on the host.
     pub reason: Option<String>,
-    /// The device fails for another reason than a lack of memory, and is not asked again.
+    /// The device fails for another reason than a lack of memory or a loss, and is not asked again.
     pub gave_up: bool,
 }
 
@@ -151,11 +152,18 @@ impl Painter {
                 Some(picture)
             }
             Err(error) => {
-                drawn.gave_up |= !matches!(error, BackendError::OutOfMemory { .. });
+                let goes_on = error.is_size() || error.is_loss() && self.reopen();
+                drawn.gave_up |= !goes_on;
                 drawn.reason = Some(error.to_string());
                 None
             }
         }
+    }
+
+    /// Opens a lost device anew, without the sessions of the lost one.
+    fn reopen(&self) -> bool {
+        locked(&self.idle).clear();
+        self.backend.reopen()
     }
 
     /// The session of this kind that waits, or a new one.
@@ -237,6 +245,10 @@ impl Backend for Arc<Painter> {
 
     fn paints(&self) -> bool {
         self.backend.paints()
+    }
+
+    fn reopen(&self) -> bool {
+        Painter::reopen(self)
     }
 
     fn roof(&self) -> Result<Option<Roof>, BackendError> {

@@ -15,6 +15,7 @@ mod work;
 
 pub use layout::{Layout, Segment};
 pub use prologue::{Prologue, ScaleShift};
+pub(crate) use split::partial;
 pub use split::{Split, split};
 pub use stage::{Channels, Numerator, Operand, Part, Stage};
 pub use weight::{Arrangement, Weight, WeightKey};
@@ -379,6 +380,15 @@ impl Program {
                 elements.into_iter().find(|element| *element != Element::Float).unwrap_or(Element::Float)
             }
         }
+    }
+
+    /// The same with [`Element::Float`] for halves that a device does not store.
+    #[must_use]
+    pub fn storing(mut self, stores: impl Fn(Element) -> bool) -> Self {
+        let of_slots = self.slots.slots.iter_mut().map(|slot| &mut slot.element);
+        let all = self.buffers.iter_mut().map(|buffer| &mut buffer.element).chain(of_slots);
+        all.filter(|element| element.is_float() && !stores(**element)).for_each(|element| *element = Element::Float);
+        self
     }
 
     /// The item of a `per` buffer that belongs to item `n` of a buffer per `of`.

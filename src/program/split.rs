@@ -9,10 +9,44 @@ use std::ops::Range;
 
 use super::{Arrangement, Buffer, BufferId, Element, Kernel, Operand, Program, Stage, Step, View, Weight, slots};
 
-/// A program whose filters fit, and how many steps it has for each of the original.
+/// A program in place of another, and how many steps it has for each of the other's.
 pub struct Split {
     pub program: Program,
     pub steps: Vec<usize>,
+}
+
+impl Split {
+    /// The program with what `replace` adds to it in place of each step, and slots for all.
+    pub(crate) fn of(program: &Program, mut replace: impl FnMut(&mut Program, &Step)) -> Self {
+        let mut whole = Program { steps: Vec::new(), backward_from: 0, ..program.clone() };
+        let mut steps = Vec::new();
+        for (number, step) in program.steps.iter().enumerate() {
+            if number == program.backward_from {
+                whole.backward_from = whole.steps.len();
+            }
+            let before = whole.steps.len();
+            replace(&mut whole, step);
+            steps.push(whole.steps.len() - before);
+        }
+        if program.backward_from == program.steps.len() {
+            whole.backward_from = whole.steps.len();
+        }
+        assign(&mut whole);
+        Self { program: whole, steps }
+    }
+
+    /// The program as it is.
+    pub fn none(program: Program) -> Self {
+        Self { steps: vec![1; program.steps.len()], program }
+    }
+
+    /// What `next` makes of the program, where it makes anything, in place of the same program as before.
+    #[must_use]
+    pub fn then(self, next: impl FnOnce(&Program) -> Option<Self>) -> Self {
+        let Some(Self { program, steps }) = next(&self.program) else { return self };
+        let mut steps = steps.into_iter();
+        Self { program, steps: self.steps.into_iter().map(|count| steps.by_ref().take(count).sum()).collect() }
+    }
 }
 
 /// What a part's channels are a multiple of: bits lie together in eights.
@@ -21,29 +55,17 @@ const GRAIN: usize = 8;
 /// The program with filters of at most `most` values, where it has larger ones. The filters of a grouped convolution, and
 /// those of which eight channels are too large, stay whole.
 pub fn split(program: &Program, most: usize) -> Option<Split> {
-    if !program.steps.iter().any(|step| parts(step, most).len() > 1) {
-        return None;
-    }
-    let mut whole = Program { steps: Vec::new(), backward_from: 0, ..program.clone() };
-    let mut steps = Vec::new();
-    for (number, step) in program.steps.iter().enumerate() {
-        if number == program.backward_from {
-            whole.backward_from = whole.steps.len();
-        }
-        let before = whole.steps.len();
-        let parts = parts(step, most);
-        match &step.kernel {
-            _ if parts.len() < 2 => whole.steps.push(step.clone()),
-            Kernel::Conv2dBackward(_) => sums(&mut whole, step, &parts),
-            _ => whole.steps.extend(parts.into_iter().map(|range| channels(step, range))),
-        }
-        steps.push(whole.steps.len() - before);
-    }
-    if program.backward_from == program.steps.len() {
-        whole.backward_from = whole.steps.len();
-    }
-    assign(&mut whole);
-    Some(Split { program: whole, steps })
+    let is_split = program.steps.iter().any(|step| parts(step, most).len() > 1);
+    is_split.then(|| {
+        Split::of(program, |whole, step| {
+            let parts = parts(step, most);
+            match &step.kernel {
+                _ if parts.len() < 2 => whole.steps.push(step.clone()),
+                Kernel::Conv2dBackward(_) => sums(whole, step, &parts),
+                _ => whole.steps.extend(parts.into_iter().map(|range| channels(step, range))),
+            }
+        })
+    })
 }
 
 /// Output channels of the parts of a step's filters.
@@ -91,8 +113,8 @@ fn sums(program: &mut Program, step: &Step, parts: &[Range<usize>]) {
     }
 }
 
-/// A buffer for a sum of some parts.
-fn partial(program: &mut Program, step: &Step) -> View {
+/// A buffer for what a part of a step comes to.
+pub(crate) fn partial(program: &mut Program, step: &Step) -> View {
     let (of, channels) = (program.buffer(step.output), step.output.channels);
     let name = format!("a part of {}", step.label);
     let buffer = Buffer { name, element: Element::Float, channels, ..of.clone() };

@@ -7,6 +7,8 @@ mod allocations;
 mod common;
 mod half;
 mod painter;
+#[path = "../common/pictures.rs"]
+mod pictures;
 mod pipeline;
 #[path = "../cli/ran.rs"]
 mod ran;

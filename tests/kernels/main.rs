@@ -32,12 +32,8 @@ fn cpu(precision: Precision, threads: usize) -> CpuBackend {
 
 /// Runs `check` on every case in every setting and fails with all complaints.
 fn each_case(check: impl Fn(&Bench) -> Vec<String>) {
-    each_of(&cases::all(), check);
-}
-
-fn each_of(cases: &[cases::Case], check: impl Fn(&Bench) -> Vec<String>) {
     let (mut complaints, mut count) = (Vec::new(), 0);
-    for case in cases {
+    for case in cases::all() {
         for setting in SETTINGS {
             count += 1;
             let found =

@@ -1,25 +1,11 @@
 //! The wgpu backend on an adapter of this machine: ports of every kind, nested in bigger buffers, slots full of not-a-number.
 
 use fluoroscope::backend::{Backend, Phase};
-
-use fluoroscope::kernel;
+use fluoroscope::graph::Precision;
 
 use crate::bench::{Bench, SETTINGS, TOLERANCE};
 use crate::cases::Case;
-use crate::{by_cpu, cases, common, differs, the_batch_keeps_the_bits_of};
-
-/// The table without the kernels that draw pictures, which WGSL does not have: the host draws.
-fn table() -> Vec<Case> {
-    let stem = |case: &Case| case.bench(SETTINGS[0]).stem();
-    let (with, without): (Vec<Case>, Vec<Case>) =
-        cases::all().into_iter().partition(|case| kernel::source(stem(case)).is_some_and(|source| source.wgsl));
-    assert!(without.iter().all(|case| ["overlay", "range"].contains(&stem(case))), "a kernel without a shader");
-    with
-}
-
-fn each_case(check: impl Fn(&Bench) -> Vec<String>) {
-    crate::each_of(&table(), check);
-}
+use crate::{by_cpu, cases, common, differs, each_case, the_batch_keeps_the_bits_of};
 
 #[test]
 fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
@@ -30,7 +16,7 @@ fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
 #[test]
 fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
     let backend = common::wgpu();
-    table().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
     each_case(|bench| {
         let same = bench.run(&backend, &bench.inputs) == bench.run(&backend, &bench.inputs);
         if same { vec![] } else { vec!["another run differs".to_owned()] }
@@ -47,8 +33,31 @@ fn convolutions_by_shared_memory_agree_with_the_formulas_and_keep_their_bits() {
             if is_tiled(bench) { bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true) } else { vec![] }
         },
     );
-    let tiled = table().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
+    let tiled = cases::all().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
     tiled.for_each(|case| the_batch_keeps_the_bits_of(&case, &backend));
+}
+
+/// Where the adapter has no type for it, f32 takes its place, as that of bf16 everywhere.
+#[test]
+fn the_wgpu_backend_stores_halves() {
+    let backend = common::wgpu().poisoned();
+    for (precision, every) in [(Precision::F16, 1), (Precision::Bf16, 7)] {
+        let check = |case: &Case| {
+            let bench = case.bench_in(SETTINGS[1], precision);
+            let found = bench.check(&bench.run(&backend, &bench.inputs), bench.tolerance(), true);
+            found.into_iter().map(|text| format!("{}: {text}", case.name)).collect::<Vec<_>>()
+        };
+        let found: Vec<String> = cases::all().iter().step_by(every).flat_map(check).collect();
+        let shown = found.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+        assert!(found.is_empty(), "{} complaints in {precision}\n{shown}", found.len());
+
+        let bytes = [precision, Precision::F32].map(|stored| {
+            let program = cases::all()[0].bench_in(SETTINGS[1], stored).program();
+            backend.load(program).expect("loads").slot_bytes()
+        });
+        let is_half = precision == Precision::F16 && backend.adapter().stores_f16;
+        assert_eq!(bytes[0] < bytes[1], is_half, "{precision}: {bytes:?} bytes");
+    }
 }
 
 #[test]
@@ -59,7 +68,7 @@ fn wgpu_treats_special_values_as_the_cpu_does() {
         let said = differs(&bench, &want, &backend)?;
         Some(format!("{}: {said}", case.name))
     };
-    let found: Vec<String> = table().iter().filter_map(one).collect();
+    let found: Vec<String> = cases::all().iter().filter_map(one).collect();
     assert!(found.is_empty(), "{} complaints\n{}", found.len(), found.join("\n"));
 }
 

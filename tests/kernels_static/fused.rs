@@ -10,6 +10,7 @@ use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLAT
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
+use fluoroscope::program::Program;
 use fluoroscope::rule::RuleOptions;
 
 /// Methods whose programs name the stages that kernels are assembled with: one of each family of rules.
@@ -134,24 +135,31 @@ pub fn used(launches: impl IntoIterator<Item = Launch>) -> BTreeMap<(&'static st
     used
 }
 
-/// Every step of the programs of the golden networks, whose values are stored so, on chips with matrix units and without.
+/// Every step of [`programs`], on chips with matrix units and without.
 pub fn launches(stored: &[Precision]) -> Vec<Launch> {
+    let chips = [false, true].map(|matrix_units| Chip { matrix_units });
+    let of = |program: &Program| {
+        let all = program.steps.iter().flat_map(|step| chips.map(|chip| launch_on(chip, program, step)));
+        all.map(|launch| launch.expect("a launch")).collect::<Vec<_>>()
+    };
+    programs(stored).iter().flat_map(of).collect()
+}
+
+/// The programs of the golden networks, whose values are stored so.
+pub fn programs(stored: &[Precision]) -> Vec<Program> {
     let folder = root().join("data/golden");
     let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
     nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
-    let mut launches = Vec::new();
+    let mut programs = Vec::new();
     for (net, precision) in nets.iter().flat_map(|net| stored.iter().map(move |precision| (net, *precision))) {
         let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         for method in METHODS {
             let choice: MethodChoice = method.parse().expect("a method");
             let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
             let pass = Pass::of(choice.method, None);
-            let program = plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program");
-            let chips = [false, true].map(|matrix_units| Chip { matrix_units });
-            let all = program.steps.iter().flat_map(|step| chips.map(|chip| launch_on(chip, &program, step)));
-            launches.extend(all.map(|launch| launch.expect("a launch")));
+            programs.push(plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program"));
         }
     }
-    launches
+    programs
 }

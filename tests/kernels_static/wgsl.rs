@@ -2,15 +2,16 @@
 
 use std::collections::BTreeSet;
 
-use fluoroscope::backend::gpu::Launch;
+use fluoroscope::backend::gpu::{Launch, launch, within_bindings};
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{self, Fused, SHADERS, TEMPLATES};
+use fluoroscope::kernel::{self, Fused, MOST_TENSORS, SHADERS, TEMPLATES, Type};
+use fluoroscope::program::{Program, Split};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
 use rayon::prelude::*;
 
-use crate::fused::{every_word, launches, used};
+use crate::fused::{every_word, programs, used};
 
 /// Bytes that a workgroup's threads may share on every device.
 const MOST_SHARED: u32 = 16 << 10;
@@ -21,15 +22,24 @@ const SUBGROUP: &str = ".subgroup";
 /// How variants end that only PTX has.
 const MATRIX_UNITS: &str = ".mma";
 
-/// Kernels that only PTX has: for WGSL the host draws the pictures.
-const DRAWING: [&str; 2] = ["overlay", "range"];
-
 /// Storage buffers that every device binds to a kernel.
 const MOST_BUFFERS: usize = 8;
 
-/// Every kernel and variant bare, with every word, and with what the golden programs fuse.
+/// What the golden programs launch, on devices that bind so many buffers.
+fn packed(programs: &[Program], most: usize) -> Vec<Launch> {
+    let within =
+        |program: &Program| Split::none(program.clone()).then(|program| within_bindings(program, most)).program;
+    let of = |program: Program| {
+        let all = program.steps.iter().map(|step| launch(&program, step).expect("a launch").packed());
+        all.collect::<Vec<_>>()
+    };
+    programs.iter().map(within).flat_map(of).collect()
+}
+
+/// Every kernel and variant bare, with every word in f32 and in f16, and with what the golden programs fuse in both.
 fn texts() -> Vec<(String, String)> {
-    let launches: Vec<Launch> = launches(&[Precision::F32]).into_iter().map(Launch::packed).collect();
+    let programs = programs(&[Precision::F32, Precision::F16]);
+    let launches: Vec<Launch> = [MOST_BUFFERS, usize::MAX].iter().flat_map(|most| packed(&programs, *most)).collect();
     let by_subgroups = launches.iter().filter(|launch| launch.subgroups.is_some()).cloned().map(Launch::by_subgroups);
     let used = used(launches.iter().cloned().chain(by_subgroups));
     let mut texts = Vec::new();
@@ -42,20 +52,17 @@ fn texts() -> Vec<(String, String)> {
         };
         add("", &Fused::default());
         add("every word", &every_word(source));
+        add("every word in f16", &Fused { types: [Type::F16; MOST_TENSORS], ..every_word(source) });
         used.iter().filter(|((of, _), _)| *of == stem).for_each(|((_, words), fused)| add(words, fused));
     }
     texts
 }
 
-/// A PTX kernel with a twin.
-fn has_twin(stem: &str) -> bool {
-    !stem.ends_with(MATRIX_UNITS) && !DRAWING.contains(&stem)
-}
-
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let capabilities = if text.contains("subgroupBroadcast") { Capabilities::SUBGROUP } else { Capabilities::empty() };
-    let mut validator = Validator::new(ValidationFlags::all(), capabilities);
+    let needed = [("subgroupBroadcast", Capabilities::SUBGROUP), ("enable f16;", Capabilities::SHADER_FLOAT16)];
+    let needed = needed.into_iter().filter(|(word, _)| text.contains(word)).map(|(_, capability)| capability);
+    let mut validator = Validator::new(ValidationFlags::all(), needed.collect());
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(text))?;
     Ok((module, info))
 }
@@ -67,7 +74,7 @@ fn shaders_are_twins_of_all_ptx() {
         names.filter(|name| !name.starts_with("parts/") && !name.starts_with("probes/")).collect()
     };
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
-    ptx.retain(|stem| has_twin(stem));
+    ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
     let by_subgroups: Vec<&str> =
         ptx.iter().copied().filter(|stem| stem.contains(".tile") || stem.contains(".slim")).collect();
@@ -75,19 +82,40 @@ fn shaders_are_twins_of_all_ptx() {
     assert_eq!(shaders.len(), ptx.len() + of_wgsl.len());
 }
 
-/// A max-pool's rescale rule has eight tensors of its own; the curve before it adds two, and most devices offer more.
+/// A max-pool's rescale rule has eight tensors of its own; the curve before it adds two, for which most devices have room.
 #[test]
-fn packed_launches_bind_few_buffers() {
-    let launches: Vec<Launch> = launches(&[Precision::F32]).into_iter().map(Launch::packed).collect();
-    let too_many = launches.iter().filter(|launch| launch.pointers.len() > MOST_BUFFERS);
-    let stems: BTreeSet<&str> = too_many.map(|launch| launch.stem).collect();
-    assert_eq!(stems.into_iter().collect::<Vec<_>>(), ["pool_max_rescale"]);
-    let most = launches.iter().map(|launch| launch.pointers.len()).max();
-    assert_eq!(most, Some(MOST_BUFFERS + 2));
-    for Launch { stem, fused, pointers, .. } in launches {
+fn packed_launches_bind_no_more_buffers_than_a_device_does() {
+    let programs = programs(&[Precision::F32]);
+    let most = |launches: &[Launch]| launches.iter().map(|launch| launch.pointers.len()).max();
+    let whole = packed(&programs, usize::MAX);
+    assert_eq!(most(&whole), Some(MOST_BUFFERS + 2), "a device with more has fewer steps");
+    let within = packed(&programs, MOST_BUFFERS);
+    assert_eq!(most(&within), Some(MOST_BUFFERS));
+    assert!(within.len() > whole.len());
+    for Launch { stem, fused, pointers, .. } in whole.into_iter().chain(within) {
         let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(text.matches(" var<storage").count(), pointers.len(), "{stem} {fused:?}");
+        assert!(!text.contains("f16"), "{stem} {fused:?}");
     }
+}
+
+/// A half is loaded as a float and stored bounded; nothing else is done with it.
+#[test]
+fn halves_are_stored_and_floats_computed_with() {
+    let launches = packed(&programs(&[Precision::F16]), MOST_BUFFERS);
+    let mut stored = 0;
+    for Launch { stem, fused, .. } in launches {
+        let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
+        let is_half = fused.types.contains(&Type::F16);
+        assert_eq!(text.contains("enable f16;"), is_half, "{stem} {fused:?}");
+        for line in text.lines().filter(|line| line.contains("<f16>")) {
+            let (declares, bounds) =
+                (line.contains("var<storage"), line.contains("= vec4<f16>(bounded(v, -65504.0, 65504.0));"));
+            assert!(declares || bounds, "{stem}: {line}");
+            stored += usize::from(bounds);
+        }
+    }
+    assert!(stored > 0);
 }
 
 #[test]
@@ -120,7 +148,7 @@ fn translated(text: &str) -> Result<(), String> {
     let (metal, _) = msl::write_string(&module, &info, &options, &pipeline).map_err(|e| e.to_string())?;
 
     let target = hlsl::BindTarget { register: 0, space: 255, ..hlsl::BindTarget::default() };
-    let shader_model = hlsl::ShaderModel::V6_0;
+    let shader_model = if text.contains("enable f16;") { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
     let options = hlsl::Options { shader_model, special_constants_binding: Some(target), ..hlsl::Options::default() };
     let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, entry())) };
     let mut direct = String::new();

@@ -22,13 +22,13 @@ fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Ran {
 }
 
 /// A folder with `in.npy` for the golden network `plain`.
-fn scene() -> TempDir {
+pub fn scene() -> TempDir {
     let folder = tempfile::tempdir().expect("a temporary folder");
     write_npy(&folder.path().join("in.npy"), &images(&golden("plain"), 1)).expect("an array");
     folder
 }
 
-fn explain(folder: &Path, settings: &[(&str, &str)], options: &[&str]) -> Ran {
+pub fn explain(folder: &Path, settings: &[(&str, &str)], options: &[&str]) -> Ran {
     let model = common::root().join("data/golden/plain.onnx").display().to_string();
     run(folder, settings, &[&["explain", &model, "in.npy", "--json", "-m", "saliency"], options].concat())
 }
@@ -54,6 +54,7 @@ fn adapters_are_listed_and_chosen_by_number_and_name() {
     for (number, info) in infos.iter().enumerate() {
         assert!(listed.contains(&format!("wgpu  device {number}: {}", info.name)), "{listed}");
         assert_eq!(list[1]["devices"][number]["software"], info.is_software);
+        assert_eq!(list[1]["devices"][number]["f16"], info.stores_f16);
     }
 
     let name = infos[0].name.to_uppercase();

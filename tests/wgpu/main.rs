@@ -5,8 +5,12 @@ mod choice;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "no test here needs the CUDA driver")]
 mod common;
+mod half;
 mod loss;
 mod memory;
+mod painter;
+#[path = "../common/pictures.rs"]
+mod pictures;
 #[path = "../cli/ran.rs"]
 mod ran;
 

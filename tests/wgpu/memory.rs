@@ -58,3 +58,15 @@ fn tensors_are_as_large_as_a_kernel_takes() {
     }
     assert!(fitted > 1 && refused > 0, "{fitted} fitted, {refused} were refused");
 }
+
+/// DeepLIFT by way of a max-pool takes ten where there are so many.
+#[test]
+fn eight_buffers_of_a_kernel_suffice() {
+    for net in ["pools", "overlap", "vgg"] {
+        let model = golden(net);
+        let whole = maps(&model, &opened(WgpuOptions::default()), 2, 2).expect("maps by whole steps");
+        let limits = Limits { buffers: Some(8), ..Limits::default() };
+        let found = maps(&model, &opened(WgpuOptions { limits, ..WgpuOptions::default() }), 2, 2);
+        assert!(found.expect("maps by steps in parts") == whole, "{net}");
+    }
+}

@@ -1,6 +1,7 @@
 //! What the GPU backends share: steps as launches of named kernels, numbers as devices store them, and which constants are on
 //! a device.
 
+mod bindings;
 mod fields;
 mod launch;
 pub mod number;
@@ -9,5 +10,6 @@ pub(super) mod roof;
 mod stages;
 mod uploads;
 
+pub use bindings::within_bindings;
 pub use launch::{Chip, Launch, LaunchError, PARAM_BYTES, Pointer, launch, launch_on, type_of};
 pub use uploads::{Upload, Uploads};

@@ -1,7 +1,7 @@
 //! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and by subgroups.
 
 use super::launch::{Launch, PARAM_BYTES, PLACES, Place, Pointer};
-use crate::kernel::{Operand, Type};
+use crate::kernel::Operand;
 use crate::program::Weight;
 
 /// What a kernel calls the pointer to the packed weights.
@@ -19,7 +19,7 @@ enum Home {
 
 impl Launch {
     /// The launch with few pointers: the weights of its prologue and its stages, which have a value per channel, lie one after
-    /// another behind the last one, and views of a buffer that stages read are reached by one. Numbers are f32. Every tensor has a place of
+    /// another behind the last one, and views of a buffer that stages read are reached by one. Every tensor has a place of
     /// its own; the first are those of the pointers, in order.
     #[must_use]
     pub fn packed(mut self) -> Self {
@@ -51,12 +51,8 @@ impl Launch {
             };
             self.params[PLACES + 16 * number..][..16].copy_from_slice(&place);
         }
-        self.fused.types = Default::default();
-        self.pointers.iter_mut().for_each(|pointer| {
-            if let Pointer::Weight(_, stored) = pointer {
-                *stored = Type::F32;
-            }
-        });
+        let types = std::mem::take(&mut self.fused.types);
+        self.fused.types.iter_mut().zip(&order).for_each(|(stored, slot)| *stored = types[*slot]);
         self.pointers = own.iter().map(|slot| self.pointers[*slot].clone()).collect();
         self.written = own.iter().map(|slot| self.written[*slot]).collect();
         if !weights.is_empty() {
@@ -109,7 +105,7 @@ fn place(params: &[u8; PARAM_BYTES], slot: usize) -> [u8; 16] {
 mod tests {
     use super::*;
     use crate::graph::{Constant, Precision};
-    use crate::kernel::{Fused, StageText};
+    use crate::kernel::{Fused, StageText, Type};
     use crate::program::{BufferId, Layout, Part};
 
     fn weight(channels: usize) -> Pointer {
@@ -140,7 +136,12 @@ mod tests {
             params[PLACES + 16 * slot..][..16].copy_from_slice(&place.bytes());
         }
         let written = (0..pointers.len()).map(|slot| [2, 6].contains(&slot)).collect();
-        let fused = Fused { stages, ..Fused::default() };
+        let mut fused = Fused { stages, ..Fused::default() };
+        for (slot, pointer) in pointers.iter().enumerate() {
+            if matches!(pointer, Pointer::Buffer(BufferId(0 | 3))) {
+                fused.types[slot] = Type::F16;
+            }
+        }
         Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None }
     }
 
@@ -165,5 +166,7 @@ mod tests {
         assert_eq!(found, want);
         let offset = |slot: usize| place(&packed.params, slot)[8];
         assert_eq!([3, 6, 7, 4, 8, 5].map(offset), [103, 0, 16, 106, 107, 108]);
+        let halves = (0..9).filter(|slot| packed.fused.types[*slot] == Type::F16).collect::<Vec<_>>();
+        assert_eq!(halves, [0, 4, 5], "types go with the places");
     }
 }

@@ -94,6 +94,8 @@ pub struct AdapterInfo {
     pub driver: String,
     /// The processor computes, as with lavapipe.
     pub is_software: bool,
+    /// Kernels load and store halves; sums are f32 with them, too.
+    pub stores_f16: bool,
     /// What the kernels need and it has not.
     lacks: Option<String>,
 }
@@ -114,6 +116,7 @@ impl AdapterInfo {
             api: api.to_owned(),
             driver: driver.trim().to_owned(),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
+            stores_f16: adapter.features().contains(wgpu::Features::SHADER_F16),
             lacks: lacks(&adapter.limits(), capabilities.flags.contains(wgpu::DownlevelFlags::COMPUTE_SHADERS)),
         }
     }
@@ -202,8 +205,9 @@ mod tests {
     use super::*;
 
     fn info(name: &str, is_software: bool, lacks: Option<&str>) -> AdapterInfo {
-        let (api, driver) = ("Vulkan".to_owned(), String::new());
-        AdapterInfo { name: name.to_owned(), api, driver, is_software, lacks: lacks.map(str::to_owned) }
+        let (name, api, driver, lacks) =
+            (name.to_owned(), "Vulkan".to_owned(), String::new(), lacks.map(str::to_owned));
+        AdapterInfo { name, api, driver, is_software, stores_f16: false, lacks }
     }
 
     #[test]

@@ -11,22 +11,26 @@ use super::edge::{promise, turn};
 use crate::backend::BackendError;
 
 /// What is used where an adapter has it.
-const FEATURES: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE).union(wgpu::Features::SUBGROUP);
+const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_F16);
 /// Lanes that a subgroup must have for kernels that share loads within it.
 const LANES: u32 = 8;
 
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
 
-/// Bounds below those of the device itself, in bytes.
+/// Bounds below those of the device itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
-    /// Of slots, weights and all else together. Without it, what the driver gives, or what the machine has free where the
+    /// Bytes of slots, weights and all else together. Without it, what the driver gives, or what the machine has free where the
     /// driver is software.
     pub memory: Option<u64>,
-    /// Of a tensor that a kernel takes.
+    /// Bytes of a tensor that a kernel takes.
     pub tensor: Option<u64>,
+    /// Buffers that a kernel takes, eight at least.
+    pub buffers: Option<u32>,
 }
 
 /// A device. Once it is lost, every operation says so.
@@ -61,6 +65,8 @@ impl Device {
         let mut limits = adapter.limits();
         let binding = &mut limits.max_storage_buffer_binding_size;
         *binding = ours.tensor.map_or(*binding, |most| most.min(*binding));
+        let buffers = &mut limits.max_storage_buffers_per_shader_stage;
+        *buffers = ours.buffers.map_or(*buffers, |most| most.min(*buffers));
         let features = adapter.features() & FEATURES;
         let lanes = if features.contains(wgpu::Features::SUBGROUP) { adapter.get_info().subgroup_min_size } else { 0 };
         let asked = wgpu::DeviceDescriptor {

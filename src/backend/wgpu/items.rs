@@ -1,6 +1,7 @@
 //! Items of a port to and from words of the device.
 
 use crate::backend::Values;
+use crate::backend::gpu::{number, type_of};
 use crate::backend::items::{Units, UnitsMut};
 use crate::program::{Buffer, Element, Port};
 
@@ -12,8 +13,12 @@ const _: () = assert!(HALVES == 2, "a byte of bits is a word for each four");
 pub fn scatter(words: &mut [u32], port: &Port, buffer: &Buffer, pieces: &[Values]) {
     let float = |v: f64| v as f32;
     match buffer.element {
-        Element::Float | Element::F16 | Element::Bf16 => {
-            UnitsMut::Float(bytemuck::cast_slice_mut(words)).scatter(port, buffer, pieces, float);
+        Element::Float => UnitsMut::Float(bytemuck::cast_slice_mut(words)).scatter(port, buffer, pieces, float),
+        Element::F16 | Element::Bf16 => {
+            let (bytes, stored) = (bytemuck::cast_slice_mut::<u32, u8>(words), type_of(buffer.element));
+            let mut floats = number::floats(bytes, stored);
+            UnitsMut::Float(&mut floats).scatter(port, buffer, pieces, float);
+            bytes.copy_from_slice(&number::stored(floats, stored));
         }
         Element::Byte => {
             UnitsMut::<f32>::Byte(bytemuck::cast_slice_mut(words)).scatter(port, buffer, pieces, float);
@@ -30,8 +35,10 @@ pub fn scatter(words: &mut [u32], port: &Port, buffer: &Buffer, pieces: &[Values
 /// The port's items without padding, of the words of all items of its buffer.
 pub fn gather(words: &[u32], port: &Port, buffer: &Buffer) -> Vec<Values<'static>> {
     match buffer.element {
-        Element::Float | Element::F16 | Element::Bf16 => {
-            Units::Float(bytemuck::cast_slice::<u32, f32>(words)).gather(port, buffer, Values::from)
+        Element::Float => Units::Float(bytemuck::cast_slice::<u32, f32>(words)).gather(port, buffer, Values::from),
+        Element::F16 | Element::Bf16 => {
+            let floats = number::floats(bytemuck::cast_slice(words), type_of(buffer.element));
+            Units::Float(&floats).gather(port, buffer, Values::from)
         }
         Element::Byte => Units::<f32>::Byte(bytemuck::cast_slice(words)).gather(port, buffer, Values::from),
         Element::Index => Units::<f32>::Index(words).gather(port, buffer, Values::from),

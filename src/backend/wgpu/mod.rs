@@ -1,4 +1,5 @@
-//! The wgpu backend: the WGSL of `shaders/` on any Vulkan, Metal or DX12 device, in f32.
+//! The wgpu backend: the WGSL of `shaders/` on any Vulkan, Metal or DX12 device, in f32. What a program keeps in f16 is stored so
+//! where the device has a type for it.
 //!
 //! Every slot of a program is a buffer, constants are uploaded once and shared by sessions, each part of a program is one
 //! submission. Every kernel sums in an order of its own that the batch does not change.
@@ -142,6 +143,10 @@ impl Backend for WgpuBackend {
     /// The host's work takes the time in which a device computes, unless it is the host that computes.
     fn sessions_in_flight(&self) -> usize {
         if self.adapter().is_software { 1 } else { 2 }
+    }
+
+    fn paints(&self) -> bool {
+        true
     }
 
     fn roof(&self) -> Result<Option<Roof>, BackendError> {

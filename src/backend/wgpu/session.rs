@@ -10,9 +10,9 @@ use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
 use super::slots::{self, Slots};
 use super::{edge, items};
-use crate::backend::gpu::{LaunchError, launch};
+use crate::backend::gpu::{LaunchError, launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
-use crate::program::{Port, Program, Split, split};
+use crate::program::{Element, Port, Program, Split, split};
 
 /// Bytes of a float.
 const FLOAT: usize = 4;
@@ -21,8 +21,8 @@ const FLOAT: usize = 4;
 pub struct WgpuSession {
     opened: Arc<Opened>,
     program: Arc<Program>,
-    /// The same, with filters that a kernel takes.
-    replayed: Arc<Program>,
+    /// The same, with numbers as the device stores them, with filters and as many buffers as a kernel takes.
+    replayed: Program,
     /// Its steps for each of the program's.
     parts: Vec<usize>,
     slots: Slots,
@@ -48,11 +48,11 @@ impl WgpuSession {
     pub async fn new(opened: &Arc<Opened>, program: Arc<Program>, loading: Loading) -> Result<Self, BackendError> {
         let device = &opened.device;
         device.check()?;
-        let most = slots::most(device) / FLOAT;
-        let (replayed, parts) = match split(&program, most) {
-            Some(Split { program, steps }) => (Arc::new(program), steps),
-            None => (Arc::clone(&program), vec![1; program.steps.len()]),
-        };
+        let (most, buffers) = (slots::most(device) / FLOAT, device.limits.max_storage_buffers_per_shader_stage);
+        let stored = Program::clone(&program).storing(|element| element == Element::F16 && device.info.stores_f16);
+        let split = Split::none(stored).then(|program| split(program, most));
+        let split = split.then(|program| within_bindings(program, buffers as usize));
+        let Split { program: replayed, steps: parts } = split;
         let slots = Slots::new(device, &replayed, loading.poisoned).await?;
         let by_subgroups = device.by_subgroups && !loading.without_subgroups;
         let launches = replayed.steps.iter().map(|step| {
@@ -132,7 +132,7 @@ impl WgpuSession {
             // The port's neighbours in the buffer stay as they are.
             self.words(port).await?
         };
-        items::scatter(&mut words, port, buffer, pieces);
+        items::scatter(&mut words, port, self.replayed.buffer(port.view), pieces);
         let device = &self.opened.device;
         let to = self.slots.of(&self.replayed, port.view.buffer);
         let sent = device.attempt("copy to the device", 4 * words.len(), |_| {
@@ -147,7 +147,7 @@ impl WgpuSession {
     /// Whatever the device reports.
     pub async fn receive(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
         let words = self.words(port).await?;
-        Ok(items::gather(&words, port, self.program.buffer(port.view)))
+        Ok(items::gather(&words, port, self.replayed.buffer(port.view)))
     }
 
     /// The words of all items of a port's buffer.

@@ -73,7 +73,8 @@ pub fn bytes(program: &Program, id: BufferId) -> usize {
 
 fn unit_bytes(element: Element) -> usize {
     match element {
-        Element::Float | Element::F16 | Element::Bf16 | Element::Index => 4,
+        Element::Float | Element::Index => 4,
+        Element::F16 | Element::Bf16 => 2,
         Element::Byte => 1,
         Element::Bits => WGSL_BITS_BYTES,
     }
