@@ -254,7 +254,8 @@ fn goldens_by_the_ptx() {
         let cuda = || Box::new(CudaBackend::new(0).expect("the driver has a device")) as Box<dyn Backend>;
         return check(Precision::F32, &cuda, allowed_in_f32);
     }
-    let simulator = sim::Simulator::default();
+    // tests/kernels and tests/cuda run the same kernels with all checks.
+    let simulator = sim::Simulator::quick();
     check(Precision::F32, &|| Box::new(simulator.clone()), allowed_in_f32);
 }
 

@@ -17,7 +17,7 @@ pub fn backend() -> CudaBackend {
 #[test]
 fn the_cuda_backend_agrees_with_the_formulas_and_leaves_no_poison() {
     let backend = backend();
-    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
+    each_case(&SETTINGS, |bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
     if let Some(folder) = std::env::var_os("FLUOROSCOPE_TEST_RECORDS") {
         let driver = probe().expect("a driver");
         println!("{}", records::write(Path::new(&folder), &cases::all(), &backend, &driver).display());

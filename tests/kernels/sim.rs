@@ -82,6 +82,11 @@ impl Simulator {
         Self::default().on(chip)
     }
 
+    /// Without looking for races, uninitialised reads and traffic.
+    pub fn quick() -> Self {
+        Self { options: Options { checks: false, ..Options::default() }, ..Self::default() }
+    }
+
     /// The same texts on this chip.
     pub fn on(&self, chip: Chip) -> Self {
         Self { chip, ..self.clone() }

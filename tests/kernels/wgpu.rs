@@ -5,21 +5,21 @@ use fluoroscope::graph::Precision;
 
 use crate::bench::{Bench, SETTINGS, TOLERANCE};
 use crate::cases::Case;
-use crate::{by_cpu, cases, common, differs, each_case, the_batch_keeps_the_bits_of};
+use crate::{by_cpu, cases, common, differs, each_case, same, the_batch_keeps_the_bits_of};
 
 #[test]
 fn the_wgpu_backend_agrees_with_the_formulas_and_leaves_no_poison() {
     let backend = common::wgpu().poisoned();
-    each_case(|bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
+    each_case(&SETTINGS, |bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
 }
 
 #[test]
 fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
     let backend = common::wgpu();
     cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
-    each_case(|bench| {
-        let same = bench.run(&backend, &bench.inputs) == bench.run(&backend, &bench.inputs);
-        if same { vec![] } else { vec!["another run differs".to_owned()] }
+    each_case(&SETTINGS[1..2], |bench| {
+        let [once, again] = [(); 2].map(|()| bench.run(&backend, &bench.inputs).concat());
+        if same(&once, &again) { vec![] } else { vec!["another run differs".to_owned()] }
     });
 }
 
@@ -28,11 +28,9 @@ fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
 fn convolutions_by_shared_memory_agree_with_the_formulas_and_keep_their_bits() {
     let backend = common::wgpu().without_subgroups().poisoned();
     let is_tiled = |bench: &Bench| bench.stem().starts_with("conv2d");
-    each_case(
-        |bench| {
-            if is_tiled(bench) { bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true) } else { vec![] }
-        },
-    );
+    each_case(&SETTINGS[1..3], |bench| {
+        if is_tiled(bench) { bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true) } else { vec![] }
+    });
     let tiled = cases::all().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
     tiled.for_each(|case| the_batch_keeps_the_bits_of(&case, &backend));
 }
