@@ -16,7 +16,7 @@ use tempfile::TempDir;
 
 /// A test binary that passes; the kernels' writes a record.
 const PASSES: &str = "#!/bin/sh
-echo \"running 1 test of $FLUOROSCOPE_TEST_DRIVER $1\"
+echo \"running 1 test of $FLUOROSCOPE_TEST_DRIVER $1 $FLUOROSCOPE_TEST_ADAPTER\"
 [ -z \"$FLUOROSCOPE_TEST_RECORDS\" ] && exit 0
 mkdir -p \"$FLUOROSCOPE_TEST_RECORDS\" && echo '{}' >\"$FLUOROSCOPE_TEST_RECORDS/sm_80.jsonl\"
 ";
@@ -37,9 +37,11 @@ impl Folder {
         let folder = Self(tempfile::tempdir().expect("a temporary folder"));
         install(&folder.path("driver"), Variant::Whole).unwrap_or_else(|error| panic!("{error}"));
         symlink(common::binary(), folder.path("bin/fluoroscope")).expect("a link");
-        fs::copy(common::root().join("benches/gpu/run"), folder.path("run")).expect("the runner");
+        for name in ["run", "tables.py", "vulkan.py"] {
+            fs::copy(common::root().join("benches/gpu").join(name), folder.path(name)).expect("the runner");
+        }
         fs::copy(common::root().join("data/golden/plain.onnx"), folder.path("models/plain.onnx")).expect("a model");
-        for name in ["kernels", "golden", "cuda"] {
+        for name in ["kernels", "golden", "cuda", "wgpu"] {
             folder.script(&format!("tests/{name}"), PASSES);
         }
         folder.script("tools/compute-sanitizer", "#!/bin/sh\necho sanitized \"$@\"\n");
@@ -62,54 +64,87 @@ impl Folder {
         let mut command = Command::new("python3");
         command.arg("run").args(["--quick", "--batches", "1,3", "--repeats", "1"]).args(options);
         command.current_dir(self.0.path()).env("LD_LIBRARY_PATH", self.path("driver"));
-        command.env("PATH", format!("{}:{path}", self.path("tools").display())).env_remove("CUDA_VISIBLE_DEVICES");
+        command.env("PATH", format!("{}:{path}", self.path("tools").display()));
+        for name in ["CUDA_VISIBLE_DEVICES", "VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
+            command.env_remove(name);
+        }
         let output = command.envs(settings.iter().copied()).output().expect("python3 runs");
         let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         let summary = fs::read_to_string(self.path("results/summary.json")).unwrap_or_else(|e| panic!("{e}: {said}"));
         let summary = serde_json::from_str(&summary).expect("JSON");
         Ran { code: output.status.code().expect("a code"), said, summary }
     }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+}
+
+impl Ran {
+    /// The first step whose name begins so.
+    fn step(&self, name: &str) -> &Value {
+        let is_it = |step: &&Value| step["step"].as_str().is_some_and(|step| step.starts_with(name));
+        let mut steps = self.summary["steps"].as_array().expect("steps").iter();
+        steps.find(is_it).unwrap_or_else(|| panic!("no step {name:?} in {}", self.said))
+    }
+
+    fn all_passed(&self, steps: &[&str]) {
+        for step in steps {
+            assert_eq!(self.step(step)["outcome"], "passed", "{step}: {}", self.said);
+        }
+    }
+}
+
+/// A library of this machine.
+fn library(name: &str) -> PathBuf {
+    let known = Command::new("ldconfig").arg("-p").output().expect("ldconfig runs").stdout;
+    let known = String::from_utf8_lossy(&known).into_owned();
+    let mut lines = known.lines().filter(|line| line.trim_start().starts_with(name) && line.contains("x86-64"));
+    let path = lines.next().and_then(|line| Some(line.split_once(" => ")?.1));
+    path.unwrap_or_else(|| panic!("no {name}: apt-get install libvulkan1 mesa-vulkan-drivers")).into()
 }
 
 #[test]
 fn the_folder_checks_times_and_writes_what_belongs_into_the_checkout() {
     let folder = Folder::new();
-    let ran = folder.run(&[], &[]);
+    let ran = folder.run(&[("VK_LOADER_DRIVERS_SELECT", "*lvp*")], &[]);
     assert_eq!(ran.code, 0, "{}", ran.said);
-    let steps = ran.summary["steps"].as_array().expect("steps");
-    let outcome = |name: &str| {
-        let step = steps.iter().find(|step| step["step"].as_str().is_some_and(|step| step.starts_with(name)));
-        step.unwrap_or_else(|| panic!("no step {name:?} in {}", ran.said))["outcome"].clone()
-    };
-    for step in [
+    ran.all_passed(&[
         "facts",
         "test kernels cuda::",
         "test golden",
         "test cuda maps",
         "compute-sanitizer racecheck",
-        "times of plain",
-    ] {
-        assert_eq!(outcome(step), "passed", "{step}: {}", ran.said);
-    }
-    assert_eq!(outcome("other tools"), "skipped");
+        "times of plain by cuda",
+    ]);
+    assert_eq!(ran.step("other tools")["outcome"], "skipped");
     assert!(ran.said.contains("sm_80.jsonl to tests/kernels/records/"), "{}", ran.said);
 
-    let lines = fs::read_to_string(folder.path("results/bench/plain.jsonl")).expect("figures");
+    let software = ran.step("checks and times by wgpu");
+    assert_eq!(software["outcome"], "skipped");
+    let reason = software["reason"].as_str().expect("a reason");
+    for words in ["llvmpipe", "computes on the CPU", "libGLX_nvidia.so.0 does not load", "libEGL_nvidia.so.0 does not"]
+    {
+        assert!(reason.contains(words), "no {words:?} in {reason}");
+    }
+    assert!(!folder.path("results/bench/plain-wgpu.jsonl").exists(), "software is not timed");
+
+    let lines = folder.read("results/bench/plain.jsonl");
     let batches: Vec<Value> =
         lines.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON")["batch"].clone()).collect();
     assert_eq!(batches, [1, 3]);
     for batch in [1, 3] {
-        let plot =
-            fs::read_to_string(folder.path(&format!("results/bench/plain-gradient-{batch}.svg"))).expect("a plot");
+        let plot = folder.read(&format!("results/bench/plain-gradient-{batch}.svg"));
         assert!(plot.contains("f16 matrix units"), "{plot}");
     }
-    let rows = fs::read_to_string(folder.path("results/rows.md")).expect("rows");
+    let rows = folder.read("results/rows.md");
     for words in
         ["driver for CUDA", "| plain | gradient | 1 |", "| plain | gradient | 3 |", "| conv2d_forward |", "copy GB/s"]
     {
         assert!(rows.contains(words), "no {words:?} in {rows}");
     }
-    let log = fs::read_to_string(folder.path("results/logs/test-kernels-cuda-.log")).expect("a log");
+    assert!(!rows.contains("wgpu"), "{rows}");
+    let log = folder.read("results/logs/test-kernels-cuda-.log");
     assert!(log.contains("running 1 test of system cuda::"), "{log}");
 }
 
@@ -132,4 +167,73 @@ fn what_fails_is_told_and_stops_the_run() {
     let ran = Folder::new().run(&[("PTX_SIM_DEVICES", "0")], &[]);
     assert_eq!(ran.code, 1);
     assert!(ran.said.contains("stopped: no device: the NVIDIA driver finds no device"), "{}", ran.said);
+}
+
+#[test]
+fn vulkan_without_loader_or_driver_is_told() {
+    let folder = Folder::new();
+    let ran = folder.run(&[("VK_DRIVER_FILES", "/nowhere"), ("VK_ICD_FILENAMES", "/nowhere")], &["--backends", "wgpu"]);
+    assert_eq!(ran.code, 1, "nothing is left to do");
+    assert!(ran.said.contains("stopped: no device: no Vulkan, Metal or DX12 driver finds an adapter"), "{}", ran.said);
+
+    fs::write(folder.path("driver/libvulkan.so.1"), "no library").expect("a file");
+    let ran = folder.run(&[], &["--backends", "wgpu"]);
+    assert_eq!(ran.code, 1);
+    for words in ["libvulkan.so.1 does not load", "apt-get install libvulkan1"] {
+        assert!(ran.said.contains(words), "no {words:?} in {}", ran.said);
+    }
+    let ran = folder.run(&[], &["--backends", "cuda,metal"]);
+    assert!(ran.code == 2 && ran.said.contains("--backends: metal"), "{}", ran.said);
+}
+
+/// The binary, with one name for all devices; what a manifest of ours leads to is hardware.
+const TWINS: &str = r#"#!/bin/sh
+[ "$1" = devices ] || exec "$REAL" "$@"
+[ -n "$VK_DRIVER_FILES" ] && hardware='s/"software":true/"software":false/'
+"$REAL" "$@" | sed -e 's/"name":"[^"]*"/"name":"Twin"/g' -e "$hardware"
+"#;
+
+#[test]
+fn the_folder_brings_what_vulkan_lacks_and_compares_with_cuda() {
+    let folder = Folder::new();
+    fs::remove_file(folder.path("bin/fluoroscope")).expect("the link goes");
+    folder.script("bin/fluoroscope", TWINS);
+    fs::write(folder.path("driver/libvulkan.so.1"), "no library").expect("a file");
+    fs::copy(library("libvulkan.so.1"), folder.path("lib/vulkan/libvulkan.so.1")).expect("a loader");
+    fs::copy(library("libvulkan_lvp.so"), folder.path("driver/libGLX_nvidia.so.0")).expect("a driver");
+    let real = common::binary();
+    let settings = [("REAL", real.to_str().expect("a path")), ("VK_LOADER_DRIVERS_SELECT", "*libGLX_nvidia*")];
+    let ran = folder.run(&settings, &["--batches", "1"]);
+    assert_eq!(ran.code, 0, "{}", ran.said);
+    ran.all_passed(&[
+        "test kernels wgpu::",
+        "test golden goldens_by_the_wgsl",
+        "test wgpu memory::",
+        "times of plain by cuda",
+        "times of plain by wgpu",
+    ]);
+    let log = folder.read("results/logs/test-kernels-wgpu-.log");
+    assert!(log.contains("running 1 test of system wgpu:: Twin"), "{log}");
+
+    let vulkan = &ran.summary["facts"]["vulkan"];
+    let is_in = |value: &Value, end: &str| value.as_str().is_some_and(|path| path.ends_with(end));
+    assert!(is_in(&vulkan["loader"], "lib/vulkan/libvulkan.so.1"), "{vulkan}");
+    assert!(is_in(&vulkan["manifests"][0], "results/libGLX_nvidia.json"), "{vulkan}");
+    let line = folder.read("results/bench/plain-wgpu.jsonl");
+    assert_eq!(serde_json::from_str::<Value>(&line).expect("JSON")["backend"], "wgpu");
+    assert!(folder.read("results/bench/plain-wgpu-gradient-1.svg").contains("roof"));
+
+    let rows = folder.read("results/rows.md");
+    let (cuda, wgpu) = rows.split_once("### Twin, wgpu").expect("a section for Vulkan");
+    assert!(cuda.contains("### Twin, CUDA") && !cuda.contains("CUDA's ms"), "{cuda}");
+    let time = |rows: &str, column: usize| -> f64 {
+        let row = rows.lines().find(|line| line.starts_with("| plain | gradient | 1 |")).expect("a row");
+        row.split('|').nth(column).and_then(|cell| cell.trim().parse().ok()).unwrap_or_else(|| panic!("{row}"))
+    };
+    let ratio = time(wgpu, 4) / time(cuda, 4);
+    assert!((time(wgpu, 7) - ratio).abs() <= 0.006 + 0.01 * ratio, "{rows}");
+    let shape = "| plain | gradient | conv2d_forward | 28x24x4 to 28x24x8, 3x3 | ";
+    let row = wgpu.lines().find_map(|line| line.strip_prefix(shape)).expect("a row for the shape");
+    let percent = row.strip_suffix(" % |").and_then(|percent| percent.parse::<f64>().ok());
+    assert!(percent.is_some_and(|percent| (0.0..=150.0).contains(&percent)), "{row}");
 }
