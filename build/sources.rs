@@ -141,7 +141,7 @@ pub fn check(root: &Path, complete: &[(Language, bool)]) -> Result<Vec<Kernel>, 
         Ok(files) => files,
         Err(found) => return Err(problems.into_iter().chain(found).collect()),
     };
-    let texts = files.parse().map_err(|problem| vec![problem])?;
+    let texts = files.parse();
     let mut kernels = Vec::new();
     for (stem, languages) in stems {
         let own = languages.iter().filter(|language| **language != Language::Cpu).map(|language| (*language, &stem));
@@ -180,16 +180,16 @@ impl Files {
         }
     }
 
-    fn parse(&self) -> Result<Texts<'_>, Problem> {
-        let (ptx, wgsl) = (parsed(Language::Ptx, &self.ptx)?, parsed(Language::Wgsl, &self.wgsl)?);
-        Ok(Texts { ptx, wgsl, prelude: &self.prelude })
+    fn parse(&self) -> Texts<'_> {
+        let (ptx, wgsl) = (parsed(Language::Ptx, &self.ptx), parsed(Language::Wgsl, &self.wgsl));
+        Texts { ptx, wgsl, prelude: &self.prelude }
     }
 }
 
-/// The same, parsed.
+/// The same, parsed; a template that is wrong spoils all of its language.
 struct Texts<'a> {
-    ptx: Templates<'a>,
-    wgsl: Templates<'a>,
+    ptx: Result<Templates<'a>, Problem>,
+    wgsl: Result<Templates<'a>, Problem>,
     prelude: &'a str,
 }
 
@@ -274,7 +274,8 @@ fn parsed(language: Language, files: &[(String, String)]) -> Result<Templates<'_
 }
 
 /// A kernel's text with nothing fused into it.
-fn rendered(templates: &Templates, language: Language, name: &str) -> Result<String, Vec<Problem>> {
+fn rendered(templates: &Result<Templates, Problem>, language: Language, name: &str) -> Result<String, Vec<Problem>> {
+    let templates = templates.as_ref().map_err(|problem| vec![problem.clone()])?;
     let file = format!("{name}.{}", language.extension());
     let text = templates.render(&file, &template::Fused::default());
     text.map_err(|e| vec![wrong(language, &e, language.path(name))])

@@ -852,24 +852,28 @@ fn gated_message(b: &mut Bench, g: &Geometry) {
     b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, stages);
 }
 
-/// conv transposed, then stages of their own for the first eight channels and for the others
+/// conv transposed, then stages of their own for the first eight channels and for the next, behind which are others or none
 fn message_of_two(b: &mut Bench, g: &Geometry) {
     const FIRST: usize = 8;
     b.dense = true;
     let (m_y, m) = b.noise(Per::Message, g.y(), 1.0);
-    let rest = [g.x[0] - FIRST, g.x[1], g.x[2]];
-    let (z, values) = operand(b, rest, (Per::Image, false, false), false);
-    let (bits, gate) = operand(b, rest, (Per::Image, false, false), true);
+    let next = if g.x[0] > 2 * FIRST { FIRST } else { g.x[0] - FIRST };
+    let shape = [next, g.x[1], g.x[2]];
+    let (z, values) = operand(b, shape, (Per::Image, false, false), false);
+    let (bits, gate) = operand(b, shape, (Per::Image, false, false), true);
     let w = b.constant(g.weights());
     let m_x = oracle::conv_transposed(&m, &w.to_vec(), g.x, &g.params);
     let want = Array::from_fn(m_x.n, g.x, |at @ [n, c, y, x]| {
         let Some(c) = c.checked_sub(FIRST) else { return -0.5 * m_x.at(at) };
+        if c >= next {
+            return m_x.at(at);
+        }
         let z = values.at([n, c, y, x]);
         gate.at([n, c, y, x]) * m_x.at(at) * z / (z + 0.125f64.copysign(z))
     });
     let out = b.expect(Per::Message, Element::Float, want);
     let within = |first, count, stage| Stage::Within { channels: Channels { first, count }, stage: Box::new(stage) };
-    let count = out.channels - FIRST;
+    let count = if next < FIRST { out.channels - FIRST } else { next };
     let stages = vec![
         within(0, FIRST, Stage::Multiply { factor: -0.5 }),
         within(FIRST, count, Stage::Gate { bits, high: 1.0, low: 0.0, slope: None }),
