@@ -24,6 +24,9 @@ fn explain(scene: &Scene, settings: &[(&str, &str)], into: &str) -> crate::ran::
     scene.run(&[settings, &[QUICK]].concat(), &[&files[..], &options].concat())
 }
 
+/// One place of so many fails once, too: that run goes to its end.
+const ONCE_EVERY: usize = 3;
+
 /// Where the n-th allocation fails: the maps are the same, or nothing is written and the reason is said.
 struct Place {
     nth: usize,
@@ -35,10 +38,12 @@ impl Place {
     fn check(&self, scene: &Scene, whole: &Files) {
         let Self { nth, kinds } = self;
         let (once, for_good) = (nth.to_string(), format!("{nth}+"));
-        let into = format!("once-{nth}");
-        let settings: Vec<_> = kinds.iter().map(|kind| (*kind, once.as_str())).collect();
-        explain(scene, &settings, &into).exits(0).says(&[]);
-        assert!(scene.files(&into) == *whole, "allocation {nth} fails once");
+        if nth % ONCE_EVERY == 1 {
+            let into = format!("once-{nth}");
+            let settings: Vec<_> = kinds.iter().map(|kind| (*kind, once.as_str())).collect();
+            explain(scene, &settings, &into).exits(0).says(&[]);
+            assert!(scene.files(&into) == *whole, "allocation {nth} fails once");
+        }
         for kind in *kinds {
             let into = format!("{kind}-{nth}");
             let ran = explain(scene, &[(kind, &for_good)], &into);
