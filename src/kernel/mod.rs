@@ -3,8 +3,10 @@
 //! A kernel is one stem in `shaders/`, `kernels/` and `backend/cpu/`, with arguments in the order inputs, outputs,
 //! params. `build.rs` reads the sources into [`KERNELS`] and stops where twins disagree.
 
+mod pairs;
 mod template;
 
+pub use pairs::by_pairs;
 pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));

@@ -38,6 +38,7 @@ fn texts() -> Vec<(String, String)> {
         let source = kernel::source(kernel::entry(stem)).unwrap_or_else(|| panic!("{stem} is a variant of nothing"));
         let mut add = |words: &str, fused: &Fused| {
             let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
+            texts.push((format!("{stem} [{words}] by pairs"), kernel::by_pairs(&text)));
             texts.push((format!("{stem} [{words}]"), text));
         };
         add("", &Fused::default());
@@ -54,7 +55,8 @@ fn has_twin(stem: &str) -> bool {
 
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let capabilities = if text.contains("subgroupBroadcast") { Capabilities::SUBGROUP } else { Capabilities::empty() };
+    let of = |word: &str, needed| if text.contains(word) { needed } else { Capabilities::empty() };
+    let capabilities = of("subgroupBroadcast", Capabilities::SUBGROUP) | of("u64", Capabilities::SHADER_INT64);
     let mut validator = Validator::new(ValidationFlags::all(), capabilities);
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(text))?;
     Ok((module, info))

@@ -1,4 +1,5 @@
-//! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and by subgroups.
+//! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and those that suit a driver which
+//! computes on a CPU: by subgroups and by pairs.
 
 use super::launch::{Launch, PARAM_BYTES, PLACES, Place, Pointer};
 use crate::kernel::{Operand, Type};
@@ -74,6 +75,13 @@ impl Launch {
         self
     }
 
+    /// The launch by a kernel that loads and stores two numbers at a time.
+    #[must_use]
+    pub fn by_pairs(mut self) -> Self {
+        self.pairs = true;
+        self
+    }
+
     fn homes(&self) -> Vec<Home> {
         let stages = self.fused.prologue.iter().chain(&self.fused.stages);
         let operands = stages.flat_map(|stage| &stage.operands).flat_map(|o| std::iter::once(o).chain(&o.scale_shift));
@@ -141,7 +149,7 @@ mod tests {
         }
         let written = (0..pointers.len()).map(|slot| [2, 6].contains(&slot)).collect();
         let fused = Fused { stages, ..Fused::default() };
-        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None }
+        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None, pairs: false }
     }
 
     #[test]

@@ -9,10 +9,13 @@ use super::account::Account;
 use super::adapters::{Absence, Adapter, AdapterInfo};
 use super::edge::{promise, turn};
 use crate::backend::BackendError;
+use crate::backend::gpu::Launch;
 
 /// What is used where an adapter has it.
-const FEATURES: wgpu::Features =
-    wgpu::Features::TIMESTAMP_QUERY.union(wgpu::Features::PIPELINE_CACHE).union(wgpu::Features::SUBGROUP);
+const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
+    .union(wgpu::Features::PIPELINE_CACHE)
+    .union(wgpu::Features::SUBGROUP)
+    .union(wgpu::Features::SHADER_INT64);
 /// Lanes that a subgroup must have for kernels that share loads within it.
 const LANES: u32 = 8;
 
@@ -37,7 +40,9 @@ pub struct Device {
     /// Those of the adapter, all of them.
     pub limits: wgpu::Limits,
     /// The processor computes, and threads can have from one another what one of them loads.
-    pub by_subgroups: bool,
+    by_subgroups: bool,
+    /// The processor computes, and numbers may have 64 bits.
+    by_pairs: bool,
     pub account: Arc<Account>,
     faults: Arc<Faults>,
 }
@@ -87,7 +92,14 @@ impl Device {
         });
         let account = Arc::new(Account::new(ours.memory, info.is_software));
         let by_subgroups = info.is_software && lanes >= LANES;
-        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, account, faults }))
+        let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
+        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, account, faults }))
+    }
+
+    /// The launch by the kernel that suits what computes.
+    pub fn suited(&self, launch: Launch) -> Launch {
+        let launch = if self.by_subgroups { launch.by_subgroups() } else { launch };
+        if self.by_pairs { launch.by_pairs() } else { launch }
     }
 
     /// No operation succeeds from now on.
