@@ -1,8 +1,9 @@
 //! One way to change a picture's size, with Pillow's filters.
 
 use bytemuck::{cast_slice, cast_slice_mut};
-use fast_image_resize::images::{Image, ImageRef};
-use fast_image_resize::{FilterType, PixelType, ResizeAlg, ResizeOptions, Resizer};
+use fast_image_resize::images::{TypedImage, TypedImageRef};
+use fast_image_resize::pixels::{F32, F32x3};
+use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
 use super::Picture;
 use super::preprocess::Filter;
@@ -35,18 +36,27 @@ pub(super) fn resize(picture: &Picture, width: usize, height: usize, filter: Fil
 }
 
 fn step(picture: &Picture, width: usize, height: usize, algorithm: ResizeAlg) -> Picture {
-    let pixel = if picture.channels == 1 { PixelType::F32 } else { PixelType::F32x3 };
-    let mut data = vec![0.0f32; width * height * picture.channels];
-    let (from, to) = (cast_slice(&picture.data), cast_slice_mut(&mut data));
-    let from = ImageRef::new(picture.width as u32, picture.height as u32, from, pixel).expect("whole, aligned pixels");
-    let mut to = Image::from_slice_u8(width as u32, height as u32, to, pixel).expect("whole, aligned pixels");
-    let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
-    Resizer::new().resize(&from, &mut to, &options).expect("both sides have one pixel type");
+    let mut data = match picture.channels {
+        1 => pixels::<F32>(picture, width, height, algorithm),
+        _ => pixels::<F32x3>(picture, width, height, algorithm),
+    };
     for value in &mut data {
         let clamped = value.clamp(0.0, 1.0);
         *value = if picture.eight_bit { (clamped * 255.0).round() / 255.0 } else { clamped };
     }
     Picture { width, height, data, ..*picture }
+}
+
+/// The values of the picture at another size, for pixels of type `P`: the library compiles a copy for every type it is asked for.
+fn pixels<P: PixelTrait>(picture: &Picture, width: usize, height: usize, algorithm: ResizeAlg) -> Vec<f32> {
+    const WHOLE: &str = "whole, aligned pixels";
+    let mut data = vec![0.0f32; width * height * picture.channels];
+    let [[w, h], [to_w, to_h]] = [[picture.width, picture.height], [width, height]].map(|size| size.map(|n| n as u32));
+    let from = TypedImageRef::<P>::from_buffer(w, h, cast_slice(&picture.data)).expect(WHOLE);
+    let mut to = TypedImage::<P>::from_buffer(to_w, to_h, cast_slice_mut(&mut data)).expect(WHOLE);
+    let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
+    Resizer::new().resize_typed(&from, &mut to, &options).expect("the whole picture is no crop");
+    data
 }
 
 #[cfg(test)]

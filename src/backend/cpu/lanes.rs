@@ -2,7 +2,6 @@
 
 use super::prologue::scale_and_shift;
 use super::real::Real;
-use super::simd::vectorised;
 use super::view::{Input, Sink};
 
 /// Longest run of channels that stages work on at once.
@@ -145,7 +144,7 @@ impl<T: Real> Tile<'_, T> {
     /// a compiler minutes.
     #[inline(never)]
     fn each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {
-        vectorised::<T, _>(
+        T::vectorised(
             #[inline(always)]
             || {
                 for r in 0..self.rows {

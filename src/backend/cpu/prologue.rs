@@ -2,7 +2,6 @@
 
 use super::curve::{Curve, with_curve};
 use super::real::Real;
-use super::simd::vectorised;
 use super::view::Input;
 use crate::graph::Activation;
 
@@ -16,7 +15,7 @@ pub struct BoundPrologue<'a, T> {
 impl<T: Real> BoundPrologue<'_, T> {
     /// `v = f(scale v + shift)` for rows of `channels` values, `pitch` apart.
     pub fn apply(&self, values: &mut [T], channels: usize, pitch: usize) {
-        vectorised::<T, _>(
+        T::vectorised(
             #[inline(always)]
             || {
                 if let Some([scale, shift]) = self.scale_shift {
@@ -30,7 +29,7 @@ impl<T: Real> BoundPrologue<'_, T> {
     /// `v = f(v)`, likewise.
     fn activate(&self, values: &mut [T], channels: usize, pitch: usize) {
         let Some(activation) = self.activation else { return };
-        vectorised::<T, _>(
+        T::vectorised(
             #[inline(always)]
             || {
                 with_curve!(activation, T, f => for row in values.chunks_mut(pitch) {

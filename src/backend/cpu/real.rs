@@ -4,6 +4,7 @@ use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
 use super::erf::erf;
+use super::simd::widest;
 use crate::backend::Values;
 
 /// f32 or f64. Every method is straight-line code or a call, so that loops over it vectorise where they can.
@@ -25,7 +26,6 @@ pub trait Real:
     const ZERO: Self;
     const ONE: Self;
     const INFINITY: Self;
-    const BYTES: usize;
 
     fn from_f64(v: f64) -> Self;
     fn to_f64(self) -> f64;
@@ -34,6 +34,8 @@ pub trait Real:
     fn as_f32s(values: &[Self]) -> Option<&[f32]>;
     /// The same slice, where `Self` is f32.
     fn from_f32s(values: &mut [f32]) -> Option<&mut [Self]>;
+    /// Runs `body`, a loop over this type: f32 with the [widest] vectors, f64, the reference, with the baseline's.
+    fn vectorised<R>(body: impl FnOnce() -> R) -> R;
     fn abs(self) -> Self;
     fn sqrt(self) -> Self;
     fn exp(self) -> Self;
@@ -72,7 +74,6 @@ impl Real for f64 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const INFINITY: Self = f64::INFINITY;
-    const BYTES: usize = 8;
 
     #[inline(always)]
     fn from_f64(v: f64) -> Self {
@@ -92,6 +93,10 @@ impl Real for f64 {
     #[inline(always)]
     fn from_f32s(_: &mut [f32]) -> Option<&mut [Self]> {
         None
+    }
+    #[inline(always)]
+    fn vectorised<R>(body: impl FnOnce() -> R) -> R {
+        body()
     }
     #[inline(always)]
     fn abs(self) -> Self {
@@ -122,7 +127,6 @@ impl Real for f32 {
     const ZERO: Self = 0.0;
     const ONE: Self = 1.0;
     const INFINITY: Self = f32::INFINITY;
-    const BYTES: usize = 4;
 
     #[inline(always)]
     fn from_f64(v: f64) -> Self {
@@ -142,6 +146,10 @@ impl Real for f32 {
     #[inline(always)]
     fn from_f32s(values: &mut [f32]) -> Option<&mut [Self]> {
         Some(values)
+    }
+    #[inline(always)]
+    fn vectorised<R>(body: impl FnOnce() -> R) -> R {
+        widest(body)
     }
     #[inline(always)]
     fn abs(self) -> Self {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::Instant;
 
-use super::simd::vectorised;
+use super::simd::widest;
 use crate::backend::Roof;
 
 /// Attempts of which the best counts.
@@ -54,7 +54,7 @@ fn multiply_adds(factor: f32) -> f32 {
         // SAFETY: the feature was just detected.
         return unsafe { multiply_adds_avx512(factor) };
     }
-    vectorised::<f32, _>(
+    widest(
         #[inline(always)]
         || {
             let mut sums = [[1.0f32; LANES]; CHAINS];

@@ -95,6 +95,6 @@ impl<T: Real> Session for CpuSession<T> {
     }
 
     fn slot_bytes(&self) -> usize {
-        self.program.slot_bytes(T::BYTES)
+        self.program.slot_bytes(size_of::<T>())
     }
 }

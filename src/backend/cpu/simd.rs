@@ -1,13 +1,11 @@
 //! One loop, compiled for every vector width and chosen at run time.
 
-use super::real::Real;
-
-/// Runs `body`, a loop over `T`, compiled for the widest vectors of this machine; f64, the reference, keeps the
-/// baseline's. What `body` calls must be `#[inline(always)]`, else it keeps the baseline's width too.
+/// Runs `body`, a loop over f32, compiled for the widest vectors of this machine. What `body` calls must be
+/// `#[inline(always)]`, else it keeps the baseline's width.
 #[inline(always)]
-pub fn vectorised<T: Real, R>(body: impl FnOnce() -> R) -> R {
+pub fn widest<R>(body: impl FnOnce() -> R) -> R {
     #[cfg(target_arch = "x86_64")]
-    if T::BYTES == 4 {
+    {
         if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vl") {
             // SAFETY: the features were just detected.
             return unsafe { avx512(body) };

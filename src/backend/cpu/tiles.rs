@@ -6,7 +6,6 @@ use rayon::prelude::*;
 
 use super::lanes::RUN;
 use super::real::Real;
-use super::simd::vectorised;
 use super::stages::Output;
 
 /// Pixels of a tile.
@@ -35,7 +34,7 @@ impl<T: Real> Output<'_, T> {
         (0..self.items * self.height * runs).into_par_iter().for_each(|task| {
             let (row, run) = (task / runs, task % runs);
             let channels = run * RUN..self.channels.min((run + 1) * RUN);
-            vectorised::<T, _>(
+            T::vectorised(
                 #[inline(always)]
                 || work(row / self.height, row % self.height, channels),
             );

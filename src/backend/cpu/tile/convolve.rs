@@ -8,7 +8,6 @@ use super::band::{Input, Layout};
 use super::kernel::{MAX_ROWS, Product, Run};
 use super::pack::{Axis, Lattice, PackedWeights, Pass};
 use super::schedule::{Task, cut, tasks};
-use super::vector::{Operation, Vector};
 use super::{Geometry, Load, Sink, TILE_CHANNELS, Tile, View};
 
 thread_local! {
@@ -31,7 +30,7 @@ const GROUP: usize = 4;
 /// # Panics
 ///
 /// Panics if `x` is too short or `weights` was packed for another geometry.
-pub fn forward(geometry: &Geometry, x: View<'_>, load: Option<Load<'_>>, weights: &PackedWeights, sink: &impl Sink) {
+pub fn forward(geometry: &Geometry, x: View<'_>, load: Option<Load<'_>>, weights: &PackedWeights, sink: &dyn Sink) {
     run(Pass::Forward, geometry, (x, load), weights, sink);
 }
 
@@ -46,7 +45,7 @@ pub fn forward(geometry: &Geometry, x: View<'_>, load: Option<Load<'_>>, weights
 /// # Panics
 ///
 /// Panics if `m_y` is too short or `weights` was packed for another geometry.
-pub fn backward(geometry: &Geometry, m_y: View<'_>, weights: &PackedWeights, sink: &impl Sink) {
+pub fn backward(geometry: &Geometry, m_y: View<'_>, weights: &PackedWeights, sink: &dyn Sink) {
     run(Pass::Backward, geometry, (m_y, None), weights, sink);
 }
 
@@ -55,16 +54,14 @@ fn run(
     geometry: &Geometry,
     (x, load): (View<'_>, Option<Load<'_>>),
     weights: &PackedWeights,
-    sink: &impl Sink,
+    sink: &dyn Sink,
 ) {
     let w = weights;
     assert_eq!((pass, *geometry), (w.pass, Geometry { images: geometry.images, ..w.geometry }));
     let threads = rayon::current_num_threads();
     let work = |task: Task| {
         let lattice = &w.lattices[task.lattice];
-        let compute = Compute { x, load, weights, lattice, task, sink };
-        // SAFETY: `PackedWeights` only holds levels of this processor.
-        unsafe { w.level.dispatch(compute) }
+        Compute { x, load, weights, lattice, task, sink }.run();
     };
     tasks(&w.axes, &w.lattices, geometry.images, w.inputs, threads).into_par_iter().with_max_len(1).for_each(work);
 }
@@ -91,18 +88,17 @@ struct Points {
 }
 
 /// A task with its operands.
-struct Compute<'a, S> {
+struct Compute<'a> {
     x: View<'a>,
     load: Option<Load<'a>>,
     weights: &'a PackedWeights,
     lattice: &'a Lattice,
     task: Task,
-    sink: &'a S,
+    sink: &'a dyn Sink,
 }
 
-impl<S: Sink> Operation for Compute<'_, S> {
-    #[inline(always)]
-    unsafe fn run<V: Vector>(self) {
+impl Compute<'_> {
+    fn run(&self) {
         let input = Input { x: self.x, load: self.load, weights: self.weights, lattice: self.lattice };
         if let Some(layout) = input.direct() {
             self.multiply(self.x.data, &layout);
@@ -113,9 +109,7 @@ impl<S: Sink> Operation for Compute<'_, S> {
             SCRATCH.set(scratch);
         }
     }
-}
 
-impl<S: Sink> Compute<'_, S> {
     /// Flat output pixels between neighbouring images, lattice rows and
     /// lattice columns.
     fn output_strides(&self) -> [usize; 3] {
@@ -227,7 +221,6 @@ impl<S: Sink> Compute<'_, S> {
     }
 
     /// Computes the task's tiles from the input in `source`.
-    #[inline(always)]
     fn multiply(&self, source: &[f32], layout: &Layout) {
         let tiles = self.cut(&self.spans(layout), layout);
         let pitch = layout.strides[self.lattice.tile_axis()];
@@ -269,7 +262,6 @@ impl<S: Sink> Compute<'_, S> {
 
     /// Hands the results of `channels` folded channels to the sink, a tile for
     /// each position that was folded in.
-    #[inline(always)]
     fn emit(&self, span: &Span, first: usize, channels: usize, values: &mut [f32]) {
         let [y, x] = &self.weights.axes;
         let step = self.step();

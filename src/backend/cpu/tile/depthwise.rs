@@ -23,7 +23,7 @@ const TASK_WORK: usize = 1 << 19;
 /// # Panics
 ///
 /// Panics if `x` or `weights` is too short.
-pub fn depthwise_forward(geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &impl Sink) {
+pub fn depthwise_forward(geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &dyn Sink) {
     run(Level::detect(), Pass::Forward, geometry, x, weights, sink);
 }
 
@@ -33,12 +33,12 @@ pub fn depthwise_forward(geometry: &Geometry, x: View<'_>, weights: &[f32], sink
 /// # Panics
 ///
 /// Panics if `m_y` or `weights` is too short.
-pub fn depthwise_backward(geometry: &Geometry, m_y: View<'_>, weights: &[f32], sink: &impl Sink) {
+pub fn depthwise_backward(geometry: &Geometry, m_y: View<'_>, weights: &[f32], sink: &dyn Sink) {
     run(Level::detect(), Pass::Backward, geometry, m_y, weights, sink);
 }
 
 /// Runs a pass with the registers of `level`; panics if the processor lacks it.
-pub(super) fn run(level: Level, pass: Pass, geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &impl Sink) {
+pub(super) fn run(level: Level, pass: Pass, geometry: &Geometry, x: View<'_>, weights: &[f32], sink: &dyn Sink) {
     let axes = Axis::phases(geometry, pass);
     let channels = geometry.in_channels;
     assert!(level <= Level::detect());
@@ -88,17 +88,17 @@ impl Columns {
 }
 
 /// A task: rows of the output, counted over the images.
-struct Rows<'a, S> {
+struct Rows<'a> {
     axes: &'a [Axis; 2],
     kernel_w: usize,
     channels: usize,
     x: View<'a>,
     weights: &'a [f32],
     rows: Range<usize>,
-    sink: &'a S,
+    sink: &'a dyn Sink,
 }
 
-impl<S: Sink> Operation for Rows<'_, S> {
+impl Operation for Rows<'_> {
     #[inline(always)]
     unsafe fn run<V: Vector>(self) {
         let axis = &self.axes[1];
@@ -124,7 +124,7 @@ impl<S: Sink> Operation for Rows<'_, S> {
     }
 }
 
-impl<S: Sink> Rows<'_, S> {
+impl Rows<'_> {
     /// Lists the taps of a row that meet the input vertically.
     fn list_taps(&self, row: usize, columns: &Columns, taps: &mut Vec<Tap>) {
         let [ay, ax] = self.axes;
