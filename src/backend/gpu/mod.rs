@@ -9,5 +9,6 @@ pub(super) mod roof;
 mod stages;
 mod uploads;
 
+pub use fields::LANES;
 pub use launch::{Chip, Launch, LaunchError, PARAM_BYTES, Pointer, launch, launch_on, type_of};
 pub use uploads::{Upload, Uploads};

@@ -68,7 +68,7 @@ impl Launch {
     }
 
     /// The launch by a kernel that shares what it loads within subgroups, where there is one: many times faster than by way of
-    /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes or more.
+    /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes.
     #[must_use]
     pub fn by_subgroups(mut self) -> Self {
         (self.stem, self.blocks) = self.subgroups.unwrap_or((self.stem, self.blocks));

@@ -9,15 +9,13 @@ use super::account::Account;
 use super::adapters::{Absence, Adapter, AdapterInfo};
 use super::edge::{promise, turn};
 use crate::backend::BackendError;
-use crate::backend::gpu::Launch;
+use crate::backend::gpu::{LANES, Launch};
 
 /// What is used where an adapter has it.
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::SUBGROUP)
     .union(wgpu::Features::SHADER_INT64);
-/// Lanes that a subgroup must have for kernels that share loads within it.
-const LANES: u32 = 8;
 
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
@@ -67,7 +65,9 @@ impl Device {
         let binding = &mut limits.max_storage_buffer_binding_size;
         *binding = ours.tensor.map_or(*binding, |most| most.min(*binding));
         let features = adapter.features() & FEATURES;
-        let lanes = if features.contains(wgpu::Features::SUBGROUP) { adapter.get_info().subgroup_min_size } else { 0 };
+        let details = adapter.get_info();
+        let lanes = [details.subgroup_min_size, details.subgroup_max_size];
+        let has_lanes = features.contains(wgpu::Features::SUBGROUP) && lanes == [LANES as u32; 2];
         let asked = wgpu::DeviceDescriptor {
             label: Some("fluoroscope"),
             required_features: features,
@@ -91,7 +91,7 @@ impl Device {
             }
         });
         let account = Arc::new(Account::new(ours.memory, info.is_software));
-        let by_subgroups = info.is_software && lanes >= LANES;
+        let by_subgroups = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
         Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, account, faults }))
     }
