@@ -1,25 +1,27 @@
 {#- The sums of a tile without shared memory, for drivers that compute on a CPU, where every load costs as much as many products:
     sum[row][column] = bias + sum over k of a[row,k] w[k,column], k over channels, then taps.
-    64 threads have 4 rows, `apart`, by 32 columns each. Eight neighbours in a subgroup have the same columns: each loads
-    a part of w and has the others' from them. -#}
-{%- set apart = rows // 4 %}
+    64 threads have `height` rows, eight apart, by `width` columns each. Eight neighbours in a subgroup have the same columns: each
+    loads a part of w and has the others' from them. Parameters are read before the loops, where a read takes longer. -#}
+{%- set runs, parts = width // 4, (width + 7) // 8 %}
     let pitch = params.places[0].y / 4u;
     let w_pitch = params.w_pitch / 4u;
+{%- if transposed %}
+    let group_in = params.group_in;
+{%- endif %}
     let eighth = thread % 8u;
-    let column = first + thread / {{ apart }}u * 32u;
-{%- for r in range(4) %}
+    let column = first + thread / {{ rows // height }}u * {{ width }}u;
+    if column >= channels { return; }
+{%- for r in range(height) %}
     let image{{ r }} = item{{ r }} / params.messages;
     let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, 0u)
         + (corner{{ r }}.x * source_size.y + corner{{ r }}.y) * pitch;
 {%- endfor %}
-{%- for c in range(8) %}
-    var bias{{ c }} = vec4(0.0);
-    if column + {{ 4 * c }}u < channels {
-        bias{{ c }} = b[column / 4u + {{ c }}u];
-    }
+    let some_bias = b[min(column / 4u + eighth, params.runs - 1u)];
+{%- for c in range(runs) %}
+    let bias{{ c }} = subgroupBroadcast(some_bias, {{ c }}u);
 {%- endfor %}
-{%- for r in range(4) %}
-{%- for c in range(8) %}
+{%- for r in range(height) %}
+{%- for c in range(runs) %}
     var sum{{ r }}_{{ c }} = bias{{ c }};
 {%- endfor %}
 {%- endfor %}
@@ -30,25 +32,27 @@
         for (var kx = first_tap.y; kx < kernel.y; kx += tap_step.y) {
             let tap = ky * kernel.y + kx;
             let tap_at = (shift.x * source_size.y + shift.y) * pitch;
-{%- for r in range(4) %}
+{%- for r in range(height) %}
             let meets{{ r }} = is_row{{ r }} && all(corner{{ r }} + shift < source_size);
 {%- endfor %}
             for (var lane = 0u; lane < inputs; lane += 4u) {
-{%- for r in range(4) %}
+{%- for r in range(height) %}
                 var a{{ r }} = vec4(0.0);
                 if meets{{ r }} {
                     a{{ r }} = {{ enter(prologue, run(source, 0, "source" ~ r ~ " + tap_at + lane / 4u"), "lane") }};
                 }
 {%- endfor %}
-{%- for l in range(4) %}
 {%- if transposed %}
-                let row_of{{ l }} = tap * params.group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
+{%- for l in range(parts) %}
+                let row_of{{ l }} = tap * group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
                 let part{{ l }} = {{ run("w", 1, "row_of" ~ l ~ " * w_pitch + lane / 4u") }};
-{%- else %}
-                let part{{ l }} = {{ run("w", 1, "(tap * inputs + lane + " ~ l ~ "u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)") }};
-{%- endif %}
 {%- endfor %}
-{%- for c in range(8) %}
+{%- else %}
+{%- for l in range(4) %}
+                let part{{ l }} = {{ run("w", 1, "(tap * inputs + lane + " ~ l ~ "u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)") }};
+{%- endfor %}
+{%- endif %}
+{%- for c in range(runs) %}
 {%- if transposed %}
 {%- for l in range(4) %}
                 let w{{ c }}_{{ l }} = subgroupBroadcast(part{{ (4 * c + l) // 8 }}, {{ (4 * c + l) % 8 }}u);
@@ -60,7 +64,7 @@
 {%- else %}
                 let k{{ c }}_{{ k }} = subgroupBroadcast(part{{ loop.index0 }}, {{ c }}u);
 {%- endif %}
-{%- for r in range(4) %}
+{%- for r in range(height) %}
                 sum{{ r }}_{{ c }} = fma(vec4(a{{ r }}.{{ k }}), k{{ c }}_{{ k }}, sum{{ r }}_{{ c }});
 {%- endfor %}
 {%- endfor %}
@@ -72,16 +76,16 @@
     }
 
 {%- for name in ["item", "image", "pixel", "is_row"] %}
-    var {{ name }}s = array({% for r in range(4) %}{{ name }}{{ r }}{{ ", " if not loop.last }}{% endfor %});
+    var {{ name }}s = array({% for r in range(height) %}{{ name }}{{ r }}{{ ", " if not loop.last }}{% endfor %});
 {%- endfor %}
     var sums = array(
-{%- for r in range(4) %}
-        {% for c in range(8) %}sum{{ r }}_{{ c }}, {% endfor %}
+{%- for r in range(height) %}
+        {% for c in range(runs) %}sum{{ r }}_{{ c }}, {% endfor %}
 {%- endfor %}
     );
-    for (var i = 0u; i < 32u; i++) {
-        let row = i / 8u;
-        let channel = column + i % 8u * 4u;
+    for (var i = 0u; i < {{ height * runs }}u; i++) {
+        let row = i / {{ runs }}u;
+        let channel = column + i % {{ runs }}u * 4u;
         if is_rows[row] && channel < channels {
             finish(sums[i], items[row], images[row], pixels[row], channel);
         }

@@ -15,7 +15,7 @@
     let strip = (in_size + stride - 1u) / stride;
     let strip_area = strip.x * strip.y;
     let all_rows = params.count / params.runs / params.area * strip_area;
-    if phases.x * {{ rows }}u >= all_rows { return; }
+    if phases.x * {{ rows }}u{{ ' + some_row / 8u * 8u' if not depth }} >= all_rows { return; }
     let down = reached(phase.x, pad.x, stride.x, dilation.x, kernel.x);
     let across = reached(phase.y, pad.y, stride.y, dilation.y, kernel.y);
     let source_size = out_size;
@@ -23,9 +23,9 @@
     let tap_step = vec2(down.y, across.y);
     let shift_step = vec2(0u) - tap_step * dilation / stride;
     let products = down.w * across.w * inputs;
-{%- set held = 2 if depth else 4 %}
+{%- set held, apart = (2, rows // 2) if depth else (height, 8) %}
 {%- for r in range(held) %}
-    let row{{ r }} = phases.x * {{ rows }}u + some_row + {{ r * rows // held }}u;
+    let row{{ r }} = phases.x * {{ rows }}u + some_row + {{ r * apart }}u;
     let item{{ r }} = row{{ r }} / strip_area;
     let cell{{ r }} = position(row{{ r }} - item{{ r }} * strip_area, strip.y);
     let place{{ r }} = cell{{ r }} * stride + phase;

@@ -9,15 +9,15 @@
 {%- include "parts/window.wgsl" %}
     let inputs = params.group_in;
     let all_rows = params.count / params.runs;
-    if tile_row * {{ rows }}u >= all_rows { return; }
+    if tile_row * {{ rows }}u{{ ' + some_row / 8u * 8u' if not depth }} >= all_rows { return; }
     let source_size = in_size;
     let first_tap = vec2(0u);
     let tap_step = vec2(1u);
     let shift_step = dilation;
     let products = kernel.x * kernel.y * inputs;
-{%- set held = 2 if depth else 4 %}
+{%- set held, apart = (2, rows // 2) if depth else (height, 8) %}
 {%- for r in range(held) %}
-    let row{{ r }} = tile_row * {{ rows }}u + some_row + {{ r * rows // held }}u;
+    let row{{ r }} = tile_row * {{ rows }}u + some_row + {{ r * apart }}u;
     let is_row{{ r }} = row{{ r }} < all_rows;
     let item{{ r }} = row{{ r }} / params.area;
     let pixel{{ r }} = row{{ r }} - item{{ r }} * params.area;

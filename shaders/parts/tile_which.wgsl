@@ -14,5 +14,5 @@ var<workgroup> places: array<vec4<u32>, {{ rows }}>; // item, image, pixel and w
     let staged_run = thread % {{ depth // 4 }}u;
 {%- else %}
     if thread >= 64u { return; }
-    let some_row = thread % {{ rows // 4 }}u;
+    let some_row = thread % {{ rows // height }}u / 8u * {{ 8 * height }}u + thread % 8u; // eight neighbours, and the next eight rows
 {%- endif %}

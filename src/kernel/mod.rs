@@ -3,12 +3,14 @@
 //! A kernel is one stem in `shaders/`, `kernels/` and `backend/cpu/`, with arguments in the order inputs, outputs,
 //! params. `build.rs` reads the sources into [`KERNELS`] and stops where twins disagree.
 
+mod pairs;
 mod template;
 
 use std::sync::LazyLock;
 
 use template::Templates;
 
+pub use pairs::by_pairs;
 pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));

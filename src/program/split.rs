@@ -122,13 +122,21 @@ pub(crate) fn partial(program: &mut Program, step: &Step) -> View {
     View { buffer: BufferId(program.buffers.len() - 1), offset: 0, channels }
 }
 
-/// Slots for all buffers; the backward part may run several times on what the forward part left.
+/// Slots for all buffers; the backward part may run several times on what the forward part left. A buffer that had a slot of its own
+/// keeps one, for whoever reads it at the end.
 fn assign(program: &mut Program) {
     let (forward, backward) = program.steps.split_at(program.backward_from);
     let written: BTreeSet<usize> = forward.iter().flat_map(Step::writes).map(|view| view.buffer.0).collect();
     let read = backward.iter().flat_map(Step::reads).map(|view| view.buffer.0);
     let kept = read.filter(|buffer| written.contains(buffer));
-    let pinned: BTreeSet<usize> = program.ports().map(|port| port.view.buffer.0).chain(kept).collect();
+    let slots = &program.slots.of;
+    let is_alone = |buffer: &usize| {
+        let others = (0..slots.len()).filter(|other| slots[*other] == slots[*buffer]);
+        slots[*buffer].is_some() && others.count() == 1
+    };
+    let alone = (0..slots.len()).filter(is_alone);
+    let ports = program.ports().map(|port| port.view.buffer.0);
+    let pinned: BTreeSet<usize> = ports.chain(kept).chain(alone).collect();
     let pinned: Vec<usize> = pinned.into_iter().collect();
     let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
     program.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));

@@ -3,7 +3,7 @@
 use fluoroscope::backend::{Backend, Phase};
 use fluoroscope::graph::Precision;
 
-use crate::bench::{Bench, SETTINGS, TOLERANCE};
+use crate::bench::{SETTINGS, TOLERANCE};
 use crate::cases::Case;
 use crate::{by_cpu, cases, common, differs, each_case, same, the_batch_keeps_the_bits_of};
 
@@ -23,16 +23,12 @@ fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
     });
 }
 
-/// Subgroups serve the processor only, what hardware runs is shown here.
+/// Subgroups and pairs serve the processor only, what hardware runs is shown here.
 #[test]
-fn convolutions_by_shared_memory_agree_with_the_formulas_and_keep_their_bits() {
-    let backend = common::wgpu().without_subgroups().poisoned();
-    let is_tiled = |bench: &Bench| bench.stem().starts_with("conv2d");
-    each_case(&SETTINGS[1..3], |bench| {
-        if is_tiled(bench) { bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true) } else { vec![] }
-    });
-    let tiled = cases::all().into_iter().filter(|case| is_tiled(&case.bench(SETTINGS[0])));
-    tiled.for_each(|case| the_batch_keeps_the_bits_of(&case, &backend));
+fn kernels_for_hardware_agree_with_the_formulas_and_keep_their_bits() {
+    let backend = common::wgpu().as_hardware().poisoned();
+    each_case(&SETTINGS[1..3], |bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
+    cases::all().iter().for_each(|case| the_batch_keeps_the_bits_of(case, &backend));
 }
 
 /// Where the adapter has no type for it, f32 takes its place, as that of bf16 everywhere.

@@ -48,6 +48,7 @@ fn texts() -> Vec<(String, String)> {
         let source = kernel::source(kernel::entry(stem)).unwrap_or_else(|| panic!("{stem} is a variant of nothing"));
         let mut add = |words: &str, fused: &Fused| {
             let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
+            texts.push((format!("{stem} [{words}] by pairs"), kernel::by_pairs(&text)));
             texts.push((format!("{stem} [{words}]"), text));
         };
         add("", &Fused::default());
@@ -60,7 +61,11 @@ fn texts() -> Vec<(String, String)> {
 
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
-    let needed = [("subgroupBroadcast", Capabilities::SUBGROUP), ("enable f16;", Capabilities::SHADER_FLOAT16)];
+    let needed = [
+        ("subgroupBroadcast", Capabilities::SUBGROUP),
+        ("enable f16;", Capabilities::SHADER_FLOAT16),
+        ("u64", Capabilities::SHADER_INT64),
+    ];
     let needed = needed.into_iter().filter(|(word, _)| text.contains(word)).map(|(_, capability)| capability);
     let mut validator = Validator::new(ValidationFlags::all(), needed.collect());
     let info = validator.validate(&module).map_err(|e| e.emit_to_string(text))?;
@@ -76,8 +81,9 @@ fn shaders_are_twins_of_all_ptx() {
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
     ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
-    let by_subgroups: Vec<&str> =
-        ptx.iter().copied().filter(|stem| stem.contains(".tile") || stem.contains(".slim")).collect();
+    let is_shared = |stem: &&str| stem.contains(".tile") || stem.contains(".slim") || stem.starts_with("depthwise");
+    let mut by_subgroups: Vec<&str> = ptx.iter().copied().filter(is_shared).chain(["conv2d_backward.thin"]).collect();
+    by_subgroups.sort_unstable();
     assert_eq!(of_wgsl, by_subgroups);
     assert_eq!(shaders.len(), ptx.len() + of_wgsl.len());
 }

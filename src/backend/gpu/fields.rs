@@ -8,6 +8,9 @@ use crate::program::{Arrangement, ConvParams, Element, Kernel, OverlayParams, Pr
 /// Threads of a block.
 const THREADS: usize = 256;
 
+/// Threads of a subgroup, in the kernels that share loads within one.
+pub const LANES: usize = 8;
+
 /// With fewer channels, or products of a sum, a tile would be padding for the most part.
 const FEWEST_CHANNELS: usize = 16;
 const FEWEST_PRODUCTS: usize = 32;
@@ -153,17 +156,6 @@ impl Variant {
         if channels <= 96 && (channels - 1) % 64 < 32 { Self::Slim } else { Self::Tile }
     }
 
-    /// The variant by subgroups, which pads no products.
-    fn by_subgroups(self, forward: bool) -> Option<&'static str> {
-        match (self, forward) {
-            (Self::Plain | Self::Narrow | Self::Matrix, _) => None,
-            (Self::Tile, true) => Some("conv2d_forward.tile.subgroup"),
-            (Self::Tile, false) => Some("conv2d_backward.tile.subgroup"),
-            (Self::Slim, true) => Some("conv2d_forward.slim.subgroup"),
-            (Self::Slim, false) => Some("conv2d_backward.slim.subgroup"),
-        }
-    }
-
     fn stem(self, forward: bool) -> &'static str {
         match (self, forward) {
             (Self::Plain, true) => "conv2d_forward",
@@ -187,6 +179,19 @@ impl Variant {
             Self::Tile | Self::Matrix => Some([128, 64]),
             Self::Slim => Some([256, 32]),
         }
+    }
+}
+
+/// The kernel by subgroups of a convolution in a single group, and pixels and channels of its block. It pads no products, so there
+/// is one for every shape; the message of an image has four channels.
+fn by_subgroups(channels: usize, forward: bool) -> (&'static str, [usize; 2]) {
+    let is_slim = matches!(Variant::tiled(channels), Variant::Slim);
+    match (forward, is_slim) {
+        (true, true) => ("conv2d_forward.slim.subgroup", [256, 32]),
+        (true, false) => ("conv2d_forward.tile.subgroup", [128, 64]),
+        (false, _) if channels <= 4 => ("conv2d_backward.thin.subgroup", [512, 4]),
+        (false, true) => ("conv2d_backward.slim.subgroup", [256, 32]),
+        (false, false) => ("conv2d_backward.tile.subgroup", [128, 64]),
     }
 }
 
@@ -241,8 +246,8 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let blocks = |tile| tiles(tile, items, [buffer.height, buffer.width], y.channels, stride);
             fields.blocks = variant.tile().map_or(fields.blocks, blocks);
             if p.groups == 1 {
-                let tiled = Variant::tiled(y.channels);
-                fields.by_subgroups = tiled.by_subgroups(forward).zip(tiled.tile().map(blocks));
+                let (stem, tile) = by_subgroups(y.channels, forward);
+                fields.by_subgroups = Some((stem, blocks(tile)));
             }
         }
         Kernel::DepthwiseForward(p) | Kernel::DepthwiseBackward(p) => {
@@ -251,6 +256,11 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let forward = matches!(step.kernel, Kernel::DepthwiseForward(_));
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
+            if p.kernel[1] <= LANES && (forward || p.stride == [1, 1]) {
+                let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
+                let lanes = items * buffer.height * buffer.width.next_multiple_of(LANES) * runs;
+                fields.by_subgroups = Some((stem, lanes.div_ceil(THREADS)));
+            }
         }
         Kernel::PoolMaxForward { pool, index } => {
             fields.rest = pool_window(program, x, y, pool);

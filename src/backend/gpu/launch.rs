@@ -90,6 +90,8 @@ pub struct Launch {
     pub blocks: u32,
     /// The kernel that shares loads within subgroups in place of this one, and its blocks, where there is one in WGSL.
     pub subgroups: Option<(&'static str, u32)>,
+    /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
+    pub pairs: bool,
 }
 
 /// A step that cannot be launched on a GPU.
@@ -153,7 +155,8 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
     let (blocks, subgroups) = (fields.blocks(), fields.by_subgroups());
-    Ok(Launch { stem: fields.stem, fused: elementwise.fused, pointers: list, written, params, blocks, subgroups })
+    let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
+    Ok(Launch { stem, fused, pointers, written, params, blocks, subgroups, pairs: false })
 }
 
 /// The arguments of a launch, in order, each with its place.

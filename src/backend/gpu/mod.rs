@@ -11,5 +11,6 @@ mod stages;
 mod uploads;
 
 pub use bindings::within_bindings;
+pub use fields::LANES;
 pub use launch::{Chip, Launch, LaunchError, PARAM_BYTES, Pointer, launch, launch_on, type_of};
 pub use uploads::{Upload, Uploads};

@@ -1,4 +1,5 @@
-//! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and by subgroups.
+//! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and those that suit a driver which
+//! computes on a CPU: by subgroups and by pairs.
 
 use super::launch::{Launch, PARAM_BYTES, PLACES, Place, Pointer};
 use crate::kernel::Operand;
@@ -63,10 +64,17 @@ impl Launch {
     }
 
     /// The launch by a kernel that shares what it loads within subgroups, where there is one: many times faster than by way of
-    /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes or more.
+    /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes.
     #[must_use]
     pub fn by_subgroups(mut self) -> Self {
         (self.stem, self.blocks) = self.subgroups.unwrap_or((self.stem, self.blocks));
+        self
+    }
+
+    /// The launch by a kernel that loads and stores two numbers at a time.
+    #[must_use]
+    pub fn by_pairs(mut self) -> Self {
+        self.pairs = true;
         self
     }
 
@@ -142,7 +150,7 @@ mod tests {
                 fused.types[slot] = Type::F16;
             }
         }
-        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None }
+        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None, pairs: false }
     }
 
     #[test]

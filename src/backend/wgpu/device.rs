@@ -9,14 +9,14 @@ use super::account::Account;
 use super::adapters::{Absence, Adapter, AdapterInfo};
 use super::edge::{promise, turn};
 use crate::backend::BackendError;
+use crate::backend::gpu::{LANES, Launch};
 
 /// What is used where an adapter has it.
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
     .union(wgpu::Features::PIPELINE_CACHE)
     .union(wgpu::Features::SUBGROUP)
-    .union(wgpu::Features::SHADER_F16);
-/// Lanes that a subgroup must have for kernels that share loads within it.
-const LANES: u32 = 8;
+    .union(wgpu::Features::SHADER_F16)
+    .union(wgpu::Features::SHADER_INT64);
 
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
@@ -41,7 +41,9 @@ pub struct Device {
     /// Those of the adapter, all of them.
     pub limits: wgpu::Limits,
     /// The processor computes, and threads can have from one another what one of them loads.
-    pub by_subgroups: bool,
+    by_subgroups: bool,
+    /// The processor computes, and numbers may have 64 bits.
+    by_pairs: bool,
     pub account: Arc<Account>,
     faults: Arc<Faults>,
 }
@@ -68,7 +70,9 @@ impl Device {
         let buffers = &mut limits.max_storage_buffers_per_shader_stage;
         *buffers = ours.buffers.map_or(*buffers, |most| most.min(*buffers));
         let features = adapter.features() & FEATURES;
-        let lanes = if features.contains(wgpu::Features::SUBGROUP) { adapter.get_info().subgroup_min_size } else { 0 };
+        let details = adapter.get_info();
+        let lanes = [details.subgroup_min_size, details.subgroup_max_size];
+        let has_lanes = features.contains(wgpu::Features::SUBGROUP) && lanes == [LANES as u32; 2];
         let asked = wgpu::DeviceDescriptor {
             label: Some("fluoroscope"),
             required_features: features,
@@ -92,8 +96,15 @@ impl Device {
             }
         });
         let account = Arc::new(Account::new(ours.memory, info.is_software));
-        let by_subgroups = info.is_software && lanes >= LANES;
-        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, account, faults }))
+        let by_subgroups = info.is_software && has_lanes;
+        let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
+        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, account, faults }))
+    }
+
+    /// The launch by the kernel that suits what computes.
+    pub fn suited(&self, launch: Launch) -> Launch {
+        let launch = if self.by_subgroups { launch.by_subgroups() } else { launch };
+        if self.by_pairs { launch.by_pairs() } else { launch }
     }
 
     /// No operation succeeds from now on.

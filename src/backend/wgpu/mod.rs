@@ -85,11 +85,10 @@ impl WgpuBackend {
         self
     }
 
-    /// Kernels share what they load by way of a workgroup's memory, as on hardware, also where the processor computes and
-    /// subgroups are faster.
+    /// Kernels are those for hardware, also where the processor computes and others are faster. For tests.
     #[must_use]
-    pub fn without_subgroups(mut self) -> Self {
-        self.loading.without_subgroups = true;
+    pub fn as_hardware(mut self) -> Self {
+        self.loading.as_hardware = true;
         self
     }
 

@@ -19,8 +19,8 @@ pub struct Pipeline {
     pub bindings: wgpu::BindGroupLayout,
 }
 
-/// Stem of a kernel, and what is fused into it.
-type Key = (&'static str, Fused);
+/// Stem of a kernel, what is fused into it, and whether it is by pairs.
+type Key = (&'static str, Fused, bool);
 
 /// Kernels that are compiled.
 pub struct Pipelines {
@@ -39,13 +39,11 @@ impl Pipelines {
     /// # Errors
     /// [`BackendError::Failed`] where the driver refuses one.
     pub async fn of(&self, device: &Arc<Device>, launches: &[&Launch]) -> Result<Vec<Arc<Pipeline>>, BackendError> {
-        let key = |launch: &Launch| (launch.stem, launch.fused.clone());
+        let key = |launch: &Launch| (launch.stem, launch.fused.clone(), launch.pairs);
         let mut missing: HashMap<Key, &Launch> = launches.iter().map(|launch| (key(launch), *launch)).collect();
         missing.retain(|key, _| self.find(key).is_none());
         let missing: Vec<(Key, &Launch)> = missing.into_iter().collect();
-        let begin = |(_, launch): &(Key, &Launch)| {
-            compile(device, self.disk.as_ref(), launch.stem, &launch.fused, &launch.written)
-        };
+        let begin = |(key, launch): &(Key, &Launch)| compile(device, self.disk.as_ref(), key, &launch.written);
         let begun: Vec<_> = missing.par_iter().map(begin).collect::<Result<_, _>>()?;
         let is_new = !begun.is_empty();
         for ((key, _), pipeline) in missing.into_iter().zip(begun) {
@@ -71,7 +69,7 @@ impl Pipelines {
         stem: &'static str,
         written: &[bool],
     ) -> Result<Pipeline, BackendError> {
-        compile(device, None, stem, &Fused::default(), written)?.await
+        compile(device, None, &(stem, Fused::default(), false), written)?.await
     }
 
     fn find(&self, key: &Key) -> Option<Arc<Pipeline>> {
@@ -83,12 +81,12 @@ impl Pipelines {
 fn compile(
     device: &Arc<Device>,
     disk: Option<&Disk>,
-    stem: &'static str,
-    fused: &Fused,
+    &(stem, ref fused, by_pairs): &Key,
     written: &[bool],
 ) -> Result<Outcome<Pipeline>, BackendError> {
     let what = format!("compile kernel {stem}");
     let text = kernel::wgsl(stem, fused).map_err(|error| failed(&what, &error.to_string()))?;
+    let text = if by_pairs { kernel::by_pairs(&text) } else { text };
     Ok(device.attempt(&what, 0, |raw| {
         let source = wgpu::ShaderSource::Wgsl(text.into());
         let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(stem), source });

@@ -37,7 +37,7 @@ pub struct Loading {
     /// Slots are full of not-a-number.
     pub poisoned: bool,
     /// Kernels are those for hardware.
-    pub without_subgroups: bool,
+    pub as_hardware: bool,
 }
 
 impl WgpuSession {
@@ -54,10 +54,9 @@ impl WgpuSession {
         let split = split.then(|program| within_bindings(program, buffers as usize));
         let Split { program: replayed, steps: parts } = split;
         let slots = Slots::new(device, &replayed, loading.poisoned).await?;
-        let by_subgroups = device.by_subgroups && !loading.without_subgroups;
         let launches = replayed.steps.iter().map(|step| {
             let launch = launch(&replayed, step)?.packed();
-            Ok(if by_subgroups { launch.by_subgroups() } else { launch })
+            Ok(if loading.as_hardware { launch } else { device.suited(launch) })
         });
         let launches = launches.collect::<Result<Vec<_>, LaunchError>>();
         let launches = launches.map_err(|error| failed("launch a kernel", &error.to_string()))?;

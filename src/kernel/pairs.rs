@@ -1,0 +1,104 @@
+//! WGSL that loads and stores two numbers at a time.
+
+/// What the text gains: four numbers of two pairs, and the reverse.
+const FUNCTIONS: &str = "
+fn four(pairs: vec2<u64>) -> vec4<f32> {
+    let low = vec2<u32>(pairs);
+    let high = vec2<u32>(pairs >> vec2(32u));
+    return bitcast<vec4<f32>>(vec4(low.x, high.x, low.y, high.y));
+}
+
+fn pairs(four: vec4<f32>) -> vec2<u64> {
+    let bits = bitcast<vec4<u32>>(four);
+    return vec2<u64>(bits.xz) | vec2<u64>(bits.yw) << vec2(32u);
+}
+";
+
+/// The same kernel with tensors of pairs, `vec2<u64>`, in place of four numbers, `vec4<f32>`: a driver that computes on a CPU
+/// goes through the lanes of a load one by one, and takes as long for 64 bits as for 32. A tensor of which single numbers are
+/// read, `x[i][lane]`, stays as it is.
+pub fn by_pairs(text: &str) -> String {
+    let is_read_singly =
+        |name: &str| text.lines().any(|line| accesses(line, name).any(|(_, end)| line[end..].starts_with('[')));
+    let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
+    let names: Vec<&str> = text.lines().filter_map(declared).filter(|name| !is_read_singly(name)).collect();
+    for name in &names {
+        let declaration = format!(" {name}: array<vec4<f32>>;");
+        for line in &mut lines {
+            *line = line.replace(&declaration, &format!(" {name}: array<vec2<u64>>;"));
+            *line = converted(line, name);
+        }
+    }
+    lines.join("\n") + "\n" + if names.is_empty() { "" } else { FUNCTIONS }
+}
+
+/// The tensor of four numbers that a line declares.
+fn declared(line: &str) -> Option<&str> {
+    let (head, _) = line.split_once(": array<vec4<f32>>;")?;
+    let (qualifiers, name) = head.rsplit_once("> ")?;
+    qualifiers.contains("var<storage").then_some(name)
+}
+
+/// A line whose accesses to a tensor are converted: loads, and the store with which it begins.
+fn converted(line: &str, name: &str) -> String {
+    let mut converted = String::new();
+    let mut done = 0;
+    for (start, end) in accesses(line, name).filter(|(start, _)| *start >= line.len() - line.trim_start().len()) {
+        converted.push_str(&line[done..start]);
+        match line[end..].strip_prefix(" = ").and_then(|value| value.strip_suffix(';')) {
+            Some(value) => {
+                return converted + &format!("{} = pairs({});", &line[start..end], self::converted(value, name));
+            }
+            None => converted.push_str(&format!("four({})", &line[start..end])),
+        }
+        done = end;
+    }
+    converted + &line[done..]
+}
+
+/// Where `name[...]` begins and ends in the code of a line.
+fn accesses<'a>(line: &'a str, name: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let code = line.split_once("//").map_or(line, |(code, _)| code);
+    code.match_indices(name).filter_map(move |(start, _)| {
+        let is_part_of_a_word = code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
+        let rest = code[start + name.len()..].strip_prefix('[').filter(|_| !is_part_of_a_word)?;
+        let mut depth = 1;
+        let length = rest.find(|c| {
+            depth += i32::from(c == '[') - i32::from(c == ']');
+            depth == 0
+        })?;
+        Some((start, start + name.len() + 1 + length + 1))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::by_pairs;
+
+    #[test]
+    fn loads_and_stores_are_of_pairs_where_no_single_number_is_read() {
+        let text = "\
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> bits: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+// y[i] = x[i] + w[i]
+    let v = max_x[i] + x[(i + at[2]) / 4u] * x[i].xxxx; // x[i]
+    let one = w[i / 4u][i % 4u];
+    y[i + bits[0]] = v + y[i];
+";
+        let want = "\
+@group(0) @binding(0) var<storage, read> x: array<vec2<u64>>;
+@group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
+@group(0) @binding(2) var<storage, read> bits: array<u32>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec2<u64>>;
+// y[i] = x[i] + w[i]
+    let v = max_x[i] + four(x[(i + at[2]) / 4u]) * four(x[i]).xxxx; // x[i]
+    let one = w[i / 4u][i % 4u];
+    y[i + bits[0]] = pairs(v + four(y[i]));
+";
+        let got = by_pairs(text);
+        assert!(got.starts_with(want) && got.contains("fn four"), "{got}");
+        assert_eq!(by_pairs("var<workgroup> x: array<vec4<f32>>;\n"), "var<workgroup> x: array<vec4<f32>>;\n");
+    }
+}
