@@ -261,6 +261,6 @@ fn goldens_by_the_ptx() {
 
 #[test]
 fn goldens_by_the_wgsl() {
-    let backend = Arc::new(common::wgpu());
+    let backend = Arc::new(common::wgpu().as_hardware());
     check(Precision::F32, &|| Box::new(Arc::clone(&backend)), allowed_in_f32);
 }
