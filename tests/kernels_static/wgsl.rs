@@ -62,7 +62,7 @@ fn texts() -> Vec<(String, String)> {
 fn validated(text: &str) -> Result<(Module, ModuleInfo), String> {
     let module = naga::front::wgsl::parse_str(text).map_err(|e| e.emit_to_string(text))?;
     let needed = [
-        ("subgroupBroadcast", Capabilities::SUBGROUP),
+        ("subgroup", Capabilities::SUBGROUP),
         ("enable f16;", Capabilities::SHADER_FLOAT16),
         ("u64", Capabilities::SHADER_INT64),
     ];
