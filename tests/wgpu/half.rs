@@ -27,7 +27,7 @@ fn maps_in_f16_are_close_and_do_not_depend_on_the_batch() {
     let backend = opened(WgpuOptions::default());
     println!("{:?}", backend.adapter());
     let mut wrong = Vec::new();
-    for net in ["resnet", "gated"] {
+    for net in ["plain", "resnet", "densenet", "mobile", "gated"] {
         let exact = CpuBackend::new(Precision::F64, None).expect("threads start");
         let exact = maps_by(&golden(net, Precision::F64), Box::new(exact), 2, 2).expect("maps in f64");
         let model = golden(net, Precision::F16);
