@@ -26,7 +26,7 @@
         colour = between_colours(shares.x);
     }
     let mixed = vec3<u32>(levels + clamp(part, 0.0, 1.0) * (colour - levels) + 0.5);
-    y[{{ at(4) }}] = mixed.x | mixed.y << 8u | mixed.z << 16u;
+    y[{{ at(4) }}] = mixed.x | (mixed.y << 8u) | (mixed.z << 16u);
 }
 
 // The map's value at a point, (y, x) in shares of its sides.

@@ -10,7 +10,7 @@ fn four(pairs: vec2<u64>) -> vec4<f32> {
 
 fn pairs(four: vec4<f32>) -> vec2<u64> {
     let bits = bitcast<vec4<u32>>(four);
-    return vec2<u64>(bits.xz) | vec2<u64>(bits.yw) << vec2(32u);
+    return vec2<u64>(bits.xz) | (vec2<u64>(bits.yw) << vec2(32u));
 }
 ";
 
