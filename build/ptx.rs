@@ -42,7 +42,7 @@ pub fn interface(file: &str, stem: &str, text: &str) -> Result<Interface, Vec<Pr
             }
         } else if in_header && code.starts_with(')') {
             in_header = false;
-            has_threads = code == format!(") .maxntid {THREADS}, 1, 1");
+            has_threads = code.starts_with(&format!(") .maxntid {THREADS}, 1, 1"));
             if !has_threads {
                 bad(line, format!("`) .maxntid {THREADS}, 1, 1` is wanted"));
             }

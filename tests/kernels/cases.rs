@@ -92,6 +92,7 @@ pub fn convolutions() -> Vec<Geometry> {
         g("stem 7x7 stride 2", [3, 15, 13], 33, ConvParams { kernel: [7, 7], stride: [2, 2], pads: [3; 4], ..plain }),
         g("255 to 257", [255, 2, 3], 257, point),
         g("dense of a 3x2 map", [257, 3, 2], 255, ConvParams { kernel: [3, 2], ..point }),
+        g("dense of a 2x3 map of 16 channels", [16, 2, 3], 36, ConvParams { kernel: [2, 3], ..point }),
         g("dense of a vector", [255, 1, 1], 7, point),
         g("point stride 2", [13, 7, 13], 17, ConvParams { stride: [2, 2], ..point }),
         g("stride beyond the kernel", [7, 13, 11], 9, ConvParams { kernel: [2, 2], stride: [3, 3], ..point }),

@@ -153,6 +153,11 @@ fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
 }
 
 #[test]
+fn ptx_on_matrix_units_agrees_with_the_formulas_and_every_line_is_run() {
+    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::F32);
+}
+
+#[test]
 fn ptx_agrees_with_the_formulas_in_f16_and_every_line_is_run() {
     agrees_with_the_formulas(Chip::default(), &SETTINGS[2..3], Precision::F16);
     agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::F16);

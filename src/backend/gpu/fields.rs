@@ -1,9 +1,10 @@
 //! The words and pointers of every kernel.
 
+use super::convolution::convolution;
 use super::launch::{Chip, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::pair;
-use crate::program::{Arrangement, ConvParams, Element, Kernel, OverlayParams, Program, Step, View};
+use crate::program::{Arrangement, ConvParams, Kernel, OverlayParams, Program, Step, View};
 
 /// Threads of a block.
 const THREADS: usize = 256;
@@ -11,23 +12,21 @@ const THREADS: usize = 256;
 /// Threads of a subgroup, in the kernels that share loads within one.
 pub const LANES: usize = 8;
 
-/// With fewer channels, or products of a sum, a tile would be padding for the most part.
-const FEWEST_CHANNELS: usize = 16;
-const FEWEST_PRODUCTS: usize = 32;
-
 /// Cells of a window from which on a block, not a thread, adds them up.
 const WIDE: usize = 32;
+/// The same where there is a single window: few threads would be left.
+const WIDE_OF_ALL: usize = 4;
 
 /// A kernel's own parameters.
 pub struct Fields {
     pub stem: &'static str,
     count: usize,
-    runs: usize,
-    area: usize,
+    pub(super) runs: usize,
+    pub(super) area: usize,
     messages: usize,
-    rest: Vec<u32>,
-    blocks: usize,
-    by_subgroups: Option<(&'static str, usize)>,
+    pub(super) rest: Vec<u32>,
+    pub(super) blocks: usize,
+    pub(super) by_subgroups: Option<(&'static str, usize)>,
 }
 
 impl Fields {
@@ -53,17 +52,17 @@ impl Fields {
 }
 
 /// Height and width of a view's buffer.
-fn size(program: &Program, view: View) -> u32 {
+pub(super) fn size(program: &Program, view: View) -> u32 {
     let buffer = program.buffer(view);
     pair(buffer.height as u16, buffer.width as u16)
 }
 
-fn pair_of([height, width]: [usize; 2]) -> u32 {
+pub(super) fn pair_of([height, width]: [usize; 2]) -> u32 {
     pair(height as u16, width as u16)
 }
 
 /// Input size, output size, kernel, stride, dilation, padding at the top and left.
-fn window(program: &Program, x: View, y: View, p: &ConvParams) -> Vec<u32> {
+pub(super) fn window(program: &Program, x: View, y: View, p: &ConvParams) -> Vec<u32> {
     let sizes = [size(program, x), size(program, y)];
     let pads = [p.pads[0], p.pads[1]];
     sizes.into_iter().chain([p.kernel, p.stride, p.dilation, pads].map(pair_of)).collect()
@@ -99,19 +98,6 @@ fn overlay_words(program: &Program, step: &Step, p: &OverlayParams) -> Vec<u32> 
     sizes.into_iter().chain(p.window.map(f32::to_bits)).chain(rest).collect()
 }
 
-/// Groups, input and output channels of a group (all physical ones of a single group), the length of a filter's row.
-fn groups(step: &Step) -> [u32; 4] {
-    let Arrangement::Conv { groups, input, output, .. } = &step.weights[0].arrangement else {
-        unreachable!("{}: a convolution has the weights of one", step.label)
-    };
-    let pitch = output.physical();
-    let [inputs, outputs] = match groups {
-        1 => [input.physical(), pitch],
-        _ => [input.real() / groups, output.real() / groups],
-    };
-    [*groups, inputs, outputs, pitch].map(|word| word as u32)
-}
-
 /// How many channels the mask of a layer normalisation has, then its epsilon; the mask joins `pointers`.
 fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
     let Arrangement::Channel { layout } = &step.weights[0].arrangement else {
@@ -119,94 +105,6 @@ fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
     };
     pointers.weight(&step.weights[0]);
     [layout.real() as u32, (epsilon as f32).to_bits()]
-}
-
-/// The kernels of a convolution.
-#[derive(Clone, Copy)]
-enum Variant {
-    /// A thread's four channels lie in one group.
-    Plain,
-    /// In groups of any size.
-    Narrow,
-    /// A block computes 128 pixels by 64 channels.
-    Tile,
-    /// A block computes 256 pixels by 32 channels.
-    Slim,
-    /// As [`Variant::Tile`], on the matrix units.
-    Matrix,
-}
-
-impl Variant {
-    /// Never by the batch, on which no image's result shall depend.
-    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, on_units: bool) -> Self {
-        let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
-        let products = p.kernel[0] * p.kernel[1] * from as usize;
-        let is_tiled = to as usize >= FEWEST_CHANNELS && products >= FEWEST_PRODUCTS;
-        match groups {
-            1 if is_tiled && on_units => Self::Matrix,
-            1 if is_tiled => Self::tiled(to as usize),
-            1 => Self::Plain,
-            _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
-            _ => Self::Narrow,
-        }
-    }
-
-    /// Of those in tiles, the one that pads so many channels less.
-    fn tiled(channels: usize) -> Self {
-        if channels <= 96 && (channels - 1) % 64 < 32 { Self::Slim } else { Self::Tile }
-    }
-
-    fn stem(self, forward: bool) -> &'static str {
-        match (self, forward) {
-            (Self::Plain, true) => "conv2d_forward",
-            (Self::Plain, false) => "conv2d_backward",
-            (Self::Narrow, true) => "conv2d_forward.narrow",
-            (Self::Narrow, false) => "conv2d_backward.narrow",
-            (Self::Tile, true) => "conv2d_forward.tile",
-            (Self::Tile, false) => "conv2d_backward.tile",
-            (Self::Slim, true) => "conv2d_forward.slim",
-            (Self::Slim, false) => "conv2d_backward.slim",
-            (Self::Matrix, true) => "conv2d_forward.mma",
-            (Self::Matrix, false) => "conv2d_backward.mma",
-        }
-    }
-
-    /// Pixels and channels of a block, in PTX and in WGSL alike. WGSL has 16 KiB of shared memory, in which a step of 16 products
-    /// fits for the first, one of 8 for the second.
-    fn tile(self) -> Option<[usize; 2]> {
-        match self {
-            Self::Plain | Self::Narrow => None,
-            Self::Tile | Self::Matrix => Some([128, 64]),
-            Self::Slim => Some([256, 32]),
-        }
-    }
-}
-
-/// The kernel by subgroups of a convolution in a single group, and pixels and channels of its block. It pads no products, so there
-/// is one for every shape; the message of an image has four channels.
-fn by_subgroups(channels: usize, forward: bool) -> (&'static str, [usize; 2]) {
-    let is_slim = matches!(Variant::tiled(channels), Variant::Slim);
-    match (forward, is_slim) {
-        (true, true) => ("conv2d_forward.slim.subgroup", [256, 32]),
-        (true, false) => ("conv2d_forward.tile.subgroup", [128, 64]),
-        (false, _) if channels <= 4 => ("conv2d_backward.thin.subgroup", [512, 4]),
-        (false, true) => ("conv2d_backward.slim.subgroup", [256, 32]),
-        (false, false) => ("conv2d_backward.tile.subgroup", [128, 64]),
-    }
-}
-
-/// Tiles that cover an output: pixels a stride apart, of all items, by channels.
-fn tiles(tile: [usize; 2], items: usize, size: [usize; 2], channels: usize, stride: [usize; 2]) -> usize {
-    let pixels: usize = (0..2).map(|a| size[a].div_ceil(stride[a])).product();
-    stride[0] * stride[1] * (items * pixels).div_ceil(tile[0]) * channels.div_ceil(tile[1])
-}
-
-/// Eight neighbouring values are halves in one vector, and so are eight neighbouring weights.
-fn fits_matrix_units(program: &Program, step: &Step, [_, inputs, outputs, _]: [u32; 4]) -> bool {
-    let (x, buffer) = (step.inputs[0], program.buffer(step.inputs[0]));
-    let is_half = buffer.element == program.weight_element(step, &step.weights[0]) && buffer.element != Element::Float;
-    let counts = [inputs as usize, outputs as usize, x.offset, buffer.channels];
-    is_half && counts.iter().all(|count| count.is_multiple_of(8))
 }
 
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
@@ -233,22 +131,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
     }
     match &step.kernel {
         Kernel::Conv2dForward(p) | Kernel::Conv2dBackward(p) => {
-            pointers.weight(&step.weights[0]);
-            pointers.bias(step.weights.get(1), y.channels);
-            let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
-            let (from, to) = if forward { (x, y) } else { (y, x) };
-            let groups = groups(step);
-            fields.rest = window(program, from, to, p).into_iter().chain(groups).collect();
-            let on_units = chip.matrix_units && fits_matrix_units(program, step, groups);
-            let variant = Variant::of(groups, p, forward, on_units);
-            fields.stem = variant.stem(forward);
-            let stride = if forward { [1, 1] } else { p.stride };
-            let blocks = |tile| tiles(tile, items, [buffer.height, buffer.width], y.channels, stride);
-            fields.blocks = variant.tile().map_or(fields.blocks, blocks);
-            if p.groups == 1 {
-                let (stem, tile) = by_subgroups(y.channels, forward);
-                fields.by_subgroups = Some((stem, blocks(tile)));
-            }
+            convolution(chip, program, step, p, &mut fields, pointers);
         }
         Kernel::DepthwiseForward(p) | Kernel::DepthwiseBackward(p) => {
             pointers.weight(&step.weights[0]);
@@ -271,7 +154,9 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         }
         Kernel::PoolAverageForward { pool, sum } => {
             fields.rest = pool_window(program, x, y, pool).into_iter().chain(divisor(pool, *sum)).collect();
-            if pool.kernel[0] * pool.kernel[1] >= WIDE {
+            let input = program.buffer(x);
+            let (cells, is_global) = (pool.kernel[0] * pool.kernel[1], pool.kernel == [input.height, input.width]);
+            if cells >= if is_global { WIDE_OF_ALL } else { WIDE } {
                 fields.stem = "pool_average_forward.wide";
                 fields.blocks = items * area * y.channels.div_ceil(32);
             }

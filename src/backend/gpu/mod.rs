@@ -2,6 +2,7 @@
 //! a device.
 
 mod bindings;
+mod convolution;
 mod fields;
 mod launch;
 pub mod number;

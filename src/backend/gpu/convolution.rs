@@ -1,0 +1,191 @@
+//! Which kernel computes a convolution, and what it is told.
+
+use super::fields::{Fields, pair_of, window};
+use super::launch::{Chip, Pointers};
+use crate::kernel::pair;
+use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View};
+
+/// With fewer channels, or products of a sum, a tile would be padding for the most part.
+const FEWEST_CHANNELS: usize = 16;
+const FEWEST_PRODUCTS: usize = 32;
+/// The same on the matrix units.
+const FEWEST_PRODUCTS_OF_UNITS: usize = 16;
+
+/// Groups, input and output channels of a group (all physical ones of a single group), the length of a filter's row.
+fn groups(step: &Step) -> [u32; 4] {
+    let Arrangement::Conv { groups, input, output, .. } = &step.weights[0].arrangement else {
+        unreachable!("{}: a convolution has the weights of one", step.label)
+    };
+    let pitch = output.physical();
+    let [inputs, outputs] = match groups {
+        1 => [input.physical(), pitch],
+        _ => [input.real() / groups, output.real() / groups],
+    };
+    [*groups, inputs, outputs, pitch].map(|word| word as u32)
+}
+
+/// A dense layer's message to a map, which its one window covers: pixels and channels of the map lie side by side as the weights
+/// do. As a single pixel of so many channels it meets every weight once, where a tile of pixels would try every tap for each.
+fn is_one_window(program: &Program, step: &Step, p: &ConvParams) -> bool {
+    let (of, buffer) = (program.buffer(step.inputs[0]), program.buffer(step.output));
+    let lies_flat = |view: View| {
+        let other = program.buffer(view);
+        let is_whole = view.offset == 0 && view.channels == other.channels && view.channels.is_multiple_of(8);
+        is_whole && [other.height, other.width, other.channels] == [buffer.height, buffer.width, buffer.channels]
+    };
+    let is_plain = |operand: &Operand| !operand.one_pixel && !operand.one_channel && operand.scale_shift.is_none();
+    let goes_along = |stage: &Stage| {
+        let within = matches!(stage, Stage::Within { .. });
+        !within && stage.weights().is_empty() && stage.operands().into_iter().all(is_plain)
+    };
+    let covers = p.kernel == [buffer.height, buffer.width] && p.pads == [0; 4] && p.groups == 1;
+    let views = || step.writes().into_iter().chain(step.stages.iter().flat_map(Stage::reads));
+    let is_dense = covers && of.area() == 1 && buffer.area() > 1 && step.weights.len() == 1;
+    is_dense && step.stages.iter().all(goes_along) && views().all(lies_flat)
+}
+
+/// The kernels of a convolution.
+#[derive(Clone, Copy)]
+enum Variant {
+    /// A thread's four channels lie in one group.
+    Plain,
+    /// In groups of any size.
+    Narrow,
+    /// A block computes 128 pixels by 64 channels.
+    Tile,
+    /// A block computes 256 pixels by 32 channels.
+    Slim,
+    /// The same on the matrix units.
+    MatrixTile,
+    MatrixSlim,
+    /// 256 pixels by 8 channels: the messages of images.
+    MatrixThin,
+}
+
+impl Variant {
+    /// Never by the batch, on which no image's result shall depend.
+    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, on_units: bool) -> Self {
+        let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
+        let products = p.kernel[0] * p.kernel[1] * from as usize;
+        let fewest = if on_units { FEWEST_PRODUCTS_OF_UNITS } else { FEWEST_PRODUCTS };
+        let is_tiled = to as usize >= FEWEST_CHANNELS && products >= fewest;
+        match groups {
+            1 if is_tiled && on_units => Self::tiled(to as usize).on_units(),
+            1 if is_tiled => Self::tiled(to as usize),
+            1 if on_units && !forward && to <= 8 && products >= fewest => Self::MatrixThin,
+            1 => Self::Plain,
+            _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
+            _ => Self::Narrow,
+        }
+    }
+
+    /// Of those in tiles, the one that pads so many channels less.
+    fn tiled(channels: usize) -> Self {
+        if channels <= 96 && (channels - 1) % 64 < 32 { Self::Slim } else { Self::Tile }
+    }
+
+    fn on_units(self) -> Self {
+        match self {
+            Self::Tile => Self::MatrixTile,
+            Self::Slim => Self::MatrixSlim,
+            other => other,
+        }
+    }
+
+    fn stem(self, forward: bool) -> &'static str {
+        match (self, forward) {
+            (Self::Plain, true) => "conv2d_forward",
+            (Self::Plain, false) => "conv2d_backward",
+            (Self::Narrow, true) => "conv2d_forward.narrow",
+            (Self::Narrow, false) => "conv2d_backward.narrow",
+            (Self::Tile, true) => "conv2d_forward.tile",
+            (Self::Tile, false) => "conv2d_backward.tile",
+            (Self::Slim, true) => "conv2d_forward.slim",
+            (Self::Slim, false) => "conv2d_backward.slim",
+            (Self::MatrixTile, true) => "conv2d_forward.tile.mma",
+            (Self::MatrixTile, false) => "conv2d_backward.tile.mma",
+            (Self::MatrixSlim, true) => "conv2d_forward.slim.mma",
+            (Self::MatrixSlim, false) => "conv2d_backward.slim.mma",
+            (Self::MatrixThin, _) => "conv2d_backward.thin.mma",
+        }
+    }
+
+    /// Pixels and channels of a block, in PTX and in WGSL alike. WGSL has 16 KiB of shared memory, in which a step of 16 products
+    /// fits for the first, one of 8 for the second.
+    fn tile(self) -> Option<[usize; 2]> {
+        match self {
+            Self::Plain | Self::Narrow => None,
+            Self::Tile | Self::MatrixTile => Some([128, 64]),
+            Self::Slim | Self::MatrixSlim => Some([256, 32]),
+            Self::MatrixThin => Some([256, 8]),
+        }
+    }
+}
+
+/// The kernel by subgroups of a convolution in a single group, and pixels and channels of its block. It pads no products, so there
+/// is one for every shape; the message of an image has four channels.
+fn by_subgroups(channels: usize, forward: bool) -> (&'static str, [usize; 2]) {
+    let is_slim = matches!(Variant::tiled(channels), Variant::Slim);
+    match (forward, is_slim) {
+        (true, true) => ("conv2d_forward.slim.subgroup", [256, 32]),
+        (true, false) => ("conv2d_forward.tile.subgroup", [128, 64]),
+        (false, _) if channels <= 4 => ("conv2d_backward.thin.subgroup", [512, 4]),
+        (false, true) => ("conv2d_backward.slim.subgroup", [256, 32]),
+        (false, false) => ("conv2d_backward.tile.subgroup", [128, 64]),
+    }
+}
+
+/// Tiles that cover an output: pixels a stride apart, of all items, by channels.
+fn tiles(tile: [usize; 2], items: usize, size: [usize; 2], channels: usize, stride: [usize; 2]) -> usize {
+    let pixels: usize = (0..2).map(|a| size[a].div_ceil(stride[a])).product();
+    stride[0] * stride[1] * (items * pixels).div_ceil(tile[0]) * channels.div_ceil(tile[1])
+}
+
+/// Neighbouring values of 16 bytes lie in one vector, and so do neighbouring weights of the same type: eight halves or four f32.
+fn fits_matrix_units(program: &Program, step: &Step, [_, inputs, outputs, _]: [u32; 4]) -> bool {
+    let (x, buffer) = (step.inputs[0], program.buffer(step.inputs[0]));
+    let run = if buffer.element == Element::Float { 4 } else { 8 };
+    let counts = [inputs as usize, outputs as usize, x.offset, buffer.channels];
+    buffer.element == program.weight_element(step, &step.weights[0])
+        && counts.iter().all(|count| count.is_multiple_of(run))
+}
+
+/// The words of a convolution; its tensors join `pointers`.
+pub fn convolution(
+    chip: Chip,
+    program: &Program,
+    step: &Step,
+    p: &ConvParams,
+    fields: &mut Fields,
+    pointers: &mut Pointers,
+) {
+    let (x, y) = (step.inputs[0], step.output);
+    let buffer = program.buffer(y);
+    let items = program.count(buffer.per);
+    let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
+    let (from, to) = if forward { (x, y) } else { (y, x) };
+    let mut groups = groups(step);
+    let mut words = window(program, from, to, p);
+    let (mut p, mut size, mut channels) = (p.clone(), [buffer.height, buffer.width], y.channels);
+    if !forward && is_one_window(program, step, &p) {
+        p = ConvParams { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], ..p };
+        channels *= buffer.area();
+        groups[1] *= buffer.area() as u32;
+        words = [pair(1, 1); 2].into_iter().chain([p.kernel, p.stride, p.dilation, [0, 0]].map(pair_of)).collect();
+        size = [1, 1];
+        (fields.area, fields.runs) = (1, channels.div_ceil(4));
+    }
+    pointers.weight(&step.weights[0]);
+    pointers.bias(step.weights.get(1), channels);
+    let on_units = chip.matrix_units && fits_matrix_units(program, step, groups);
+    let variant = Variant::of(groups, &p, forward, on_units);
+    let stride = if forward { [1, 1] } else { p.stride };
+    let blocks = |tile| tiles(tile, items, size, channels, stride);
+    fields.stem = variant.stem(forward);
+    fields.blocks = variant.tile().map_or(fields.blocks, blocks);
+    if p.groups == 1 {
+        let (stem, tile) = by_subgroups(channels, forward);
+        fields.by_subgroups = Some((stem, blocks(tile)));
+    }
+    fields.rest = words.into_iter().chain(groups).collect();
+}
