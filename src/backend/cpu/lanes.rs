@@ -140,15 +140,19 @@ pub struct Tile<'v, T> {
 }
 
 impl<T: Real> Tile<'_, T> {
-    /// Calls `f` with the pixel and the values of every row. A function of its own for each `f`: all stages in one would take
-    /// a compiler minutes.
-    #[inline(never)]
-    fn each_row(&mut self, mut f: impl FnMut(usize, &mut [T])) {
+    /// Calls `f` with the pixel and the values of every row, and with what `state` makes for all of them.
+    ///
+    /// What a loop reads is moved into it: behind a reference it might be among the values, which keeps a compiler from vectors.
+    #[inline(always)]
+    fn each_row<S>(&mut self, state: impl FnOnce() -> S, mut f: impl FnMut(&mut S, usize, &mut [T])) {
+        let Self { pixel, step, rows, channels, pitch, .. } = *self;
+        let tile = &mut *self.values;
         T::vectorised(
             #[inline(always)]
-            || {
-                for r in 0..self.rows {
-                    f(self.pixel + r * self.step, &mut self.values[r * self.pitch..][..self.channels]);
+            move || {
+                let mut state = state();
+                for r in 0..rows {
+                    f(&mut state, pixel + r * step, &mut tile[r * pitch..][..channels]);
                 }
             },
         );
@@ -157,19 +161,23 @@ impl<T: Real> Tile<'_, T> {
     /// `v = f(v)`
     #[inline(always)]
     pub fn map(&mut self, f: impl Fn(T) -> T) {
-        self.zip([], |v, []| f(v));
+        self.zip(
+            [],
+            #[inline(always)]
+            move |v, []| f(v),
+        );
     }
 
-    /// `v = f(v, operands)`
-    #[inline(always)]
+    /// `v = f(v, operands)`. A function of its own for each `f`, as the others here: all in one would take a compiler minutes.
+    #[inline(never)]
     pub fn zip<const N: usize>(&mut self, operands: [&Lanes<T>; N], f: impl Fn(T, [T; N]) -> T) {
-        let mut scratch = [[T::default(); RUN]; N];
         let (channel, channels) = (self.channel, self.channels);
         self.each_row(
+            || [[T::default(); RUN]; N],
             #[inline(always)]
-            |pixel, values| {
+            move |scratch, pixel, values| {
                 let mut rows: [&[T]; N] = [&[]; N];
-                for ((row, operand), scratch) in rows.iter_mut().zip(&operands).zip(&mut scratch) {
+                for ((row, operand), scratch) in rows.iter_mut().zip(&operands).zip(scratch) {
                     *row = operand.row(pixel, channel, channels, scratch);
                 }
                 // A whole run has a length that the compiler knows, hence no loop at all.
@@ -190,15 +198,15 @@ impl<T: Real> Tile<'_, T> {
     }
 
     /// `v = f(v, bit, operand)`
-    #[inline(always)]
+    #[inline(never)]
     pub fn gate(&mut self, bits: &BitLanes, operand: &Lanes<T>, f: impl Fn(T, bool, T) -> T) {
-        let mut scratch = [T::default(); RUN];
         let (channel, channels) = (self.channel, self.channels);
         self.each_row(
+            || [T::default(); RUN],
             #[inline(always)]
-            |pixel, values| {
+            move |scratch, pixel, values| {
                 let word = bits.word(bits.0.start(pixel), channel, channels);
-                let row = operand.row(pixel, channel, channels, &mut scratch);
+                let row = operand.row(pixel, channel, channels, scratch);
                 match values.first_chunk_mut::<RUN>() {
                     Some(values) => {
                         let row = whole(row);
@@ -217,12 +225,13 @@ impl<T: Real> Tile<'_, T> {
     }
 
     /// Stores the bits `f(v)`.
-    #[inline(always)]
+    #[inline(never)]
     pub fn keep_bits(&mut self, into: &Sink<u8>, f: impl Fn(T) -> bool) {
         let first = self.channel / 8;
         self.each_row(
+            || (),
             #[inline(always)]
-            |pixel, values| {
+            move |(), pixel, values| {
                 let mut word = 0u32;
                 match values.first_chunk::<RUN>() {
                     Some(values) => {
@@ -243,13 +252,14 @@ impl<T: Real> Tile<'_, T> {
     }
 
     /// Stores the values as they are.
-    #[inline(always)]
+    #[inline(never)]
     pub fn keep(&mut self, into: &Sink<T>) {
         let channel = self.channel;
         // SAFETY: the thread owns these channels of the pixel.
         self.each_row(
+            || (),
             #[inline(always)]
-            |pixel, values| unsafe { into.store(pixel, channel, values) },
+            move |(), pixel, values| unsafe { into.store(pixel, channel, values) },
         );
     }
 }

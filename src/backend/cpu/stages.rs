@@ -143,30 +143,35 @@ fn apply<T: Real>(stage: &BoundStage<T>, tile: &mut Tile<T>) {
         BoundStage::Add { operand, negative: true } => tile.zip([operand], |v, [a]| v - a),
         BoundStage::Affine { scale, shift } => tile.zip([scale, shift], |v, [s, t]| s * v + t),
         BoundStage::Scale { factor } => tile.zip([factor], |v, [f]| if f == T::ZERO { T::ZERO } else { f * v }),
-        BoundStage::Multiply { factor } => tile.map(|v| *factor * v),
+        BoundStage::Multiply { factor } => {
+            let factor = *factor;
+            tile.map(move |v| factor * v);
+        }
         BoundStage::Activate { activation, slope } => {
-            with_curve!(activation, T, f => tile.zip([slope], |v, [p]| f.value(v, p)));
+            with_curve!(activation, T, f => tile.zip([slope], move |v, [p]| f.value(v, p)));
         }
         BoundStage::Take { part } => take(*part, tile),
         BoundStage::Keep { into } => tile.keep(into),
         BoundStage::KeepBits { into, activation } => keep_bits(into, activation, tile),
         BoundStage::Gate { bits, high, low, slope: None } => {
-            tile.gate(bits, &Lanes::Unread, |v, bit, _| v * if bit { *high } else { *low });
+            let (high, low) = (*high, *low);
+            tile.gate(bits, &Lanes::Unread, move |v, bit, _| v * if bit { high } else { low });
         }
         BoundStage::Gate { bits, high, slope: Some(slope), .. } => {
-            tile.gate(bits, slope, |v, bit, low| v * if bit { *high } else { low });
+            let high = *high;
+            tile.gate(bits, slope, move |v, bit, low| v * if bit { high } else { low });
         }
         BoundStage::Positive => tile.map(|v| v.at_least(T::ZERO)),
         BoundStage::Derivative { z, activation } => {
-            with_curve!(activation, T, f => tile.zip([z], |v, [z]| v * f.derivative(z, z)));
+            with_curve!(activation, T, f => tile.zip([z], move |v, [z]| v * f.derivative(z, z)));
         }
         BoundStage::Times { operand, part } => times(*part, operand, tile),
         BoundStage::TimesDifference { a, b } => tile.zip([a, b], |v, [a, b]| v * (a - b)),
-        BoundStage::TimesMean { a, b } => tile.zip([a, b], |v, [a, b]| v * (a + b) * half),
+        BoundStage::TimesMean { a, b } => tile.zip([a, b], move |v, [a, b]| v * (a + b) * half),
         BoundStage::Root => tile.map(T::sqrt),
         BoundStage::Epsilon { z, numerator, slope, stabiliser } => epsilon(z, numerator, slope, stabiliser, tile),
         BoundStage::Rescale { z, reference, activation, slope } => {
-            with_curve!(activation, T, f => tile.zip([z, reference, slope], |v, [z, r, p]| v * rescale(f, z, r, p)));
+            with_curve!(activation, T, f => tile.zip([z, reference, slope], move |v, [z, r, p]| v * rescale(f, z, r, p)));
         }
     }
 }
@@ -202,11 +207,11 @@ fn keep_bits<T: Real>(into: &Sink<u8>, activation: &Activation, tile: &mut Tile<
     match activation {
         Activation::Clip { low, high } => {
             let (low, high) = (T::from_f64(*low), T::from_f64(*high));
-            tile.keep_bits(into, |z| z > low && z < high);
+            tile.keep_bits(into, move |z| z > low && z < high);
         }
         Activation::HardSigmoid { alpha, beta } => {
             let (alpha, beta) = (T::from_f64(*alpha), T::from_f64(*beta));
-            tile.keep_bits(into, |z| alpha * z + beta > T::ZERO && alpha * z + beta < T::ONE);
+            tile.keep_bits(into, move |z| alpha * z + beta > T::ZERO && alpha * z + beta < T::ONE);
         }
         _ => tile.keep_bits(into, |z| z > T::ZERO),
     }
@@ -221,12 +226,13 @@ fn stabilised<T: Real>(v: T, z: T, eps: T) -> T {
 
 #[inline(always)]
 fn epsilon<T: Real>(z: &Lanes<T>, over: &Numerator, slope: &Lanes<T>, by: &Stabiliser<T>, tile: &mut Tile<T>) {
-    let eps = |rms: T| by.absolute + by.relative * rms;
+    let (absolute, relative) = (by.absolute, by.relative);
+    let eps = move |rms: T| absolute + relative * rms;
     match over {
-        Numerator::One => tile.zip([z, &by.rms], |v, [z, rms]| stabilised(v, z, eps(rms))),
-        Numerator::Z => tile.zip([z, &by.rms], |v, [z, rms]| stabilised(v * z, z, eps(rms))),
+        Numerator::One => tile.zip([z, &by.rms], move |v, [z, rms]| stabilised(v, z, eps(rms))),
+        Numerator::Z => tile.zip([z, &by.rms], move |v, [z, rms]| stabilised(v * z, z, eps(rms))),
         Numerator::Activated(activation) => with_curve!(activation, T, f => {
-            tile.zip([z, &by.rms, slope], |v, [z, rms, p]| stabilised(v * f.value(z, p), z, eps(rms)));
+            tile.zip([z, &by.rms, slope], move |v, [z, rms, p]| stabilised(v * f.value(z, p), z, eps(rms)));
         }),
     }
 }
