@@ -26,6 +26,10 @@ use fluoroscope::kernel;
 use rayon::prelude::*;
 use sim::Simulator;
 
+/// Matrix units on which blocks fill large tiles, and so many of them that none does.
+const UNITS: Chip = Chip { matrix_units: true, processors: 0 };
+const MANY_UNITS: Chip = Chip { matrix_units: true, processors: 1 << 20 };
+
 fn cpu(precision: Precision, threads: usize) -> CpuBackend {
     CpuBackend::new(precision, Some(threads)).expect("threads start")
 }
@@ -98,6 +102,24 @@ fn the_batch_does_not_change_a_bit_of_ptx() {
     (0..cases).into_par_iter().for_each_init(cases::all, |cases, i| the_batch_keeps_the_bits_of(&cases[i], &backend));
 }
 
+#[test]
+fn tiles_of_every_size_give_the_same_bits() {
+    let simulators = [UNITS, MANY_UNITS].map(Simulator::of);
+    let one = |cases: &mut Vec<cases::Case>, i: usize| {
+        let bench = cases[i].bench(SETTINGS[1]);
+        let [large, small] = simulators.each_ref().map(|simulator| bench.run(simulator, &bench.inputs));
+        let differ = large.iter().zip(&small).any(|(large, small)| !same(large, small));
+        differ.then(|| cases[i].name.clone())
+    };
+    let is_convolution = |i: &usize| cases::all()[*i].name.starts_with("conv2d");
+    let convolutions: Vec<usize> = (0..cases::all().len()).filter(is_convolution).collect();
+    let found: Vec<_> = convolutions.into_par_iter().map_init(cases::all, one).flatten().collect();
+    assert_eq!(found, [""; 0]);
+    let [large, small] = simulators
+        .map(|simulator| simulator.coverage().into_iter().filter(|(stem, _)| stem.ends_with(".small.mma")).count());
+    assert_eq!((large, small), (0, 2), "kernels in small tiles");
+}
+
 /// Image `n` of the batch's inputs, in the single program's places.
 fn item(batch: &Bench, single: &Bench, n: usize) -> Vec<Entry> {
     let one = |(from, to): (&Entry, &Entry)| {
@@ -154,18 +176,20 @@ fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
 
 #[test]
 fn ptx_on_matrix_units_agrees_with_the_formulas_and_every_line_is_run() {
-    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::F32);
+    agrees_with_the_formulas(UNITS, &SETTINGS[1..2], Precision::F32);
+    agrees_with_the_formulas(MANY_UNITS, &SETTINGS[2..3], Precision::F32);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_f16_and_every_line_is_run() {
     agrees_with_the_formulas(Chip::default(), &SETTINGS[2..3], Precision::F16);
-    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..3], Precision::F16);
+    agrees_with_the_formulas(UNITS, &SETTINGS[1..2], Precision::F16);
+    agrees_with_the_formulas(MANY_UNITS, &SETTINGS[2..3], Precision::F16);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_bf16_and_every_line_is_run() {
-    agrees_with_the_formulas(Chip { matrix_units: true }, &SETTINGS[1..2], Precision::Bf16);
+    agrees_with_the_formulas(UNITS, &SETTINGS[1..2], Precision::Bf16);
 }
 
 fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precision) {

@@ -6,6 +6,7 @@ use fluoroscope::program::ConvParams;
 use crate::bench::Setting;
 use crate::cases::{Geometry, convolution};
 use crate::sim::Simulator;
+use crate::{MANY_UNITS, UNITS};
 
 /// Layers as networks have them, on small maps.
 fn layers() -> Vec<Geometry> {
@@ -28,7 +29,7 @@ fn tiles_meet_no_bank_twice_and_fetch_no_sector_in_vain() {
     println!("{:<60} instructions a product, sectors of ideal, shared cycles of ideal", "");
     for case in layers().into_iter().flat_map(|layer| convolution(layer).into_iter().take(2)) {
         let bench = case.bench(setting);
-        for chip in [false, true].map(|matrix_units| Chip { matrix_units }) {
+        for chip in [Chip::default(), UNITS, MANY_UNITS] {
             let simulator = Simulator::of(chip);
             let outputs = bench.try_run(&simulator, &bench.inputs).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             assert_eq!(bench.check(&outputs, 2e-5, true), [""; 0], "{}", case.name);

@@ -137,7 +137,8 @@ pub fn used(launches: impl IntoIterator<Item = Launch>) -> BTreeMap<(&'static st
 
 /// Every step of [`programs`], on chips with matrix units and without.
 pub fn launches(stored: &[Precision]) -> Vec<Launch> {
-    let chips = [false, true].map(|matrix_units| Chip { matrix_units });
+    let of = |matrix_units, processors| Chip { matrix_units, processors };
+    let chips = [of(false, 0), of(true, 0), of(true, 132)];
     let of = |program: &Program| {
         let all = program.steps.iter().flat_map(|step| chips.map(|chip| launch_on(chip, program, step)));
         all.map(|launch| launch.expect("a launch")).collect::<Vec<_>>()

@@ -60,7 +60,8 @@ impl Way {
     /// In f32, and in halves by matrix units.
     fn all() -> Vec<Self> {
         let plain = |setting| Self { setting, precision: Precision::F32, chip: Chip::default() };
-        let halves = |setting| Self { setting, precision: Precision::F16, chip: Chip { matrix_units: true } };
+        let halves =
+            |setting| Self { setting, precision: Precision::F16, chip: Chip { matrix_units: true, processors: 0 } };
         SETTINGS.into_iter().map(plain).chain(SETTINGS[1..3].iter().copied().map(halves)).collect()
     }
 

@@ -159,7 +159,8 @@ fn bind(
     program: &Program,
     step: &Step,
 ) -> Result<Bound, BackendError> {
-    let chip = Chip { matrix_units: backend.device.info.capability >= MATRIX_UNITS };
+    let info = &backend.device.info;
+    let chip = Chip { matrix_units: info.capability >= MATRIX_UNITS, processors: info.multiprocessors };
     let launch = launch_on(chip, program, step).map_err(|error| BackendError::Failed {
         backend: super::NAME,
         what: format!("launch {}", step.kernel.stem()),

@@ -60,10 +60,12 @@ enum Variant {
     MatrixSlim,
     /// 256 pixels by 8 channels: the messages of images.
     MatrixThin,
+    /// 64 pixels by 32 channels, where larger tiles would leave processors without work.
+    MatrixSmall,
 }
 
 impl Variant {
-    /// Never by the batch, on which no image's result shall depend.
+    /// Never by the batch, on which no image's result shall depend; [`Self::among`] chooses among those that add up in one order.
     fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, on_units: bool) -> Self {
         let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
         let products = p.kernel[0] * p.kernel[1] * from as usize;
@@ -82,6 +84,14 @@ impl Variant {
     /// Of those in tiles, the one that pads so many channels less.
     fn tiled(channels: usize) -> Self {
         if channels <= 96 && (channels - 1) % 64 < 32 { Self::Slim } else { Self::Tile }
+    }
+
+    /// A smaller tile where there are fewer of these than processors.
+    fn among(self, tiles: impl Fn([usize; 2]) -> usize, processors: u32) -> Self {
+        match (self, self.tile()) {
+            (Self::MatrixTile | Self::MatrixSlim, Some(tile)) if tiles(tile) < processors as usize => Self::MatrixSmall,
+            _ => self,
+        }
     }
 
     fn on_units(self) -> Self {
@@ -107,6 +117,8 @@ impl Variant {
             (Self::MatrixSlim, true) => "conv2d_forward.slim.mma",
             (Self::MatrixSlim, false) => "conv2d_backward.slim.mma",
             (Self::MatrixThin, _) => "conv2d_backward.thin.mma",
+            (Self::MatrixSmall, true) => "conv2d_forward.small.mma",
+            (Self::MatrixSmall, false) => "conv2d_backward.small.mma",
         }
     }
 
@@ -118,6 +130,7 @@ impl Variant {
             Self::Tile | Self::MatrixTile => Some([128, 64]),
             Self::Slim | Self::MatrixSlim => Some([256, 32]),
             Self::MatrixThin => Some([256, 8]),
+            Self::MatrixSmall => Some([64, 32]),
         }
     }
 }
@@ -178,9 +191,9 @@ pub fn convolution(
     pointers.weight(&step.weights[0]);
     pointers.bias(step.weights.get(1), channels);
     let on_units = chip.matrix_units && fits_matrix_units(program, step, groups);
-    let variant = Variant::of(groups, &p, forward, on_units);
     let stride = if forward { [1, 1] } else { p.stride };
     let blocks = |tile| tiles(tile, items, size, channels, stride);
+    let variant = Variant::of(groups, &p, forward, on_units).among(blocks, chip.processors);
     fields.stem = variant.stem(forward);
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     if p.groups == 1 {

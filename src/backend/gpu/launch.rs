@@ -107,8 +107,10 @@ pub struct LaunchError {
 /// What of a chip decides which kernel computes a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chip {
-    /// It multiplies matrices of halves: CUDA's capability 8.0 and later.
+    /// It multiplies matrices of halves and of tf32: CUDA's capability 8.0 and later.
     pub matrix_units: bool,
+    /// How many blocks it computes at once, at least; 0 where that is not known.
+    pub processors: u32,
 }
 
 /// The launch of a step on any chip.

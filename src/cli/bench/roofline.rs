@@ -144,7 +144,8 @@ fn ticks([low, high]: [f64; 2]) -> Vec<f64> {
 /// What computes, with its GFLOP/s.
 fn ceilings(roof: &Roof) -> Vec<(String, f64)> {
     let matrix = roof.matrix_gflops.iter().map(|(of, gflops)| (format!("{of} matrix units"), *gflops));
-    [("f32 multiply-adds".to_owned(), roof.gflops)].into_iter().chain(matrix).collect()
+    let thirds = roof.matrix_gflops.get("tf32").map(|gflops| ("f32 as three tf32".to_owned(), gflops / 3.0));
+    [("f32 multiply-adds".to_owned(), roof.gflops)].into_iter().chain(thirds).chain(matrix).collect()
 }
 
 /// The points of these rows, those that take longest first; steps that multiply nothing have none.
