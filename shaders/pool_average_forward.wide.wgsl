@@ -1,6 +1,6 @@
 // y[n,oy,ox,c] = sum of prologue(x) over the window's cells, over how many count; without the division by rule 0: windows
 // of many cells.
-// One block computes 32 neighbouring channels of a pixel: a thread every 32nd cell in four of them, then they add up.
+// One block computes 8 neighbouring channels of a pixel: a thread every 128th cell in four of them, then they add up.
 {% from "parts/head.wgsl" import params, tensors, window_words, divisor_words -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
@@ -10,9 +10,9 @@
 
 var<workgroup> parts: array<vec4<f32>, 256>;
 {% include "parts/main.wgsl" %}
-    let place = position(block, (params.runs + 7u) / 8u); // which channels of which pixel of which item
+    let place = position(block, (params.runs + 1u) / 2u); // which channels of which pixel of which item
     if place.x * params.runs >= params.count { return; }
-    let channel = place.y * 32u + thread % 8u * 4u;
+    let channel = place.y * 8u + thread % 2u * 4u;
     let is_idle = channel >= params.runs * 4u;
     let item = place.x / params.area;
     let pixel = place.x - item * params.area;
@@ -22,7 +22,7 @@ var<workgroup> parts: array<vec4<f32>, 256>;
     let corner = position(pixel, out_size.y) * stride - pad; // below zero it wraps around, past every bound
     let taps = select(kernel.x * kernel.y, 0u, is_idle);
     var v = vec4(0.0);
-    for (var tap = thread / 8u; tap < taps; tap += 32u) {
+    for (var tap = thread / 2u; tap < taps; tap += 128u) {
         let tap_cell = corner + position(tap, kernel.y) * dilation;
         if any(tap_cell >= in_size) { continue; }
         let cell = tap_cell.x * in_size.y + tap_cell.y;
@@ -30,13 +30,13 @@ var<workgroup> parts: array<vec4<f32>, 256>;
     }
 
     parts[thread] = v; // halves of the block, the lower one adds the upper one's
-{%- for half in [128, 64, 32, 16, 8] %}
+{%- for half in [128, 64, 32, 16, 8, 4, 2] %}
     workgroupBarrier();
     if thread < {{ half }}u {
         parts[thread] += parts[thread + {{ half }}u];
     }
 {%- endfor %}
-    if thread < 8u && !is_idle {
+    if thread < 2u && !is_idle {
         finish(averaged(parts[thread], pixel), item, image, pixel, channel);
     }
 }

@@ -220,11 +220,13 @@ fn by_cpu(case: &cases::Case) -> Option<(Bench, Vec<f64>)> {
 }
 
 /// Where a backend does not treat special values as wanted: what is not a number stays so, infinities and zeros go the same
-/// ways, up to rounding.
-fn differs(bench: &Bench, wanted: &[f64], backend: &dyn Backend) -> Option<String> {
+/// ways, up to rounding, which a level of a picture may be apart. Only what is `promised` counts.
+fn differs(bench: &Bench, wanted: &[f64], backend: &dyn Backend, promised: fn(f64) -> bool) -> Option<String> {
     let got = bench.run(backend, &bench.specials()).concat();
-    let close = |want: f64, got: f64| want == got || (want - got).abs() <= 1e-3 * (1.0 + want.abs());
-    let differs = |(want, got): (&f64, &f64)| want.is_nan() != got.is_nan() || !want.is_nan() && !close(*want, *got);
+    let slack = |want: f64| if bench.stem() == "overlay" { 1.0 } else { 1e-3 * (1.0 + want.abs()) };
+    let close = |want: f64, got: f64| want == got || (want - got).abs() <= slack(want);
+    let same = |want: f64, got: f64| if want.is_nan() { got.is_nan() } else { close(want, got) };
+    let differs = |(want, got): (&f64, &f64)| promised(*want) && !same(*want, *got);
     let at = wanted.iter().zip(&got).position(differs)?;
     Some(format!("element {at} is {:e}, {:e} by the CPU", got[at], wanted[at]))
 }
@@ -235,7 +237,7 @@ fn ptx_treats_special_values_as_the_cpu_does() {
     // Not among the interpreter's tasks: a thread that waits for the backend's would take up another.
     let wanted: Vec<Option<Vec<f64>>> = cases::all().iter().map(|case| Some(by_cpu(case)?.1)).collect();
     let one = |cases: &mut Vec<cases::Case>, i: usize| {
-        let said = differs(&cases[i].bench(SETTINGS[3]), wanted[i].as_ref()?, &simulator)?;
+        let said = differs(&cases[i].bench(SETTINGS[3]), wanted[i].as_ref()?, &simulator, |_| true)?;
         Some(format!("{}: {said}", cases[i].name))
     };
     let found: Vec<_> = (0..wanted.len()).into_par_iter().map_init(cases::all, one).flatten().collect();

@@ -58,12 +58,15 @@ fn the_wgpu_backend_stores_halves() {
     }
 }
 
+/// WGSL lets an implementation assume that there are neither infinities nor what is not a number, and hardware's do: `max(NaN, 0)` is
+/// 0 on NVIDIA's. What is finite all the same counts there.
 #[test]
 fn wgpu_treats_special_values_as_the_cpu_does() {
     let backend = common::wgpu();
+    let promised: fn(f64) -> bool = if backend.adapter().is_software { |_| true } else { f64::is_finite };
     let one = |case: &Case| {
         let (bench, want) = by_cpu(case)?;
-        let said = differs(&bench, &want, &backend)?;
+        let said = differs(&bench, &want, &backend, promised)?;
         Some(format!("{}: {said}", case.name))
     };
     let found: Vec<String> = cases::all().iter().filter_map(one).collect();

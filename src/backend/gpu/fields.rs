@@ -158,7 +158,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let (cells, is_global) = (pool.kernel[0] * pool.kernel[1], pool.kernel == [input.height, input.width]);
             if cells >= if is_global { WIDE_OF_ALL } else { WIDE } {
                 fields.stem = "pool_average_forward.wide";
-                fields.blocks = items * area * y.channels.div_ceil(32);
+                fields.blocks = items * area * y.channels.div_ceil(8);
             }
         }
         Kernel::PoolAverageBackward { pool } => {
