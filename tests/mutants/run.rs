@@ -57,12 +57,15 @@ struct Way {
 }
 
 impl Way {
-    /// In f32, and in halves by matrix units.
+    /// In f32, and by matrix units in f32, in large tiles and in small ones, and in halves.
     fn all() -> Vec<Self> {
-        let plain = |setting| Self { setting, precision: Precision::F32, chip: Chip::default() };
-        let halves =
-            |setting| Self { setting, precision: Precision::F16, chip: Chip { matrix_units: true, processors: 0 } };
-        SETTINGS.into_iter().map(plain).chain(SETTINGS[1..3].iter().copied().map(halves)).collect()
+        let units = |processors| Chip { matrix_units: true, processors };
+        let by = |chip, precision| move |setting| Self { setting, precision, chip };
+        let plain = SETTINGS.into_iter().map(by(Chip::default(), Precision::F32));
+        let large = SETTINGS[1..2].iter().copied().map(by(units(0), Precision::F32));
+        let small = SETTINGS[2..3].iter().copied().map(by(units(1 << 20), Precision::F32));
+        let halves = SETTINGS[1..3].iter().copied().map(by(units(0), Precision::F16));
+        plain.chain(large).chain(small).chain(halves).collect()
     }
 
     fn bench(&self, case: &Case) -> Bench {
