@@ -7,8 +7,8 @@
 use std::path::{Path, PathBuf};
 
 use fluoroscope::backend::Backend;
-use fluoroscope::backend::cuda::{Driver, probe};
-use fluoroscope::backend::gpu::launch;
+use fluoroscope::backend::cuda::{DeviceInfo, Driver, probe};
+use fluoroscope::backend::gpu::{Chip, launch_on};
 use fluoroscope::kernel;
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -52,9 +52,9 @@ struct Outcome {
 impl Outcome {
     /// The bits of a case's outputs. What is not a number was not written, lanes outside of the views; the others' count is
     /// compared.
-    fn of(bench: &Bench, backend: &dyn Backend) -> Self {
+    fn of(bench: &Bench, backend: &dyn Backend, chip: Chip) -> Self {
         let program = bench.program();
-        let launch = launch(&program, &program.steps[0]).expect("a launch");
+        let launch = launch_on(chip, &program, &program.steps[0]).expect("a launch");
         let text = kernel::ptx(launch.stem, &launch.fused).expect("a text");
         let values = bench.run(backend, &bench.inputs).into_iter().flatten().filter(|v| !v.is_nan());
         let bits = values.map(|v| (v as f32).to_bits()).collect();
@@ -139,16 +139,34 @@ struct Replay {
     count: usize,
 }
 
+/// What of a device decides which kernels it ran.
+fn chip(device: &DeviceInfo) -> Chip {
+    Chip { matrix_units: device.capability >= [8, 0], processors: device.multiprocessors }
+}
+
+/// The same of a file's first line.
+fn chip_on_record(head: &str) -> Result<Chip, String> {
+    let head: Value = serde_json::from_str(head).map_err(|e| e.to_string())?;
+    let capability = head["capability"].as_str().and_then(|text| text.split_once('.')).ok_or("no capability")?;
+    let major: u32 = capability.0.parse().map_err(|e| format!("capability: {e}"))?;
+    let processors = head["multiprocessors"].as_u64().ok_or("no multiprocessors")? as u32;
+    Ok(Chip { matrix_units: major >= 8, processors })
+}
+
 /// Replays the lines of a file on the interpreter.
 fn replay(text: &str, file: &str) -> Replay {
-    let simulator = Simulator::default();
+    let chip = match chip_on_record(text.lines().next().unwrap_or_default()) {
+        Ok(chip) => chip,
+        Err(reason) => return Replay { complaints: vec![format!("{file}:1: {reason}")], ..Replay::default() },
+    };
+    let simulator = Simulator::of(chip);
     let one = |cases: &mut Vec<Case>, (number, line): (usize, &str)| {
         let place = format!("{file}:{}", number + 2);
         let record = Record::parse(line).map_err(|reason| format!("{place}: {reason}"))?;
         let case = cases.iter().find(|case| case.name == record.case);
         let case = case.ok_or_else(|| format!("{place}: no case is called {:?}; remove the line", record.case))?;
         let bench = case.bench(SETTING);
-        let now = Outcome::of(&bench, &simulator);
+        let now = Outcome::of(&bench, &simulator, chip);
         match record.complaint(&now, TOLERANCE * bench.condition) {
             Some(complaint) => Err(format!("{place}: {complaint}")),
             None => Ok((record.ptx != now.ptx).then_some(record.case)),
@@ -173,8 +191,10 @@ pub fn write(folder: &Path, cases: &[Case], backend: &dyn Backend, driver: &Driv
     let name = device.name.to_ascii_lowercase();
     let words: Vec<&str> = name.split(|c: char| !c.is_ascii_alphanumeric()).filter(|word| !word.is_empty()).collect();
     let path = folder.join(format!("sm_{major}{minor}-{}.jsonl", words.join("-")));
-    let head = json!({ "chip": device.name, "capability": format!("{major}.{minor}"), "driver": driver.cuda });
-    let lines = cases.iter().map(|case| Outcome::of(&case.bench(SETTING), backend).record(&case.name).line());
+    let head = json!({ "chip": device.name, "capability": format!("{major}.{minor}"),
+        "multiprocessors": device.multiprocessors, "driver": driver.cuda });
+    let of = |case: &Case| Outcome::of(&case.bench(SETTING), backend, chip(device));
+    let lines = cases.iter().map(|case| of(case).record(&case.name).line());
     let text: String = [head.to_string()].into_iter().chain(lines).map(|line| line + "\n").collect();
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
     written.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
@@ -220,7 +240,7 @@ fn a_record_is_replayed_and_a_spoiled_one_is_found() {
 
     let (head, lines) = text.split_once('\n').expect("a head");
     let records: Vec<Record> = lines.lines().map(|line| Record::parse(line).expect("a record")).collect();
-    let is_exact = |record: &&Record| record.kernel.starts_with("conv2d_forward");
+    let is_exact = |record: &&Record| record.kernel == "conv2d_forward";
     let exact = records.iter().find(is_exact).expect("a convolution");
     let is_rounded = |record: &&Record| record.case.contains("Tanh") || record.case.contains("Gelu");
     let rounded = records.iter().find(is_rounded).expect("a case with approximate instructions");

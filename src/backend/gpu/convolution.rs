@@ -179,7 +179,7 @@ pub fn convolution(
     let (from, to) = if forward { (x, y) } else { (y, x) };
     let mut groups = groups(step);
     let mut words = window(program, from, to, p);
-    let (mut p, mut size, mut channels) = (p.clone(), [buffer.height, buffer.width], y.channels);
+    let (mut p, mut size, mut channels) = (*p, [buffer.height, buffer.width], y.channels);
     if !forward && is_one_window(program, step, &p) {
         p = ConvParams { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], ..p };
         channels *= buffer.area();
