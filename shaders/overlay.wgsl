@@ -50,14 +50,13 @@ fn between_cells(point: vec2<f32>, item: u32, image: u32) -> f32 {
 fn on_scale(value: f32, ends: vec2<f32>) -> vec2<f32> {
     let is_symmetric = params.symmetric != 0u;
     let peak = select(ends.y, -ends.x, is_symmetric && ends.y < -ends.x);
-    let low = select(0.0, -peak, is_symmetric);
     // A division is good between 2^-126 and 2^126.
     let unit = select(select(1.0, 0x1p64f, peak < 0x1p-64f), 0x1p-64f, peak > 0x1p64f);
-    let extent = unit * peak - unit * low;
-    let place = (unit * value - unit * low) / extent;
-    let strength = select(place, abs(unit * value) / (unit * peak), is_symmetric);
+    let ratio = (unit * value) / (unit * peak);
+    let place = select(ratio, ratio * 0.5 + 0.5, is_symmetric);
+    let strength = select(ratio, abs(ratio), is_symmetric);
     let shares = bounded(vec4(place, strength, 0.0, 0.0), 0.0, 1.0);
-    return select(shares, vec4(0.0), is_nan(shares) | vec4(extent <= 0.0)).xy;
+    return select(shares, vec4(0.0), is_nan(shares) | vec4(peak <= 0.0)).xy;
 }
 
 fn between_colours(place: f32) -> vec3<f32> {

@@ -1,5 +1,7 @@
 //! NCHW items of a port to and from the NHWC storage of its buffer.
 
+use rayon::prelude::*;
+
 use super::{BackendError, Values};
 use crate::program::{Buffer, Port, Program};
 
@@ -15,6 +17,12 @@ impl Port {
     }
 }
 
+/// Items that a thread takes at least: smaller ones are not worth waking another.
+fn together(len: usize) -> usize {
+    const VALUES: usize = 1 << 15;
+    VALUES.div_ceil(len.max(1))
+}
+
 /// All items of a buffer, to be written.
 pub enum UnitsMut<'a, T> {
     Float(&'a mut [T]),
@@ -23,37 +31,35 @@ pub enum UnitsMut<'a, T> {
     Byte(&'a mut [u8]),
 }
 
-impl<T: Copy + Default> UnitsMut<'_, T> {
+impl<T: Copy + Default + Send> UnitsMut<'_, T> {
     /// Fills the port's channels, zeros in its padding lanes.
-    pub fn scatter(self, port: &Port, buffer: &Buffer, pieces: &[Values], float: impl Fn(f64) -> T) {
+    pub fn scatter(self, port: &Port, buffer: &Buffer, pieces: &[Values], float: impl Fn(f64) -> T + Sync) {
         let (area, pitch) = (buffer.area(), buffer.channels);
-        let items = pieces.iter().flat_map(|piece| piece.chunks(port.len()));
         match self {
             Self::Float(data) => {
-                items
-                    .zip(data.chunks_exact_mut(area * pitch))
-                    .for_each(|(item, out)| place(port, &item, out, pitch, &float));
+                each(port, pieces, data, area * pitch, |item, out| place(port, item, out, pitch, &float))
             }
             Self::Index(data) => {
                 let whole = |v: f64| v as u32;
-                items
-                    .zip(data.chunks_exact_mut(area * pitch))
-                    .for_each(|(item, out)| place(port, &item, out, pitch, whole));
+                each(port, pieces, data, area * pitch, |item, out| place(port, item, out, pitch, whole));
             }
             Self::Byte(data) => {
                 let level = |v: f64| v as u8;
-                items
-                    .zip(data.chunks_exact_mut(area * pitch))
-                    .for_each(|(item, out)| place(port, &item, out, pitch, level));
+                each(port, pieces, data, area * pitch, |item, out| place(port, item, out, pitch, level));
             }
             Self::Bits(data) => {
                 let pitch = pitch.div_ceil(8);
-                items
-                    .zip(data.chunks_exact_mut(area * pitch))
-                    .for_each(|(item, out)| place_bits(port, item, out, pitch));
+                each(port, pieces, data, area * pitch, |item, out| place_bits(port, item, out, pitch));
             }
         }
     }
+}
+
+/// Does `put` to every item and its `len` units, on the threads there are.
+fn each<U: Send>(port: &Port, pieces: &[Values], data: &mut [U], len: usize, put: impl Fn(&Values, &mut [U]) + Sync) {
+    let items: Vec<Values> = pieces.iter().flat_map(|piece| piece.chunks(port.len())).collect();
+    let units = data.par_chunks_exact_mut(len).with_min_len(together(len));
+    units.zip(&items).for_each(|(out, item)| put(item, out));
 }
 
 /// An item into its pixels of `pitch` lanes.
@@ -89,8 +95,8 @@ fn place_channels<S: Copy, T: Copy + Default>(
 }
 
 /// The same for marks of a bit, `pitch` bytes a pixel.
-fn place_bits(port: &Port, item: Values, pixels: &mut [u8], pitch: usize) {
-    let packed: Vec<f64> = port.layout.pack(&item.into_f64(), pixels.len() / pitch);
+fn place_bits(port: &Port, item: &Values, pixels: &mut [u8], pitch: usize) {
+    let packed: Vec<f64> = port.layout.pack(&item.clone().into_f64(), pixels.len() / pitch);
     for (lanes, pixel) in packed.chunks_exact(port.layout.physical()).zip(pixels.chunks_exact_mut(pitch)) {
         for (byte, lanes) in pixel[port.view.offset / 8..].iter_mut().zip(lanes.chunks(8)) {
             *byte = lanes.iter().rev().fold(0, |byte, v| byte << 1 | u8::from(*v != 0.0));
@@ -106,19 +112,19 @@ pub enum Units<'a, T> {
     Byte(&'a [u8]),
 }
 
-impl<T: Copy> Units<'_, T> {
+impl<T: Copy + Send + Sync> Units<'_, T> {
     /// The port's items without padding.
     pub fn gather(
         &self,
         port: &Port,
         buffer: &Buffer,
-        float: impl Fn(Vec<T>) -> Values<'static>,
+        float: impl Fn(Vec<T>) -> Values<'static> + Sync,
     ) -> Vec<Values<'static>> {
         let (area, pitch, offset) = (buffer.area(), buffer.channels, port.view.offset);
         let marks = |marks: Vec<f64>| Values::from(marks);
         match self {
             Self::Float(data) => {
-                let items = data.chunks_exact(area * pitch);
+                let items = data.par_chunks_exact(area * pitch).with_min_len(together(area * pitch));
                 items.map(|item| float(port.layout.unpack(item, area, pitch, offset))).collect()
             }
             Self::Index(data) => {

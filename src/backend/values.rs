@@ -16,6 +16,21 @@ pub enum Values<'a> {
     U8(Cow<'a, [u8]>),
 }
 
+/// In as many sums as vectors have room for, so that no addition waits for the one before.
+fn sum<T: Copy>(values: &[T], number: impl Fn(T) -> f64) -> (f64, usize) {
+    const SUMS: usize = 16;
+    let (mut sums, mut odd) = ([0.0; SUMS], [0u32; SUMS]);
+    let mut add = |at: usize, v: f64| {
+        sums[at] += v;
+        odd[at] += u32::from(!v.is_finite());
+    };
+    let whole = values.chunks_exact(SUMS);
+    let rest = whole.remainder();
+    whole.for_each(|run| run.iter().enumerate().for_each(|(at, v)| add(at, number(*v))));
+    rest.iter().enumerate().for_each(|(at, v)| add(at, number(*v)));
+    (sums.iter().sum(), odd.iter().map(|odd| *odd as usize).sum())
+}
+
 impl Values<'_> {
     pub fn len(&self) -> usize {
         match self {
@@ -49,6 +64,15 @@ impl Values<'_> {
             Self::F32(values) => values.iter().copied().map(f64::from).for_each(see),
             Self::F64(values) => values.iter().copied().for_each(see),
             Self::U8(values) => values.iter().copied().map(f64::from).for_each(see),
+        }
+    }
+
+    /// The sum of all, and how many are not finite: sums of every sixteenth, one after another.
+    pub fn sum(&self) -> (f64, usize) {
+        match self {
+            Self::F32(values) => sum(values, f64::from),
+            Self::F64(values) => sum(values, |v| v),
+            Self::U8(values) => sum(values, f64::from),
         }
     }
 

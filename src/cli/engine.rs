@@ -34,6 +34,10 @@ pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<M
 
 /// Starts the backend. Whoever names a device wants a GPU, not whatever there is.
 pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, Failure> {
+    // What a GPU's images and maps are packed by. There is but one such pool, and a second command line in a process keeps the first.
+    if let Some(threads) = engine.threads {
+        _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
+    }
     let stored = engine.precision;
     let cuda = |device: Option<&DeviceArg>| cuda(device).map_err(failed);
     match (engine.backend, &engine.device) {

@@ -37,11 +37,7 @@ pub struct Report {
 impl Report {
     /// Fills in the figures that follow from the map and from the audit of its rules.
     pub fn complete(&mut self, map: &Values, audit: Option<[f64; 2]>, kind: Completeness) {
-        (self.sum, self.non_finite) = (0.0, 0);
-        map.each(|v| {
-            self.sum += v;
-            self.non_finite += usize::from(!v.is_finite());
-        });
+        (self.sum, self.non_finite) = map.sum();
         self.expected_sum = match kind {
             Completeness::None => None,
             Completeness::Logit => Some(self.logit),

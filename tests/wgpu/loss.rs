@@ -64,6 +64,8 @@ fn a_device_destroyed_at_any_moment_costs_no_map() {
     let backend = opened(WgpuOptions::default());
     let whole = maps(&model, &backend, 8, 1).expect("maps");
     for moment in 0..25 {
+        // A fast device was destroyed when the maps were there already.
+        assert!(maps(&model, &backend, 8, 1).expect("maps of a device opened anew") == whole);
         let found = std::thread::scope(|scope| {
             scope.spawn(|| {
                 std::thread::sleep(Duration::from_millis(3 * moment));
