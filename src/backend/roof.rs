@@ -27,3 +27,20 @@ impl Roof {
         (flops / self.f32_gflops() / 1e9).max(bytes / self.gbytes / 1e9)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_of_f32_go_the_faster_way() {
+        let roof = |tf32: &[f64]| Roof {
+            gflops: 60.0,
+            gbytes: 4.0,
+            matrix_gflops: tf32.iter().map(|gflops| ("tf32", *gflops)).collect(),
+        };
+        assert_eq!([&[][..], &[90.0], &[300.0]].map(|tf32| roof(tf32).f32_gflops()), [60.0, 60.0, 100.0]);
+        // 1 s of products, 2 s of copying.
+        assert_eq!(roof(&[300.0]).seconds(1e11, 8e9), 2.0);
+    }
+}

@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use fluoroscope::backend::Backend;
-use fluoroscope::backend::cuda::{DeviceInfo, Driver, probe};
+use fluoroscope::backend::cuda::{Driver, probe};
 use fluoroscope::backend::gpu::{Chip, launch_on};
 use fluoroscope::kernel;
 use rayon::prelude::*;
@@ -139,12 +139,7 @@ struct Replay {
     count: usize,
 }
 
-/// What of a device decides which kernels it ran.
-fn chip(device: &DeviceInfo) -> Chip {
-    Chip { matrix_units: device.capability >= [8, 0], processors: device.multiprocessors }
-}
-
-/// The same of a file's first line.
+/// The chip of a file's first line.
 fn chip_on_record(head: &str) -> Result<Chip, String> {
     let head: Value = serde_json::from_str(head).map_err(|e| e.to_string())?;
     let capability = head["capability"].as_str().and_then(|text| text.split_once('.')).ok_or("no capability")?;
@@ -193,7 +188,7 @@ pub fn write(folder: &Path, cases: &[Case], backend: &dyn Backend, driver: &Driv
     let path = folder.join(format!("sm_{major}{minor}-{}.jsonl", words.join("-")));
     let head = json!({ "chip": device.name, "capability": format!("{major}.{minor}"),
         "multiprocessors": device.multiprocessors, "driver": driver.cuda });
-    let of = |case: &Case| Outcome::of(&case.bench(SETTING), backend, chip(device));
+    let of = |case: &Case| Outcome::of(&case.bench(SETTING), backend, device.chip());
     let lines = cases.iter().map(|case| of(case).record(&case.name).line());
     let text: String = [head.to_string()].into_iter().chain(lines).map(|line| line + "\n").collect();
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));

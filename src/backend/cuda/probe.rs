@@ -7,11 +7,14 @@ use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
 use super::NAME;
 use super::api::{Api, Code};
 use crate::backend::BackendError;
+use crate::backend::gpu::Chip;
 
 /// The driver of CUDA 11.4 is the first with every function that is called, as `cuDriverGetVersion` counts.
 const OLDEST_DRIVER: c_int = 11_040;
 /// The kernels' `.target`.
 const OLDEST_DEVICE: [c_int; 2] = [7, 5];
+/// The least capability with matrix units for halves and tf32.
+const MATRIX_UNITS: [c_int; 2] = [8, 0];
 /// `CUDA_ERROR_NO_DEVICE`
 const NO_DEVICE: Code = 100;
 
@@ -89,6 +92,11 @@ impl DeviceInfo {
             return Ok(());
         }
         Err(Absence::OldDevice { name: self.name.clone(), capability: self.capability })
+    }
+
+    /// What of it decides which kernels compute a step.
+    pub fn chip(&self) -> Chip {
+        Chip { matrix_units: self.capability >= MATRIX_UNITS, processors: self.multiprocessors }
     }
 }
 

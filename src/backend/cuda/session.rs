@@ -12,13 +12,10 @@ use super::memory::{Memory, Pinned};
 use super::modules::Function;
 use super::stream::{Event, Graph, Stream};
 use super::uploads::upload;
-use crate::backend::gpu::{Chip, Launch, Pointer, Upload, launch_on, number, type_of};
+use crate::backend::gpu::{Launch, Pointer, Upload, launch_on, number, type_of};
 use crate::backend::items::{Units, UnitsMut};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{BufferId, Element, Port, Program, Step};
-
-/// The least capability with matrix units for f16 and bf16.
-const MATRIX_UNITS: [i32; 2] = [8, 0];
 
 /// A program with its slots and weights on the device.
 pub struct CudaSession {
@@ -159,9 +156,7 @@ fn bind(
     program: &Program,
     step: &Step,
 ) -> Result<Bound, BackendError> {
-    let info = &backend.device.info;
-    let chip = Chip { matrix_units: info.capability >= MATRIX_UNITS, processors: info.multiprocessors };
-    let launch = launch_on(chip, program, step).map_err(|error| BackendError::Failed {
+    let launch = launch_on(backend.device.info.chip(), program, step).map_err(|error| BackendError::Failed {
         backend: super::NAME,
         what: format!("launch {}", step.kernel.stem()),
         reason: error.to_string(),
