@@ -124,8 +124,9 @@ fn check(precision: Precision, float: usize) {
                     session.write(port, &vec![0.0; pixels]).expect("a baseline");
                 }
                 session.write(program.seeds.as_ref().expect("seeds"), &seeds).expect("seeds");
-                session.run(Phase::Forward, None).expect("a forward pass");
-                session.run(Phase::Backward, None).expect("a backward pass");
+                for phase in Phase::ALL {
+                    session.run(phase, None).expect("a pass");
+                }
                 bytes = session.slot_bytes();
             });
             let said = slots + weights;

@@ -15,14 +15,8 @@ pub use self::values::Values;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::program::Phase;
 use crate::program::{Port, Program};
-
-/// Which part of a program to run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    Forward,
-    Backward,
-}
 
 /// What can go wrong while a backend loads or runs a program.
 #[derive(Debug, thiserror::Error)]

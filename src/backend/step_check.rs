@@ -90,8 +90,9 @@ pub fn check(
     let exact = CpuBackend::new(Precision::F64, threads)?;
     let mut session = fast.load(Arc::new(kept(program)))?;
     fill(session.as_mut())?;
-    session.run(Phase::Forward, None)?;
-    session.run(Phase::Backward, None)?;
+    for phase in Phase::ALL {
+        session.run(phase, None)?;
+    }
     let check = |(i, step): (usize, &Step)| {
         done(i);
         check_step(program, step, session.as_ref(), &exact)

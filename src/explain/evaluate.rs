@@ -314,7 +314,7 @@ impl<'m> Evaluator<'m> {
                 }
                 let program = Arc::new(plan(self.graph, &work.passes, &self.rules, batch)?);
                 let session = self.backend.load(Arc::clone(&program))?;
-                (key, Loaded { program, session })
+                (key, Loaded::new(program, session))
             }
         };
         self.slot_bytes = loaded.session.slot_bytes();

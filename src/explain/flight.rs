@@ -12,6 +12,28 @@ use crate::program::Program;
 pub struct Loaded {
     pub program: Arc<Program>,
     pub session: Box<dyn Session>,
+    /// The one that its images share, which went through the network.
+    baseline: Option<Arc<[Vec<f64>]>>,
+}
+
+impl Loaded {
+    pub fn new(program: Arc<Program>, session: Box<dyn Session>) -> Self {
+        Self { program, session, baseline: None }
+    }
+
+    /// Sends baselines through the network, where they are not those of the last time.
+    fn refer(&mut self, work: &Work, part: &Range<usize>) -> Result<(), BackendError> {
+        let Some(port) = &self.program.reference else { return Ok(()) };
+        let shared = (!work.has_own_baselines()).then(|| Arc::clone(&work.baselines));
+        if shared.is_some() && self.baseline == shared {
+            return Ok(());
+        }
+        self.baseline = None;
+        self.session.write_items(port, &work.baselines(part))?;
+        self.session.run(Phase::Reference, None)?;
+        self.baseline = shared;
+        Ok(())
+    }
 }
 
 /// What a session is at work on: everything is submitted, the last maps are not read.
@@ -34,11 +56,9 @@ impl Flight {
     /// # Errors
     /// Those of the session and of the targets.
     pub fn start(loaded: &mut Loaded, work: &Work, part: &Range<usize>) -> Result<Self, ExplainError> {
-        let Loaded { program, session } = &mut *loaded;
+        loaded.refer(work, part)?;
+        let Loaded { program, session, .. } = &mut *loaded;
         session.write_items(&program.input, &work.images(part))?;
-        if let Some(port) = &program.reference {
-            session.write_items(port, &work.baselines(part))?;
-        }
         session.run(Phase::Forward, None)?;
         let (logits, targets) = match work.targets.known(program.logits.len()) {
             Some(targets) => (None, vec![targets?; part.len()]),
@@ -85,7 +105,7 @@ impl Flight {
     }
 
     /// Sends a round back.
-    fn send(&mut self, Loaded { program, session }: &mut Loaded, round: usize) -> Result<(), BackendError> {
+    fn send(&mut self, Loaded { program, session, .. }: &mut Loaded, round: usize) -> Result<(), BackendError> {
         let Some(seeds) = &program.seeds else { return Ok(()) };
         let (together, classes) = (program.messages_per_image, program.logits.len());
         let mut rows = vec![0.0f32; self.targets.len() * together * classes];
@@ -101,7 +121,7 @@ impl Flight {
     }
 
     /// Reads the maps of the last round sent.
-    fn read_last(&mut self, Loaded { program, session }: &Loaded) -> Result<(), BackendError> {
+    fn read_last(&mut self, Loaded { program, session, .. }: &Loaded) -> Result<(), BackendError> {
         let Some(round) = self.last.take() else { return Ok(()) };
         let together = program.messages_per_image;
         let mut outputs = program.outputs.iter().map(|port| session.read_items(port)).collect::<Result<Vec<_>, _>>()?;
@@ -122,7 +142,7 @@ impl Flight {
 }
 
 /// The logits of the images in a session, the first of which has the number `first`.
-fn logits(Loaded { program, session }: &Loaded, first: usize) -> Result<Vec<Vec<f64>>, ExplainError> {
+fn logits(Loaded { program, session, .. }: &Loaded, first: usize) -> Result<Vec<Vec<f64>>, ExplainError> {
     let logits = rows(&session.read(&program.logits)?, program.logits.len());
     for (image, row) in logits.iter().enumerate() {
         if let Some((class, &logit)) = row.iter().enumerate().find(|(_, logit)| !logit.is_finite()) {

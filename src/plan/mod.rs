@@ -21,7 +21,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::graph::{Graph, ValueId};
 use crate::method::{Completeness, Method, Readout, Sampling};
 use crate::program::{
-    Buffer, BufferId, Element, Kernel, Layout, Operand, Per, Port, Program, Stage, Step, View, Weight, slots,
+    Buffer, BufferId, Element, Kernel, Layout, Operand, Per, Phase, Port, Program, Stage, Step, View, Weight, slots,
 };
 use crate::rule::{Composite, Rule, RuleOptions};
 use audit::Audit;
@@ -255,13 +255,16 @@ impl<'a> Planner<'a> {
         Ok(Some(layer))
     }
 
-    /// Puts the forward parts in front and assigns slots.
+    /// Puts the reference part and the forward part in front and assigns slots.
     fn finish(mut self, maps: Vec<(Port, Option<Port>)>, batch: Batch) -> Program {
         let mut steps = Vec::new();
         let reference = self.reference.take();
-        for side in std::iter::once(&self.image).chain(&reference) {
+        let mut emit = |side: &Side| {
             forward::emit(self.graph, &self.layouts, &self.chains, side, &mut steps);
-        }
+            steps.len()
+        };
+        let forward_from = reference.as_ref().map_or(0, &mut emit);
+        emit(&self.image);
         steps.append(&mut self.prepared);
         let backward_from = steps.len();
         steps.append(&mut self.steps);
@@ -274,6 +277,7 @@ impl<'a> Planner<'a> {
             references: batch.references,
             messages_per_image: batch.messages_per_image,
             steps,
+            forward_from,
             backward_from,
             input: port(&self.image, graph.input),
             reference: reference.as_ref().map(|side| port(side, graph.input)),
@@ -288,19 +292,16 @@ impl<'a> Planner<'a> {
         let mut pinned: BTreeSet<usize> = program.ports().map(|port| port.view.buffer.0).collect();
         // What enters and leaves is never a half.
         pinned.iter().for_each(|&port| program.buffers[port].element = Element::Float);
+        if batch.references == 1 {
+            pinned.extend(program.left_by(Phase::Reference));
+        }
         if batch.repeat {
-            let (forward, backward) = program.steps.split_at(backward_from);
-            let written: BTreeSet<usize> = forward.iter().flat_map(buffers_written).collect();
-            let read = backward.iter().flat_map(|step| step.reads()).map(|view| view.buffer.0);
-            pinned.extend(read.filter(|buffer| written.contains(buffer)));
+            pinned.extend(program.left_by(Phase::Reference));
+            pinned.extend(program.left_by(Phase::Forward));
         }
         let pinned: Vec<usize> = pinned.into_iter().collect();
         let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
         program.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
         program
     }
-}
-
-fn buffers_written(step: &Step) -> Vec<usize> {
-    step.writes().into_iter().map(|view| view.buffer.0).collect()
 }

@@ -78,6 +78,7 @@ pub fn paint(painting: &Painting, colours: &Constant) -> Program {
         images: 1,
         references: 0,
         messages_per_image: 1,
+        forward_from: 0,
         backward_from: steps.len(),
         slots: slots::assign(&buffers, &lives, |_| 1),
         buffers,

@@ -20,6 +20,7 @@ pub use split::{Split, split};
 pub use stage::{Channels, Numerator, Operand, Part, Stage};
 pub use weight::{Arrangement, Weight, WeightKey};
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -331,7 +332,30 @@ impl Port {
     }
 }
 
-/// Steps over buffers. The forward part runs once per batch, the backward part once per set of seeds.
+/// A part of a program. They run in this order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The baselines through the network, whenever they change.
+    Reference,
+    /// The images through it, once a batch.
+    Forward,
+    /// The messages back, once a set of seeds.
+    Backward,
+}
+
+impl Phase {
+    pub const ALL: [Self; 3] = [Self::Reference, Self::Forward, Self::Backward];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Reference => "reference",
+            Self::Forward => "forward",
+            Self::Backward => "backward",
+        }
+    }
+}
+
+/// Steps over buffers, in the parts that [`Phase`] names.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub images: usize,
@@ -339,7 +363,9 @@ pub struct Program {
     pub messages_per_image: usize,
     pub buffers: Vec<Buffer>,
     pub steps: Vec<Step>,
-    /// Steps before this one are the forward part.
+    /// Steps before this one are the reference part.
+    pub forward_from: usize,
+    /// Steps from this one on are the backward part.
     pub backward_from: usize,
     pub input: Port,
     pub reference: Option<Port>,
@@ -357,6 +383,33 @@ pub struct Program {
 }
 
 impl Program {
+    /// The steps of a part.
+    pub fn part(&self, phase: Phase) -> Range<usize> {
+        match phase {
+            Phase::Reference => 0..self.forward_from,
+            Phase::Forward => self.forward_from..self.backward_from,
+            Phase::Backward => self.backward_from..self.steps.len(),
+        }
+    }
+
+    /// The part that a step belongs to.
+    pub fn phase_of(&self, step: usize) -> Phase {
+        match step {
+            _ if step < self.forward_from => Phase::Reference,
+            _ if step < self.backward_from => Phase::Forward,
+            _ => Phase::Backward,
+        }
+    }
+
+    /// Buffers that a part leaves to later ones, which may run several times after it.
+    pub(crate) fn left_by(&self, phase: Phase) -> BTreeSet<usize> {
+        let part = self.part(phase);
+        let (own, later) = (&self.steps[part.clone()], &self.steps[part.end..]);
+        let written: BTreeSet<usize> = own.iter().flat_map(Step::writes).map(|view| view.buffer.0).collect();
+        let read = later.iter().flat_map(Step::reads).map(|view| view.buffer.0);
+        read.filter(|buffer| written.contains(buffer)).collect()
+    }
+
     pub fn count(&self, per: Per) -> usize {
         match per {
             Per::Image => self.images,

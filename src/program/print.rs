@@ -145,8 +145,9 @@ impl Display for Program {
             self.slots.slots.len()
         )?;
         for (i, step) in self.steps.iter().enumerate() {
-            if i == self.backward_from {
-                writeln!(f, "; backward")?;
+            let phase = self.phase_of(i);
+            if i == self.part(phase).start {
+                writeln!(f, "; {}", phase.name())?;
             }
             let out = self.buffer(step.output);
             let inputs: Vec<String> = (0..step.inputs.len()).map(|i| self.show_input(step, i)).collect();

@@ -7,7 +7,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use super::{Arrangement, Buffer, BufferId, Element, Kernel, Operand, Program, Stage, Step, View, Weight, slots};
+use super::{
+    Arrangement, Buffer, BufferId, Element, Kernel, Operand, Phase, Program, Stage, Step, View, Weight, slots,
+};
 
 /// A program in place of another, and how many steps it has for each of the other's.
 pub struct Split {
@@ -18,19 +20,15 @@ pub struct Split {
 impl Split {
     /// The program with what `replace` adds to it in place of each step, and slots for all.
     pub(crate) fn of(program: &Program, mut replace: impl FnMut(&mut Program, &Step)) -> Self {
-        let mut whole = Program { steps: Vec::new(), backward_from: 0, ..program.clone() };
+        let mut whole = Program { steps: Vec::new(), ..program.clone() };
         let mut steps = Vec::new();
-        for (number, step) in program.steps.iter().enumerate() {
-            if number == program.backward_from {
-                whole.backward_from = whole.steps.len();
-            }
+        for step in &program.steps {
             let before = whole.steps.len();
             replace(&mut whole, step);
             steps.push(whole.steps.len() - before);
         }
-        if program.backward_from == program.steps.len() {
-            whole.backward_from = whole.steps.len();
-        }
+        whole.forward_from = steps[..program.forward_from].iter().sum();
+        whole.backward_from = steps[..program.backward_from].iter().sum();
         assign(&mut whole);
         Self { program: whole, steps }
     }
@@ -122,13 +120,10 @@ pub(crate) fn partial(program: &mut Program, step: &Step) -> View {
     View { buffer: BufferId(program.buffers.len() - 1), offset: 0, channels }
 }
 
-/// Slots for all buffers; the backward part may run several times on what the forward part left. A buffer that had a slot of its own
+/// Slots for all buffers; later parts may run several times on what an earlier one left. A buffer that had a slot of its own
 /// keeps one, for whoever reads it at the end.
 fn assign(program: &mut Program) {
-    let (forward, backward) = program.steps.split_at(program.backward_from);
-    let written: BTreeSet<usize> = forward.iter().flat_map(Step::writes).map(|view| view.buffer.0).collect();
-    let read = backward.iter().flat_map(Step::reads).map(|view| view.buffer.0);
-    let kept = read.filter(|buffer| written.contains(buffer));
+    let left = [Phase::Reference, Phase::Forward].into_iter().flat_map(|phase| program.left_by(phase));
     let slots = &program.slots.of;
     let is_alone = |buffer: &usize| {
         let others = (0..slots.len()).filter(|other| slots[*other] == slots[*buffer]);
@@ -136,7 +131,7 @@ fn assign(program: &mut Program) {
     };
     let alone = (0..slots.len()).filter(is_alone);
     let ports = program.ports().map(|port| port.view.buffer.0);
-    let pinned: BTreeSet<usize> = ports.chain(kept).chain(alone).collect();
+    let pinned: BTreeSet<usize> = ports.chain(left).chain(alone).collect();
     let pinned: Vec<usize> = pinned.into_iter().collect();
     let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
     program.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));

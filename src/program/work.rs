@@ -11,7 +11,7 @@ impl Program {
     /// A program of one of the steps, with everything that it touches in a slot of its own.
     #[must_use]
     pub fn only(&self, step: &Step) -> Self {
-        let mut only = Self { steps: vec![step.clone()], backward_from: 1, ..self.clone() };
+        let mut only = Self { steps: vec![step.clone()], forward_from: 0, backward_from: 1, ..self.clone() };
         let pinned: Vec<usize> = step.reads().iter().chain(&step.writes()).map(|view| view.buffer.0).collect();
         let lives = slots::lifetimes(self.buffers.len(), &only.steps, &pinned);
         only.slots = slots::assign(&self.buffers, &lives, |per| self.count(per));

@@ -189,6 +189,7 @@ impl Bench {
             messages_per_image: self.setting.messages,
             buffers: self.buffers.clone(),
             steps: self.steps.clone(),
+            forward_from: 0,
             backward_from: self.steps.len(),
             input: port.clone(),
             reference: None,
@@ -256,7 +257,10 @@ impl Bench {
         let want = &entry.values;
         let buffer = &self.buffers[entry.port.view.buffer.0];
         let (area, first, lanes) = (buffer.area(), entry.port.view.offset, entry.port.view.channels);
-        let places = entry.port.layout.places();
+        let mut channels = vec![None; buffer.channels];
+        for (channel, place) in entry.port.layout.places().into_iter().enumerate() {
+            channels[first + place] = Some(channel);
+        }
         let peak = want.data.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
         let allowed = match buffer.element {
             Element::Float | Element::F16 | Element::Bf16 => tolerance * self.condition * (1.0 + peak),
@@ -268,18 +272,18 @@ impl Bench {
         let largest = if buffer.element == Element::F16 { f16::MAX.to_f64() } else { f64::MAX };
         for (at, &value) in got.iter().enumerate() {
             let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
-            let what = format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);
+            let what = || format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);
             if lane < first || lane >= first + lanes {
                 if poisoned && float && !value.is_nan() {
-                    return Some(format!("{what}: written outside of the view"));
+                    return Some(format!("{}: written outside of the view", what()));
                 }
-            } else if let Some(channel) = places.iter().position(|place| *place == lane - first) {
+            } else if let Some(channel) = channels[lane] {
                 let want = want.data[(n * want.c + channel) * area + pixel].clamp(-largest, largest);
                 if (value - want).abs() > allowed || value.is_nan() != want.is_nan() {
-                    return Some(format!("{what}: {value:e}, want {want:e}"));
+                    return Some(format!("{}: {value:e}, want {want:e}", what()));
                 }
             } else if value != 0.0 && (float || byte) {
-                return Some(format!("{what}: padding is {value:e}"));
+                return Some(format!("{}: padding is {value:e}", what()));
             }
         }
         None

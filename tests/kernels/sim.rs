@@ -298,11 +298,7 @@ impl Session for SimulatorSession {
 
     fn run(&mut self, phase: Phase, mut times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
         let program = Arc::clone(&self.program);
-        let range = match phase {
-            Phase::Forward => 0..program.backward_from,
-            Phase::Backward => program.backward_from..program.steps.len(),
-        };
-        for at in range {
+        for at in program.part(phase) {
             let start = Instant::now();
             self.step(at, &program.steps[at])?;
             if let Some(times) = &mut times {

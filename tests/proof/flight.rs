@@ -24,6 +24,8 @@ struct Device {
     /// The most sessions at a time that had work which nobody had waited for.
     most: Arc<AtomicUsize>,
     busy: Arc<AtomicUsize>,
+    /// How often baselines went through the network.
+    referred: Arc<AtomicUsize>,
 }
 
 struct Loaded {
@@ -32,6 +34,7 @@ struct Loaded {
     held: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
     busy: Arc<AtomicUsize>,
+    referred: Arc<AtomicUsize>,
     /// Work was submitted since the last read.
     works: std::cell::Cell<bool>,
 }
@@ -51,9 +54,9 @@ impl Backend for Device {
             return Err(BackendError::OutOfMemory { backend: "device", bytes: 0 });
         }
         self.held.fetch_add(messages, Ordering::SeqCst);
-        let [held, most, busy] = [&self.held, &self.most, &self.busy].map(Arc::clone);
+        let [held, most, busy, referred] = [&self.held, &self.most, &self.busy, &self.referred].map(Arc::clone);
         let session = self.cpu.load(program)?;
-        Ok(Box::new(Loaded { session, messages, held, most, busy, works: false.into() }))
+        Ok(Box::new(Loaded { session, messages, held, most, busy, referred, works: false.into() }))
     }
 
     fn sessions_in_flight(&self) -> usize {
@@ -82,6 +85,9 @@ impl Session for Loaded {
 
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
         self.works(true);
+        if phase == Phase::Reference {
+            self.referred.fetch_add(1, Ordering::SeqCst);
+        }
         self.session.run(phase, times)
     }
 
@@ -158,8 +164,8 @@ fn pipelined(model: &Model, device: Device, target: &Target) -> (Result<Lists, E
 
 fn device(precision: Precision, room: usize) -> Device {
     let cpu = CpuBackend::new(precision, Some(1)).expect("a backend");
-    let [held, most, busy] = [(); 3].map(|()| Arc::default());
-    Device { cpu, room, held, most, busy }
+    let [held, most, busy, referred] = [(); 4].map(|()| Arc::default());
+    Device { cpu, room, held, most, busy, referred }
 }
 
 #[test]
@@ -195,6 +201,28 @@ fn batches_in_flight_change_no_bit_in_whatever_memory() {
             let most = most.load(Ordering::SeqCst);
             assert!(room < 2 * BATCH || most >= 2, "{what}: {most} sessions at work");
         }
+    }
+}
+
+#[test]
+fn a_shared_baseline_goes_through_the_network_once_a_session() {
+    let model = model();
+    let methods = [choice("deeplift")];
+    let all = images(0, 24);
+    for (baseline, times) in [(Baseline::Zero, 2), (Baseline::Mean, 6)] {
+        let device = device(Precision::F32, 100);
+        let referred = Arc::clone(&device.referred);
+        let options = ExplainOptions { baseline, ..options() };
+        let mut explainer = Explainer::new(&model, Box::new(device), options.clone()).expect("an explainer");
+        let got = explainer.explain(&all, &methods, &Target::Top(1)).expect("maps");
+        assert_eq!(referred.load(Ordering::SeqCst), times, "six batches, two sessions");
+        // A session of its own for every batch.
+        let one = |i: usize| {
+            let cpu = CpuBackend::new(Precision::F32, Some(1)).expect("a backend");
+            let mut explainer = Explainer::new(&model, Box::new(cpu), options.clone()).expect("an explainer");
+            explainer.explain(&images(4 * i, 4), &methods, &Target::Top(1)).expect("maps")
+        };
+        assert_same(&got, &(0..6).flat_map(one).collect(), "kept baselines");
     }
 }
 

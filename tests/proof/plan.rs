@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use fluoroscope::graph::{AffineKind, Graph, Precision, ValueId};
 use fluoroscope::method::METHODS;
 use fluoroscope::plan::{Batch, Pass, PlanError, plan};
-use fluoroscope::program::{Element, Kernel, Per, Program, Step};
+use fluoroscope::program::{Element, Kernel, Per, Phase, Program, Step};
 use fluoroscope::rule::RuleOptions;
 
 use crate::nets::{self, Flavour, GOLDENS, Net, Window};
@@ -211,8 +211,11 @@ pub fn check_order(program: &Program, repeat: bool, label: &str) {
         holder.insert(slot(port.view.buffer.0), port.view.buffer.0);
     }
     let rounds = if repeat { 2 } else { 1 };
-    let backward = program.backward_from..program.steps.len();
-    let order = (0..program.backward_from).chain((0..rounds).flat_map(|_| backward.clone()));
+    let backward = program.part(Phase::Backward);
+    let batch = || program.part(Phase::Forward).chain((0..rounds).flat_map(|_| backward.clone()));
+    // The second batch finds a baseline that all images share where the first left it.
+    let again = if program.references == 1 { 0..0 } else { program.part(Phase::Reference) };
+    let order = program.part(Phase::Reference).chain(batch()).chain(again).chain(batch());
     for at in order {
         let step = &program.steps[at];
         let enters = (0..step.inputs.len()).any(|i| step.prologue_of(i).is_some());

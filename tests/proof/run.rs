@@ -56,6 +56,7 @@ pub fn audited(
     session.write(&program.input, image).expect("the image fits");
     if let Some(port) = &program.reference {
         session.write(port, baseline).expect("the baseline fits");
+        session.run(Phase::Reference, None).expect("a forward pass");
     }
     session.run(Phase::Forward, None).expect("a forward pass");
     let seeds: Vec<f64> = (0..program.logits.len()).map(|i| f64::from(u8::from(i == class))).collect();

@@ -20,8 +20,9 @@ fn results(program: &Program) -> Vec<Vec<f64>> {
     let backend = CpuBackend::new(Precision::F64, Some(1)).expect("a backend").poisoned();
     let mut session = backend.load(Arc::new(program.clone())).expect("a session");
     fill(session.as_mut()).expect("inputs fit");
-    session.run(Phase::Forward, None).expect("a forward pass");
-    session.run(Phase::Backward, None).expect("a backward pass");
+    for phase in Phase::ALL {
+        session.run(phase, None).expect("a pass");
+    }
     let ports = std::iter::once(&program.logits).chain(&program.outputs).chain(program.audits.iter().flatten());
     ports.map(|port| session.read(port).expect("a port")).collect()
 }

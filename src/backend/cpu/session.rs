@@ -42,11 +42,7 @@ impl<T: Real> CpuSession<T> {
     }
 
     fn steps(&mut self, phase: Phase, mut times: Option<&mut Vec<Duration>>) {
-        let steps = match phase {
-            Phase::Forward => 0..self.program.backward_from,
-            Phase::Backward => self.program.backward_from..self.program.steps.len(),
-        };
-        for at in steps {
+        for at in self.program.part(phase) {
             let start = Instant::now();
             self.step(at);
             if let Some(times) = &mut times {

@@ -1,7 +1,6 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,7 +24,7 @@ pub struct CudaSession {
     steps: Vec<Bound>,
     arena: Arena,
     /// Of the forward and the backward part.
-    replays: [Replay; 2],
+    replays: [Replay; Phase::ALL.len()],
     marks: Vec<Event>,
     /// Of every buffer that was written: one copy does not wait for another.
     sent: HashMap<BufferId, Sent>,
@@ -64,21 +63,14 @@ impl CudaSession {
         let steps = program.steps.iter().map(|step| bind(backend, &stream, &arena, &program, step));
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
         stream.wait()?;
-        let (replays, marks) = ([Replay::New, Replay::New], Vec::new());
+        let (replays, marks) = (Phase::ALL.map(|_| Replay::New), Vec::new());
         let (sent, received) = (HashMap::new(), RefCell::new(None));
         Ok(Self { stream, program, steps, arena, replays, marks, sent, received })
     }
 
-    fn phase(&self, phase: Phase) -> Range<usize> {
-        match phase {
-            Phase::Forward => 0..self.program.backward_from,
-            Phase::Backward => self.program.backward_from..self.steps.len(),
-        }
-    }
-
     /// Records the steps of a phase on its first run, then replays them.
     fn replay(&mut self, phase: Phase) -> Result<(), BackendError> {
-        let steps = &self.steps[self.phase(phase)];
+        let steps = &self.steps[self.program.part(phase)];
         if steps.is_empty() {
             return Ok(());
         }
@@ -99,7 +91,7 @@ impl CudaSession {
 
     /// Launches the steps of a phase with a mark around each.
     fn timed(&mut self, phase: Phase, times: &mut Vec<Duration>) -> Result<(), BackendError> {
-        let range = self.phase(phase);
+        let range = self.program.part(phase);
         while self.marks.len() <= range.len() {
             self.marks.push(Event::new(&self.stream.device)?);
         }

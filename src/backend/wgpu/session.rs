@@ -1,5 +1,4 @@
 use std::cell::RefCell;
-use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,28 +64,12 @@ impl WgpuSession {
         Ok(Self { opened: Arc::clone(opened), program, replayed, parts, slots, bound, clock, received })
     }
 
-    fn phase(&self, phase: Phase) -> Range<usize> {
-        match phase {
-            Phase::Forward => 0..self.replayed.backward_from,
-            Phase::Backward => self.replayed.backward_from..self.bound.steps.len(),
-        }
-    }
-
-    /// How many steps are replayed for each of the program's in a phase.
-    fn parts(&self, phase: Phase) -> &[usize] {
-        let (forward, backward) = self.parts.split_at(self.program.backward_from);
-        match phase {
-            Phase::Forward => forward,
-            Phase::Backward => backward,
-        }
-    }
-
     /// Sends one part of the program to the device; nothing waits for it.
     ///
     /// # Errors
     /// Whatever the device reports.
     pub async fn submit(&self, phase: Phase) -> Result<(), BackendError> {
-        let steps = &self.bound.steps[self.phase(phase)];
+        let steps = &self.bound.steps[self.replayed.part(phase)];
         if steps.is_empty() {
             return Ok(());
         }
@@ -106,7 +89,7 @@ impl WgpuSession {
     /// # Errors
     /// Whatever the device reports.
     pub async fn timed(&mut self, phase: Phase, times: &mut Vec<Duration>) -> Result<(), BackendError> {
-        let range = self.phase(phase);
+        let range = self.replayed.part(phase);
         let device = &self.opened.device;
         if self.clock.is_none() {
             self.clock = Some(Clock::new(device, self.bound.steps.len()).await?);
@@ -114,7 +97,9 @@ impl WgpuSession {
         let Some(clock) = &self.clock else { return Ok(()) };
         let steps = &self.bound.steps[range];
         let mut found = clock.time(device, steps.len(), |step, pass| steps[step].dispatch(pass)).await?.into_iter();
-        times.extend(self.parts(phase).iter().map(|parts| found.by_ref().take(*parts).sum::<Duration>()));
+        times.extend(
+            self.parts[self.program.part(phase)].iter().map(|parts| found.by_ref().take(*parts).sum::<Duration>()),
+        );
         Ok(())
     }
 

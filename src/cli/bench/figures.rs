@@ -52,7 +52,7 @@ pub fn rows(program: &Program, errors: &[StepError], seconds: &[f64], roof: Opti
         let buffer = program.buffer(step.output);
         Row {
             step: at,
-            phase: if at < program.backward_from { "forward" } else { "backward" },
+            phase: program.phase_of(at).name(),
             kernel: step.kernel.stem(),
             label: step.label.clone(),
             shape: [buffer.height, buffer.width, step.output.channels],

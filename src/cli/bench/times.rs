@@ -11,7 +11,8 @@ use crate::program::Program;
 pub struct Times {
     /// Median seconds of every step.
     pub steps: Vec<f64>,
-    /// Median seconds of both parts, from their start until the device has finished.
+    /// Median seconds of the forward and the backward part, from their start until the device has finished; the baseline went
+    /// through the network before.
     pub whole: f64,
     /// Bytes of all slots.
     pub slot_bytes: usize,
@@ -57,11 +58,12 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2].max(1e-9)
 }
 
-/// Writes the inputs and runs both parts. Reading the logits waits for the device.
+/// Writes the inputs and runs the program; the time is that of a batch that finds its baseline there. Reading the logits waits for the device.
 fn run(session: &mut dyn Session) -> Result<Duration, BackendError> {
     let logits = session.program().logits.clone();
     // Slots are shared: what a run read may be overwritten at its end.
     fill(session)?;
+    session.run(Phase::Reference, None)?;
     session.read(&logits)?;
     let start = Instant::now();
     session.run(Phase::Forward, None)?;
@@ -73,8 +75,9 @@ fn run(session: &mut dyn Session) -> Result<Duration, BackendError> {
 fn run_timed(session: &mut dyn Session) -> Result<Vec<Duration>, BackendError> {
     fill(session)?;
     let mut times = Vec::new();
-    session.run(Phase::Forward, Some(&mut times))?;
-    session.run(Phase::Backward, Some(&mut times))?;
+    for phase in Phase::ALL {
+        session.run(phase, Some(&mut times))?;
+    }
     Ok(times)
 }
 
