@@ -83,7 +83,10 @@ fn shaders_are_twins_of_all_ptx() {
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
     ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
-    let is_shared = |stem: &&str| stem.contains(".tile") || stem.contains(".slim") || stem.starts_with("depthwise");
+    let is_shared = |stem: &&str| {
+        let begins = ["depthwise", "audit"].iter().any(|kind| stem.starts_with(kind));
+        begins || stem.contains(".tile") || stem.contains(".slim")
+    };
     let mut by_subgroups: Vec<&str> = ptx.iter().copied().filter(is_shared).chain(["conv2d_backward.thin"]).collect();
     by_subgroups.sort_unstable();
     assert_eq!(of_wgsl, by_subgroups);

@@ -203,11 +203,13 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let eps = (*eps as f32).to_bits();
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, eps, biased, relative];
             (fields.count, fields.blocks) = (items * area, items * area);
+            fields.by_subgroups = Some(("audit_epsilon.subgroup", fields.blocks));
         }
         Kernel::AuditRescale => {
             pointers.weight(&step.weights[0]);
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
             (fields.count, fields.blocks) = (items * area, items * area);
+            fields.by_subgroups = Some(("audit_rescale.subgroup", fields.blocks));
         }
         Kernel::Range => {
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
