@@ -5,8 +5,8 @@ use fluoroscope::graph::{Activation, Pool, PoolKind, Precision};
 use fluoroscope::program::{Element, Kernel, Per, Stage, View, Weight};
 
 use crate::bench::{Bench, Setting};
-use crate::cases;
 use crate::oracle::Array;
+use crate::{cases, stages};
 
 const SETTING: Setting = Setting { images: 2, references: 1, messages: 1, nested: false };
 
@@ -138,7 +138,7 @@ fn derivatives_are_those_of_finite_differences() {
         let data = points.iter().chain(&points).map(|z| z + shift).collect();
         Array { n: 2, c: shape[0], h: shape[1], w: shape[2], data }
     };
-    for f in cases::activations() {
+    for f in stages::activations() {
         if matches!(f, Activation::PRelu { .. }) {
             continue;
         }

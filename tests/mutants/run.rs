@@ -21,6 +21,8 @@ mod prologues;
 mod sim;
 #[path = "../kernels/stabilised.rs"]
 mod stabilised;
+#[path = "../kernels/stages.rs"]
+mod stages;
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, HashMap, HashSet};

@@ -103,34 +103,26 @@ impl Variant {
     }
 
     fn stem(self, forward: bool) -> &'static str {
-        match (self, forward) {
-            (Self::Plain, true) => "conv2d_forward",
-            (Self::Plain, false) => "conv2d_backward",
-            (Self::Narrow, true) => "conv2d_forward.narrow",
-            (Self::Narrow, false) => "conv2d_backward.narrow",
-            (Self::Tile, true) => "conv2d_forward.tile",
-            (Self::Tile, false) => "conv2d_backward.tile",
-            (Self::Slim, true) => "conv2d_forward.slim",
-            (Self::Slim, false) => "conv2d_backward.slim",
-            (Self::MatrixTile, true) => "conv2d_forward.tile.mma",
-            (Self::MatrixTile, false) => "conv2d_backward.tile.mma",
-            (Self::MatrixSlim, true) => "conv2d_forward.slim.mma",
-            (Self::MatrixSlim, false) => "conv2d_backward.slim.mma",
-            (Self::MatrixThin, _) => "conv2d_backward.thin.mma",
-            (Self::MatrixSmall, true) => "conv2d_forward.small.mma",
-            (Self::MatrixSmall, false) => "conv2d_backward.small.mma",
-        }
+        self.row().0[usize::from(!forward)]
     }
 
-    /// Pixels and channels of a block, in PTX and in WGSL alike. WGSL has 16 KiB of shared memory, in which a step of 16 products
-    /// fits for the first, one of 8 for the second.
     fn tile(self) -> Option<[usize; 2]> {
+        self.row().1
+    }
+
+    /// The stems forward and backward; pixels and channels of a block, in PTX and in WGSL alike. WGSL has 16 KiB of shared memory, in
+    /// which a step of 16 products fits for the first tile, one of 8 for the second.
+    fn row(self) -> ([&'static str; 2], Option<[usize; 2]>) {
         match self {
-            Self::Plain | Self::Narrow => None,
-            Self::Tile | Self::MatrixTile => Some([128, 64]),
-            Self::Slim | Self::MatrixSlim => Some([256, 32]),
-            Self::MatrixThin => Some([256, 8]),
-            Self::MatrixSmall => Some([64, 32]),
+            Self::Plain => (["conv2d_forward", "conv2d_backward"], None),
+            Self::Narrow => (["conv2d_forward.narrow", "conv2d_backward.narrow"], None),
+            Self::Tile => (["conv2d_forward.tile", "conv2d_backward.tile"], Some([128, 64])),
+            Self::Slim => (["conv2d_forward.slim", "conv2d_backward.slim"], Some([256, 32])),
+            Self::MatrixTile => (["conv2d_forward.tile.mma", "conv2d_backward.tile.mma"], Some([128, 64])),
+            Self::MatrixSlim => (["conv2d_forward.slim.mma", "conv2d_backward.slim.mma"], Some([256, 32])),
+            Self::MatrixSmall => (["conv2d_forward.small.mma", "conv2d_backward.small.mma"], Some([64, 32])),
+            // Only backward.
+            Self::MatrixThin => (["conv2d_backward.thin.mma"; 2], Some([256, 8])),
         }
     }
 }
