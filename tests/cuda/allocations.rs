@@ -24,8 +24,17 @@ fn explain(scene: &Scene, settings: &[(&str, &str)], into: &str) -> crate::ran::
     scene.run(&[settings, &[QUICK]].concat(), &[&files[..], &options].concat())
 }
 
-/// One place of so many fails once, too: that run goes to its end.
+/// One place of so many fails once, too: that run goes to its end, and its kernels run.
 const ONCE_EVERY: usize = 3;
+
+/// Where memory fails for good, what kernels compute is never seen, or is the same for all.
+const IDLE: (&str, &str) = ("PTX_SIM_RUN", "0");
+
+/// The files of runs in which nothing fails.
+struct Wholes {
+    computed: Files,
+    idle: Files,
+}
 
 /// Where the n-th allocation fails: the maps are the same, or nothing is written and the reason is said.
 struct Place {
@@ -35,22 +44,22 @@ struct Place {
 }
 
 impl Place {
-    fn check(&self, scene: &Scene, whole: &Files) {
+    fn check(&self, scene: &Scene, wholes: &Wholes) {
         let Self { nth, kinds } = self;
         let (once, for_good) = (nth.to_string(), format!("{nth}+"));
         if nth % ONCE_EVERY == 1 {
             let into = format!("once-{nth}");
             let settings: Vec<_> = kinds.iter().map(|kind| (*kind, once.as_str())).collect();
             explain(scene, &settings, &into).exits(0).says(&[]);
-            assert!(scene.files(&into) == *whole, "allocation {nth} fails once");
+            assert!(scene.files(&into) == wholes.computed, "allocation {nth} fails once");
         }
         for kind in *kinds {
             let into = format!("{kind}-{nth}");
-            let ran = explain(scene, &[(kind, &for_good)], &into);
+            let ran = explain(scene, &[(kind, &for_good), IDLE], &into);
             let files = scene.files(&into);
             if ran.code == 0 {
                 // The run goes on without.
-                assert!(files == *whole, "{kind}={for_good}");
+                assert!(files == wholes.idle, "{kind}={for_good}");
             } else {
                 ran.exits(4).says(&["error: the cuda backend could not allocate", "hint: use a smaller --batch"]);
                 assert!(files.is_empty(), "{kind}={for_good}");
@@ -68,12 +77,14 @@ fn memory_may_fail_at_each_of_the_first_200_allocations() {
     let count = |of: &str| report[of].as_u64().expect("a count") as usize;
     let (on_device, pinned) = (count("allocations"), count("pinned_allocations"));
     assert!(on_device >= PLACES && pinned > 0, "{report}");
-    let whole = scene.files("whole");
+    explain(&scene, &[IDLE], "idle").exits(0).says(&[]);
+    let wholes = Wholes { computed: scene.files("whole"), idle: scene.files("idle") };
+    assert!(wholes.computed.len() == wholes.idle.len() && wholes.computed != wholes.idle);
     let next = AtomicUsize::new(1);
     let some = || {
         while let nth @ 1..=PLACES = next.fetch_add(1, Ordering::Relaxed) {
             let kinds: &[_] = &["PTX_SIM_FAIL_ALLOC", "PTX_SIM_FAIL_PINNED"];
-            Place { nth, kinds: if nth <= pinned { kinds } else { &kinds[..1] } }.check(&scene, &whole);
+            Place { nth, kinds: if nth <= pinned { kinds } else { &kinds[..1] } }.check(&scene, &wholes);
         }
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);

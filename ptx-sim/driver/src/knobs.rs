@@ -46,6 +46,8 @@ pub(crate) struct Knobs {
     /// Streams can be captured.
     pub graphs: bool,
     pub checks: bool,
+    /// Launches run; else they are checked, counted, and leave memory as it is.
+    pub runs: bool,
     /// One schedule, or three whose results must be equal.
     pub seeds: Vec<u64>,
     pub max_instructions: u64,
@@ -85,6 +87,7 @@ impl Knobs {
             capability: get(env, "PTX_SIM_CAPABILITY", "a compute capability such as 8.0", version)?.unwrap_or((8, 0)),
             graphs: get(env, "PTX_SIM_GRAPHS", "0 or 1", switch)?.unwrap_or(true),
             checks: get(env, "PTX_SIM_CHECKS", "0 or 1", switch)?.unwrap_or(true),
+            runs: get(env, "PTX_SIM_RUN", "0 or 1", switch)?.unwrap_or(true),
             seeds: get(env, "PTX_SIM_SEED", "one number, or three with commas between", seeds)?.unwrap_or(vec![0]),
             max_instructions: get(env, "PTX_SIM_MAX_INSTRUCTIONS", "a number", number)?.unwrap_or(1 << 31),
             order: get(env, "PTX_SIM_ORDER", "eager or late", order)?.unwrap_or(Order::Eager),

@@ -1,12 +1,12 @@
 //! The knobs, and libraries that are no driver or an old one.
 
-use cudarc::driver::{CudaContext, sys};
+use cudarc::driver::{CudaContext, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
 use ptx_sim_driver::Variant;
 
 use crate::child::{Child, Folder, in_child};
 use crate::kernels::SCALE;
-use crate::{code, function, last_fault, scale};
+use crate::{code, config, function, last_fault, scale};
 
 #[test]
 fn memory_runs_out() {
@@ -55,6 +55,25 @@ fn a_chosen_launch_fails_for_good() {
         assert_eq!(results, [Ok(()), Ok(()), failed, failed]);
         assert_eq!(context.synchronize().map_err(|error| code(&error)), failed);
         assert!(last_fault().contains("launch 3 fails"), "{}", last_fault());
+    });
+}
+
+#[test]
+fn launches_that_do_not_run_leave_memory_as_it_is() {
+    in_child("settings::launches_that_do_not_run_leave_memory_as_it_is", &[("PTX_SIM_RUN", "0")], || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.default_stream();
+        let function = function(&context, SCALE, "scale");
+        let mut x = stream.clone_htod(&[1.0f32]).unwrap();
+        scale(&stream, &function, &mut x, 2.0, 3.0).unwrap();
+        assert_eq!(stream.clone_dtoh(&x).unwrap(), [1.0]);
+        // What is wrong with a launch is still found.
+        let count = 1u32;
+        let mut launch = stream.launch_builder(&function);
+        launch.arg(&mut x).arg(&2.0f32).arg(&3.0f32).arg(&count);
+        // SAFETY: the arguments are those that the kernel declares.
+        let refused = unsafe { launch.launch(config(1, 2048)) }.map(drop).unwrap_err();
+        assert_eq!(code(&refused), sys::CUresult::CUDA_ERROR_INVALID_VALUE);
     });
 }
 
