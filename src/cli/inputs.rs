@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::failure::Failure;
 use crate::graph::Shape;
@@ -23,7 +24,7 @@ pub struct Image {
     pub picture: Option<Picture>,
     pub placement: Placement,
     /// `[C, H, W]`, in the network's input space.
-    pub values: Vec<f32>,
+    pub values: Arc<Vec<f32>>,
 }
 
 impl Image {
@@ -40,7 +41,7 @@ impl Image {
     /// Lets go of what nobody asks for once the image is explained.
     pub fn release(&mut self, is_drawn: bool) {
         if !is_drawn || self.picture.is_some() {
-            self.values = Vec::new();
+            self.values = Arc::default();
         }
     }
 

@@ -134,7 +134,7 @@ impl Reading {
 fn open_picture(source: usize, path: &Path, preprocess: &Preprocess) -> Result<Image, Failure> {
     let picture = Picture::open(path).map_err(Failure::input)?;
     let (values, placement) = preprocess.apply(&picture).map_err(|e| Failure::input(e).about(path.display()))?;
-    Ok(Image { source, index: None, of: 1, picture: Some(picture), placement, values })
+    Ok(Image { source, index: None, of: 1, picture: Some(picture), placement, values: values.into() })
 }
 
 fn open_array(source: usize, path: &Path, want: Shape) -> Result<Images, Failure> {
@@ -149,7 +149,7 @@ fn open_array(source: usize, path: &Path, want: Shape) -> Result<Images, Failure
     let placement = Placement { x: 0.0, y: 0.0, width: want.width as f32, height: want.height as f32 };
     let image = move |(i, values): (usize, Result<Vec<f32>, PictureError>)| {
         let values = values.map_err(Failure::input)?;
-        Ok(Image { source, index: several.then_some(i), of, picture: None, placement, values })
+        Ok(Image { source, index: several.then_some(i), of, picture: None, placement, values: values.into() })
     };
     Ok(Box::new(images.enumerate().map(image)))
 }

@@ -1,5 +1,6 @@
 //! Maps to files: raw arrays, overlays, safetensors and reports, with what it takes to make them again.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -125,7 +126,7 @@ impl<'a> Writer<'a> {
                 let about = self.metadata(path, &images[0].maps[slot]);
                 let mut about: BTreeMap<String, String> = about.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
                 about.insert("Reports".to_owned(), json!(records).to_string());
-                write_safetensors(file, &BTreeMap::from([("map".to_owned(), maps)]), &about)
+                write_safetensors(file, &BTreeMap::from([("map".to_owned(), maps.into_owned())]), &about)
             }),
             Format::Json => {
                 let whole = if images[0].image.index.is_some() { json!(records) } else { records[0].clone() };
@@ -136,27 +137,32 @@ impl<'a> Writer<'a> {
     }
 
     /// The maps as they are written: raw, with a leading axis where the input had one.
-    fn stack(&self, images: &[Explained], slot: usize) -> Result<Tensor, PictureError> {
+    fn stack<'e>(&self, images: &'e [Explained], slot: usize) -> Result<Cow<'e, Tensor>, PictureError> {
+        if let [Explained { image, maps, .. }] = images
+            && image.index.is_none()
+        {
+            return self.laid_out(image, &maps[slot].map);
+        }
         let (mut shape, mut data) = (Vec::new(), Vec::new());
         for image in images {
             let map = self.laid_out(&image.image, &image.maps[slot].map)?;
             if data.is_empty() {
                 data.reserve_exact(images.len() * map.data.len());
             }
-            data.extend(map.data);
-            shape = map.shape;
+            data.extend_from_slice(&map.data);
+            shape.clone_from(&map.shape);
         }
         let leading = images[0].image.index.map(|_| images.len());
-        Ok(Tensor::new(&leading.into_iter().chain(shape).collect::<Vec<_>>(), data))
+        Ok(Cow::Owned(Tensor::new(&leading.into_iter().chain(shape).collect::<Vec<_>>(), data)))
     }
 
     /// One map, reduced and laid out as asked for.
-    fn laid_out(&self, image: &Image, map: &Tensor) -> Result<Tensor, PictureError> {
+    fn laid_out<'e>(&self, image: &Image, map: &'e Tensor) -> Result<Cow<'e, Tensor>, PictureError> {
         let map = match self.settings.drawing.reduce {
-            None | Some(Reduce::None) => map.clone(),
+            None | Some(Reduce::None) => Cow::Borrowed(map),
             Some(how) => {
                 let plane = reduce(map, how)?;
-                Tensor::new(&[1, plane.shape[0], plane.shape[1]], plane.data)
+                Cow::Owned(Tensor::new(&[1, plane.shape[0], plane.shape[1]], plane.data))
             }
         };
         if self.settings.resolution != Resolution::Original {
@@ -169,7 +175,7 @@ impl<'a> Writer<'a> {
             spread(&plane, &image.placement, height, width).map(|spread| spread.data)
         });
         let data = channels.collect::<Result<Vec<_>, _>>()?.concat();
-        Ok(Tensor::new(&[map.shape[0], height, width], data))
+        Ok(Cow::Owned(Tensor::new(&[map.shape[0], height, width], data)))
     }
 
     fn png(&self, file: &Path, path: &Path, explained: &Explained, heatmap: &Heatmap) -> Result<(), Failure> {

@@ -17,13 +17,13 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 
-use crate::backend::{Backend, BackendError};
+use crate::backend::{Backend, BackendError, Values};
 use crate::graph::{Shape, UnknownLayer, ValueId};
 use crate::method::{Completeness, Method, MethodChoice, Readout, Sampling};
 use crate::model::Model;
 use crate::plan::{Pass, PlanError};
 use crate::rule::RuleOptions;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, first_not_finite};
 
 pub use baseline::Baseline;
 pub use heatmap::Heatmap;
@@ -235,7 +235,7 @@ impl<'m> Explainer<'m> {
         methods: &[MethodChoice],
         target: &Target,
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
-        let question = self.question(first, copy(images), methods, target)?;
+        let question = self.question(first, self.stack(copy(images))?, methods, target)?;
         self.evaluator.progress.start(self.evaluations(&question));
         let evaluation = self.evaluator.run(&question.work)?;
         self.answer(&question, evaluation)
@@ -270,7 +270,24 @@ impl<'m> Explainer<'m> {
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn submit(&mut self, first: usize, images: Tensor, methods: &[MethodChoice], target: &Target) {
-        let submitted = self.question(first, images, methods, target).map(|question| {
+        let images = self.stack(images);
+        self.send(first, images, methods, target);
+    }
+
+    /// The same for images one by one, each as large as the network's input, which are not copied.
+    pub(crate) fn submit_each(
+        &mut self,
+        first: usize,
+        images: Vec<Arc<Vec<f32>>>,
+        methods: &[MethodChoice],
+        target: &Target,
+    ) {
+        self.send(first, Ok(Images::Each(images)), methods, target);
+    }
+
+    fn send(&mut self, first: usize, images: Result<Images, ExplainError>, methods: &[MethodChoice], target: &Target) {
+        let question = images.and_then(|images| self.question(first, images, methods, target));
+        let submitted = question.map(|question| {
             let ticket = self.evaluator.depart(&question.work, 0..question.work.images.len());
             Submitted { question, ticket }
         });
@@ -300,11 +317,11 @@ impl<'m> Explainer<'m> {
     fn question(
         &self,
         first: usize,
-        images: Tensor,
+        images: Images,
         methods: &[MethodChoice],
         target: &Target,
     ) -> Result<Question<'m>, ExplainError> {
-        let images = self.images(images)?;
+        check_finite(&images)?;
         let work = Work {
             baselines: self.baselines(&images)?,
             images,
@@ -327,7 +344,7 @@ impl<'m> Explainer<'m> {
         mut evaluation: Evaluation,
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
         let baseline_logits = self.baseline_logits(methods, work, &evaluation)?;
-        let mut lists = Vec::new();
+        let mut maps_of = Vec::new();
         for i in 0..work.images.len() {
             let targets = evaluation.targets[i].clone();
             let mut direct = std::mem::take(&mut evaluation.maps[i]);
@@ -347,12 +364,20 @@ impl<'m> Explainer<'m> {
                     maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
                 }
             }
+            maps_of.push(maps);
+        }
+        // Whatever looks at every value of a map is done by all threads.
+        let sums: Vec<Vec<(f64, usize)>> =
+            maps_of.par_iter().map(|maps| maps.iter().flatten().map(|map| map.values.sum()).collect()).collect();
+        let mut lists = Vec::new();
+        for (i, (maps, sums)) in maps_of.into_iter().zip(sums).enumerate() {
+            let (targets, mut sums) = (&evaluation.targets[i], sums.into_iter());
             let logits = &evaluation.logits[i];
             let base = baseline_logits.get(if baseline_logits.len() == 1 { 0 } else { i });
             let mut list = Vec::new();
             for (&class, maps) in targets.iter().zip(maps) {
-                for (choice, map) in methods.iter().zip(maps) {
-                    list.push(self.heatmap(*choice, class, logits, base, map));
+                for ((choice, map), sum) in methods.iter().zip(maps).zip(&mut sums) {
+                    list.push(self.heatmap(*choice, class, (logits, base), map, sum));
                 }
             }
             lists.push(list);
@@ -365,7 +390,8 @@ impl<'m> Explainer<'m> {
     /// # Errors
     /// As [`Explainer::explain`].
     pub fn logits(&mut self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let images = self.images(copy(images))?;
+        let images = self.stack(copy(images))?;
+        check_finite(&images)?;
         self.logits_of(images)
     }
 
@@ -374,18 +400,11 @@ impl<'m> Explainer<'m> {
         Pass { upsample: self.options.upsample, audit: pass.audit && self.options.audit, ..pass }
     }
 
-    fn images(&self, images: Tensor) -> Result<Images, ExplainError> {
+    fn stack(&self, images: Tensor) -> Result<Images, ExplainError> {
         let want = self.model.input();
         let tail = [want.channels, want.height, want.width];
         if !matches!(images.shape.len(), 3 | 4) || images.shape[images.shape.len() - 3..] != tail {
             return Err(ExplainError::Shape { want, got: images.shape });
-        }
-        // Run by run, since a search that may end anywhere keeps a compiler from vectors.
-        let is_finite = |run: &[f32]| run.iter().fold(true, |finite, v| finite & v.is_finite());
-        if !images.data.chunks(4096).all(is_finite)
-            && let Some(at) = images.data.iter().position(|v| !v.is_finite())
-        {
-            return Err(ExplainError::NonFiniteInput { image: at / want.len(), element: at % want.len() });
         }
         Ok(Images::Stack(images, want.len()))
     }
@@ -424,9 +443,9 @@ impl<'m> Explainer<'m> {
         &self,
         choice: MethodChoice,
         class: usize,
-        logits: &[f64],
-        baseline_logits: Option<&Vec<f64>>,
+        (logits, baseline_logits): (&[f64], Option<&Vec<f64>>),
         map: RawMap,
+        sum: (f64, usize),
     ) -> Heatmap {
         let method = choice.method;
         let mut report = Report {
@@ -446,7 +465,7 @@ impl<'m> Explainer<'m> {
             layer: self.layer_name().filter(|_| method.readout.needs_layer()).map(str::to_owned),
         };
         let promised = if choice.smooth { Completeness::None } else { method.completeness };
-        report.complete(&map.values, map.audit, promised);
+        report.complete(sum, map.audit, promised);
         let shape = match (method.readout.is_cam(), self.options.upsample, self.layer) {
             (true, false, Some(layer)) => Shape { channels: 1, ..self.model.graph.shape(layer) },
             (true, ..) => Shape { channels: 1, ..self.model.input() },
@@ -454,6 +473,17 @@ impl<'m> Explainer<'m> {
         };
         let map = Tensor::new(&[shape.channels, shape.height, shape.width], map.values.into_f32());
         Heatmap { method: choice, target: class, class: self.model.class_name(class), map, report }
+    }
+}
+
+fn check_finite(images: &Images) -> Result<(), ExplainError> {
+    let bad = |image: usize| match images.of(image) {
+        Values::F32(values) => first_not_finite(&values).map(|element| (image, element)),
+        _ => None,
+    };
+    match (0..images.len()).into_par_iter().find_map_first(bad) {
+        Some((image, element)) => Err(ExplainError::NonFiniteInput { image, element }),
+        None => Ok(()),
     }
 }
 

@@ -202,15 +202,21 @@ fn on_device(session: &mut dyn Session, original: &Picture, map: &Tensor) -> Res
     let program = session.program();
     let (picture, maps, painted) = (program.input.clone(), program.seeds.clone(), program.outputs[0].clone());
     let image = original.to_image();
-    let levels: Vec<u8> = (0..3).flat_map(|c| image.as_raw().iter().skip(c).step_by(3).copied()).collect();
+    let pixels = image.as_raw().as_chunks::<3>().0;
+    let levels: Vec<u8> = (0..3).flat_map(|c| pixels.iter().map(move |pixel| pixel[c])).collect();
     session.write_items(&picture, &[Values::from(levels)])?;
     if let Some(port) = &maps {
         session.write_items(port, &[Values::from(map.data.as_slice())])?;
     }
     session.run(Phase::Forward, None)?;
-    let planes: Vec<u8> = session.read_items(&painted)?.into_iter().flat_map(Values::into_u8).collect();
+    let planes: Vec<u8> = session.read_items(&painted)?.into_iter().map(Values::into_u8).collect::<Vec<_>>().concat();
     let area = painted.height * painted.width;
-    let levels = (0..area).flat_map(|i| [planes[i], planes[area + i], planes[2 * area + i]]).collect();
+    let (red, rest) = planes.split_at(area);
+    let (green, blue) = rest.split_at(area);
+    let mut levels = vec![0; 3 * area];
+    for (((pixel, red), green), blue) in levels.as_chunks_mut::<3>().0.iter_mut().zip(red).zip(green).zip(blue) {
+        *pixel = [*red, *green, *blue];
+    }
     Ok(RgbImage::from_raw(painted.width as u32, painted.height as u32, levels).expect("three levels a pixel"))
 }
 

@@ -1,6 +1,5 @@
 use serde::Serialize;
 
-use crate::backend::Values;
 use crate::method::Completeness;
 
 /// What a reader needs to trust a map, or not.
@@ -35,9 +34,9 @@ pub struct Report {
 }
 
 impl Report {
-    /// Fills in the figures that follow from the map and from the audit of its rules.
-    pub fn complete(&mut self, map: &Values, audit: Option<[f64; 2]>, kind: Completeness) {
-        (self.sum, self.non_finite) = map.sum();
+    /// Fills in the figures that follow from the map's [`Values::sum`](crate::backend::Values::sum) and from the audit of its rules.
+    pub(super) fn complete(&mut self, sum: (f64, usize), audit: Option<[f64; 2]>, kind: Completeness) {
+        (self.sum, self.non_finite) = sum;
         self.expected_sum = match kind {
             Completeness::None => None,
             Completeness::Logit => Some(self.logit),

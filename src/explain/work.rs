@@ -12,6 +12,8 @@ use crate::tensor::Tensor;
 pub enum Images {
     /// As they came in: `[N, C, H, W]`, or one `[C, H, W]` of so many values.
     Stack(Tensor, usize),
+    /// As somebody holds them, one by one.
+    Each(Vec<Arc<Vec<f32>>>),
     /// As a method made them.
     Points(Vec<Vec<f64>>),
 }
@@ -20,6 +22,7 @@ impl Images {
     pub fn len(&self) -> usize {
         match self {
             Self::Stack(tensor, len) => tensor.data.len() / len,
+            Self::Each(images) => images.len(),
             Self::Points(points) => points.len(),
         }
     }
@@ -27,6 +30,7 @@ impl Images {
     pub fn of(&self, image: usize) -> Values<'_> {
         match self {
             Self::Stack(tensor, len) => Values::from(&tensor.data[image * len..(image + 1) * len]),
+            Self::Each(images) => Values::from(images[image].as_slice()),
             Self::Points(points) => Values::from(points[image].as_slice()),
         }
     }

@@ -8,6 +8,7 @@ use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Lim
 use tiff::decoder::DecodingResult;
 
 use super::{Picture, PictureError};
+use crate::tensor::first_not_finite;
 
 /// The widest and highest picture read.
 pub const MAX_SIDE: u32 = 16384;
@@ -90,7 +91,7 @@ fn check_size(path: &Path, width: u32, height: u32, bytes: u64) -> Result<(), Pi
 
 /// Float files may hold anything; a range that is not 0..=1 is not guessed at.
 fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> {
-    if let Some(at) = picture.data.iter().position(|v| !v.is_finite()) {
+    if let Some(at) = first_not_finite(&picture.data) {
         let (row, column) = (at / picture.channels / picture.width, at / picture.channels % picture.width);
         return Err(PictureError::NotFinite {
             path: path.to_owned(),
@@ -128,6 +129,9 @@ fn from_image(image: DynamicImage) -> Option<Picture> {
 
 /// The first `kept` of every `stride` values: alpha is last, and goes.
 fn values<T: Copy>(raw: &[T], stride: usize, kept: usize, value: impl Fn(T) -> f32) -> Vec<f32> {
+    if kept == stride {
+        return raw.iter().copied().map(value).collect();
+    }
     raw.chunks_exact(stride).flat_map(|pixel| &pixel[..kept]).map(|&v| value(v)).collect()
 }
 

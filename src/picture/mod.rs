@@ -13,6 +13,7 @@ mod resize;
 pub mod sheet;
 mod text;
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 pub use card::Card;
@@ -47,34 +48,44 @@ impl Picture {
     }
 
     /// The picture as grey, with the luma weights of ITU-R 601 (those of Pillow's `convert("L")`).
-    pub fn to_grey(&self) -> Picture {
+    pub fn to_grey(&self) -> Cow<'_, Picture> {
         if self.channels == 1 {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
         let luma = |p: &[f32]| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
         let round = |v: f32| if self.eight_bit { (v * 255.0).round() / 255.0 } else { v };
         let data = self.data.chunks_exact(3).map(|p| round(luma(p))).collect();
-        Picture { channels: 1, data, ..*self }
+        Cow::Owned(Picture { channels: 1, data, ..*self })
     }
 
     /// The picture as RGB; grey is repeated.
-    pub fn to_rgb(&self) -> Picture {
+    pub fn to_rgb(&self) -> Cow<'_, Picture> {
         if self.channels == 3 {
-            return self.clone();
+            return Cow::Borrowed(self);
         }
-        Picture { channels: 3, data: self.data.iter().flat_map(|&v| [v; 3]).collect(), ..*self }
+        Cow::Owned(Picture { channels: 3, data: self.data.iter().flat_map(|&v| [v; 3]).collect(), ..*self })
     }
 
     /// The `width` x `height` rectangle whose top left pixel is (`x`, `y`); it must lie inside the picture.
-    fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Picture {
-        let rows = (y..y + height).map(|row| (row * self.width + x) * self.channels);
-        let data = rows.flat_map(|at| &self.data[at..at + width * self.channels]).copied().collect();
-        Picture { width, height, data, ..*self }
+    fn crop(&self, x: usize, y: usize, width: usize, height: usize) -> Cow<'_, Picture> {
+        if [width, height] == [self.width, self.height] {
+            return Cow::Borrowed(self);
+        }
+        let mut data = Vec::with_capacity(width * height * self.channels);
+        for row in y..y + height {
+            let at = (row * self.width + x) * self.channels;
+            data.extend_from_slice(&self.data[at..at + width * self.channels]);
+        }
+        Cow::Owned(Picture { width, height, data, ..*self })
     }
 
     /// 8-bit RGB, rounded to nearest.
     pub(crate) fn to_image(&self) -> image::RgbImage {
-        let bytes = self.to_rgb().data.iter().map(|v| (v * 255.0).round() as u8).collect();
+        let level = |v: &f32| (v * 255.0).round() as u8;
+        let bytes = match self.channels {
+            1 => self.data.iter().map(|v| [level(v); 3]).collect::<Vec<_>>().into_flattened(),
+            _ => self.data.iter().map(level).collect(),
+        };
         image::RgbImage::from_raw(self.width as u32, self.height as u32, bytes).expect("width x height x 3 bytes")
     }
 }

@@ -1,13 +1,13 @@
 //! NumPy files in: float32, C order, finite.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
-use npyz::{DType, DTypeError, NpyFile, NpyReader, Order};
+use npyz::{DType, NpyFile, Order};
 
 use super::PictureError;
-use crate::tensor::Tensor;
+use crate::tensor::{Tensor, first_not_finite};
 
 /// A model input that is preprocessed already: `[C, H, W]` or `[N, C, H, W]`.
 ///
@@ -33,10 +33,25 @@ pub fn npy_size(path: &Path) -> Option<[usize; 2]> {
 /// # Errors
 /// A file that cannot be read, is cut short, has another type than float32 or Fortran order, or holds NaN or infinity.
 pub fn read_array(path: &Path) -> Result<Tensor, PictureError> {
-    let (npy, shape) = open(path)?;
-    let data: Vec<f32> = npy.into_vec().map_err(|e| cut_short(path, &e))?;
+    let (mut values, shape) = open(path)?;
+    let data = values.read(shape.iter().product()).map_err(|e| cut_short(path, &e))?;
     check_finite(path, &data, 0, &shape)?;
     Ok(Tensor { shape, data })
+}
+
+/// The numbers of a file, of which some may be read already.
+struct Values {
+    file: BufReader<File>,
+    big_endian: bool,
+}
+
+impl Values {
+    fn read(&mut self, count: usize) -> Result<Vec<f32>, std::io::Error> {
+        let mut bytes = vec![0; 4 * count];
+        self.file.read_exact(&mut bytes)?;
+        let value = if self.big_endian { f32::from_be_bytes } else { f32::from_le_bytes };
+        Ok(bytes.as_chunks().0.iter().copied().map(value).collect())
+    }
 }
 
 /// The images of a model input, one after the other, so that no more than one is held.
@@ -44,7 +59,7 @@ pub struct NpyImages {
     path: PathBuf,
     /// `[C, H, W]` or `[N, C, H, W]`.
     pub shape: Vec<usize>,
-    values: NpyReader<f32, BufReader<File>>,
+    values: Values,
     /// Values that are read already.
     at: usize,
 }
@@ -53,10 +68,9 @@ impl NpyImages {
     /// # Errors
     /// As [`read_npy`], but for what is wrong with the values, which is found as they are read.
     pub fn open(path: &Path) -> Result<Self, PictureError> {
-        let (npy, shape) = open(path)?;
+        let (values, shape) = open(path)?;
         check_rank(path, &shape)?;
-        let wrong = |e: DTypeError| PictureError::Array { path: path.to_owned(), what: e.to_string() };
-        Ok(Self { path: path.to_owned(), shape, values: npy.data().map_err(wrong)?, at: 0 })
+        Ok(Self { path: path.to_owned(), shape, values, at: 0 })
     }
 
     /// Values of one image.
@@ -73,8 +87,7 @@ impl Iterator for NpyImages {
         if self.at >= self.shape.iter().product() {
             return None;
         }
-        let values: Result<Vec<f32>, std::io::Error> = self.values.by_ref().take(len).collect();
-        let values = values.map_err(|e| cut_short(&self.path, &e)).and_then(|values| {
+        let values = self.values.read(len).map_err(|e| cut_short(&self.path, &e)).and_then(|values| {
             check_finite(&self.path, &values, self.at, &self.shape)?;
             Ok(values)
         });
@@ -84,7 +97,7 @@ impl Iterator for NpyImages {
 }
 
 /// The file behind its header, and the shape, both checked.
-fn open(path: &Path) -> Result<(NpyFile<BufReader<File>>, Vec<usize>), PictureError> {
+fn open(path: &Path) -> Result<(Values, Vec<usize>), PictureError> {
     let read = |source| PictureError::Read { path: path.to_owned(), source };
     let array = |what: String| PictureError::Array { path: path.to_owned(), what };
 
@@ -103,9 +116,11 @@ fn open(path: &Path) -> Result<(NpyFile<BufReader<File>>, Vec<usize>), PictureEr
     // The parser's own message runs over several lines.
     let npy = NpyFile::new(reader).map_err(|_| array("not a .npy file".into()))?;
     let dtype = npy.dtype();
-    if !matches!(&dtype, DType::Plain(t) if ["<f4", ">f4"].contains(&t.to_string().as_str())) {
-        return Err(array(format!("values of type {}", dtype.descr())));
-    }
+    let big_endian = match &dtype {
+        DType::Plain(t) if t.to_string() == "<f4" => false,
+        DType::Plain(t) if t.to_string() == ">f4" => true,
+        _ => return Err(array(format!("values of type {}", dtype.descr()))),
+    };
     if npy.order() == Order::Fortran && npy.shape().len() > 1 {
         return Err(array("Fortran order".into()));
     }
@@ -115,7 +130,7 @@ fn open(path: &Path) -> Result<(NpyFile<BufReader<File>>, Vec<usize>), PictureEr
     if claimed.is_none_or(|n| n > bytes) {
         return Err(array(format!("the header says {shape:?}, the file has {bytes} bytes")));
     }
-    Ok((npy, shape))
+    Ok((Values { file: npy.into_inner(), big_endian }, shape))
 }
 
 fn check_rank(path: &Path, shape: &[usize]) -> Result<(), PictureError> {
@@ -128,7 +143,7 @@ fn check_rank(path: &Path, shape: &[usize]) -> Result<(), PictureError> {
 
 /// `data` is that of an array of `shape` from element `first` on.
 fn check_finite(path: &Path, data: &[f32], first: usize, shape: &[usize]) -> Result<(), PictureError> {
-    let Some(at) = data.iter().position(|v| !v.is_finite()) else { return Ok(()) };
+    let Some(at) = first_not_finite(data) else { return Ok(()) };
     Err(PictureError::NotFinite { path: path.to_owned(), index: unravel(first + at, shape), value: data[at] })
 }
 

@@ -285,8 +285,13 @@ impl Preprocess {
         let mut values = Vec::with_capacity(input.data.len());
         for channel in 0..count {
             let from = if self.channels == Channels::Bgr { count - 1 - channel } else { channel };
-            let pixels = input.data.iter().skip(from).step_by(count);
-            values.extend(pixels.map(|v| (low + (high - low) * v - means[channel]) / stds[channel]));
+            let (mean, std) = (means[channel], stds[channel]);
+            let value = |v: f32| (low + (high - low) * v - mean) / std;
+            // A stride of one is a loop over vectors, any other is not.
+            match count {
+                1 => values.extend(input.data.iter().map(|v| value(*v))),
+                _ => values.extend(input.data.chunks_exact(count).map(|pixel| value(pixel[from]))),
+            }
         }
         let (sx, sy) = (picture.width as f32 / width as f32, picture.height as f32 / height as f32);
         let placement = Placement {

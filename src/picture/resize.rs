@@ -1,5 +1,7 @@
 //! One way to change a picture's size, with Pillow's filters.
 
+use std::borrow::Cow;
+
 use bytemuck::{cast_slice, cast_slice_mut};
 use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, F32x3};
@@ -13,7 +15,13 @@ use super::preprocess::Filter;
 /// `antialias` widens the filter when shrinking; without it the filter looks at its nearest source pixels only.
 /// An 8-bit picture is rounded to 8 bits after its width and again after its height is changed, as Pillow does; where
 /// Pillow 13 changes the height first (some high pictures), up to a fifth of the values differ by 1/255.
-pub(super) fn resize(picture: &Picture, width: usize, height: usize, filter: Filter, antialias: bool) -> Picture {
+pub(super) fn resize(
+    picture: &Picture,
+    width: usize,
+    height: usize,
+    filter: Filter,
+    antialias: bool,
+) -> Cow<'_, Picture> {
     let kernel = match filter {
         Filter::Nearest | Filter::Bilinear => FilterType::Bilinear,
         Filter::Bicubic => FilterType::CatmullRom,
@@ -24,12 +32,12 @@ pub(super) fn resize(picture: &Picture, width: usize, height: usize, filter: Fil
         (_, true) => ResizeAlg::Convolution(kernel),
         (_, false) => ResizeAlg::Interpolation(kernel),
     };
-    let mut resized = picture.clone();
+    let mut resized = Cow::Borrowed(picture);
     let steps: &[[usize; 2]] =
         if picture.eight_bit { &[[width, picture.height], [width, height]] } else { &[[width, height]] };
     for &[width, height] in steps {
         if [width, height] != [resized.width, resized.height] {
-            resized = step(&resized, width, height, algorithm);
+            resized = Cow::Owned(step(&resized, width, height, algorithm));
         }
     }
     resized
@@ -99,7 +107,8 @@ mod tests {
 
     #[test]
     fn grey_is_pillows_grey() {
-        let grey = Picture::open(&fixture("colour.png")).unwrap().to_grey();
+        let colour = Picture::open(&fixture("colour.png")).unwrap();
+        let grey = colour.to_grey();
         let want = Picture::open(&fixture("colour-as-grey.png")).unwrap();
         let (largest, differing) = difference(&grey, &want);
         assert!(largest < 1.01 && differing < 0.01, "{largest} steps, {differing} differ");

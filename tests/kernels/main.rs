@@ -14,6 +14,7 @@ mod records;
 #[allow(dead_code, reason = "no test here runs a text that is changed")]
 mod sim;
 mod stabilised;
+mod stages;
 mod traffic;
 mod wgpu;
 
@@ -51,23 +52,17 @@ fn each_case(settings: &[Setting], check: impl Fn(&Bench) -> Vec<String>) {
 }
 
 #[test]
-fn f64_agrees_with_the_formulas_and_leaves_no_poison() {
-    let backend = cpu(Precision::F64, 2).poisoned();
-    each_case(&SETTINGS, |bench| bench.check(&bench.run(&backend, &bench.inputs), 1e-12, true));
-}
-
-#[test]
-fn f32_agrees_with_the_formulas_and_leaves_no_poison() {
-    let backend = cpu(Precision::F32, 2).poisoned();
-    each_case(&SETTINGS, |bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
-}
-
-#[test]
-fn threads_do_not_change_a_bit() {
-    let (one, two) = (cpu(Precision::F32, 1), cpu(Precision::F32, 2));
-    each_case(&SETTINGS[1..3], |bench| {
-        let [one, two] = [&one, &two].map(|backend| bench.run(backend, &bench.inputs).concat());
-        if same(&one, &two) { vec![] } else { vec!["two threads differ from one".to_owned()] }
+fn the_cpu_agrees_with_the_formulas_whatever_its_threads_and_leaves_no_poison() {
+    let doubles = cpu(Precision::F64, 2).poisoned();
+    let (one, two) = (cpu(Precision::F32, 1).poisoned(), cpu(Precision::F32, 2).poisoned());
+    each_case(&SETTINGS, |bench| {
+        let mut found = bench.check(&bench.run(&doubles, &bench.inputs), 1e-12, true);
+        let [one, two] = [&one, &two].map(|backend| bench.run(backend, &bench.inputs));
+        found.extend(bench.check(&two, TOLERANCE, true));
+        if !same(&one.concat(), &two.concat()) {
+            found.push("two threads differ from one".to_owned());
+        }
+        found
     });
 }
 

@@ -29,15 +29,18 @@ impl Array {
         [self.c, self.h, self.w]
     }
 
+    #[inline(always)]
     pub fn at(&self, [n, c, y, x]: [usize; 4]) -> f64 {
         self.data[((n * self.c + c) * self.h + y) * self.w + x]
     }
 
+    #[inline(always)]
     pub fn add(&mut self, [n, c, y, x]: [usize; 4], v: f64) {
         self.data[((n * self.c + c) * self.h + y) * self.w + x] += v;
     }
 
     /// The value at signed coordinates, `None` outside.
+    #[inline(always)]
     fn inside(&self, y: i64, x: i64) -> Option<(usize, usize)> {
         let within = |v: i64, size: usize| usize::try_from(v).ok().filter(|v| *v < size);
         Some((within(y, self.h)?, within(x, self.w)?))
@@ -50,6 +53,7 @@ impl Array {
 }
 
 /// The cell under a tap of a window.
+#[inline(always)]
 fn cell(o: usize, k: usize, stride: usize, dilation: usize, pad: usize) -> i64 {
     (o * stride + k * dilation) as i64 - pad as i64
 }

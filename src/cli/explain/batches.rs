@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
@@ -160,14 +161,12 @@ impl<'a> Run<'a> {
 
     fn submit(&mut self, images: Vec<Image>) {
         let submitted = Instant::now();
-        let shape = self.model.input();
-        let data = images.iter().map(|image| image.values.as_slice()).collect::<Vec<_>>().concat();
-        let tensor = Tensor::new(&[images.len(), shape.channels, shape.height, shape.width], data);
+        let values = images.iter().map(|image| Arc::clone(&image.values)).collect();
         let name = images.first().map_or_else(String::new, |image| self.results.name(image));
         let text = if images.len() > 1 { format!("{name} and {} more", images.len() - 1) } else { name };
         self.results.console().bar().say(&text);
         let weight = images.iter().map(|image| 1.0 / image.of as f64).sum();
-        self.explainer.submit(self.images, tensor, &self.settings.methods, &self.settings.target);
+        self.explainer.submit_each(self.images, values, &self.settings.methods, &self.settings.target);
         self.batches.push_back(Batch { first: self.images, weight, submitted, images });
         self.images += self.batches.back().map_or(0, |batch| batch.images.len());
         self.waits.computing += submitted.elapsed();
@@ -207,7 +206,7 @@ impl<'a> Run<'a> {
         let (methods, target) = (&self.settings.methods, &self.settings.target);
         let mut found = Vec::new();
         for (i, image) in images.iter().enumerate() {
-            let tensor = Tensor::new(&[shape.channels, shape.height, shape.width], image.values.clone());
+            let tensor = Tensor::new(&[shape.channels, shape.height, shape.width], image.values.to_vec());
             match self.explainer.explain_from(first + i, &tensor, methods, target) {
                 Err(ExplainError::Backend(error)) => return Err(Failure::explain(&error.into())),
                 maps => found.push(maps.map(|mut lists| lists.swap_remove(0))),
