@@ -21,8 +21,6 @@ pub fn write_png(path: &Path, image: &RgbImage, metadata: &[(&str, &str)]) -> Re
         let mut encoder = png::Encoder::new(file, image.width(), image.height());
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        // Drawing takes a fifth of what the default's search for repetitions does, which finds few in a heatmap.
-        encoder.set_compression(png::Compression::Fast);
         for (key, value) in metadata {
             // tEXt holds Latin-1 only; other text goes into the UTF-8 kind.
             if value.chars().all(|c| (c as u32) < 256 && c != '\0') {
