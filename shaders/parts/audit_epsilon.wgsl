@@ -1,12 +1,13 @@
-{#- The audit of a linear layer under the epsilon rule. A block computes a row, its threads runs of four channels in turn. Parameters
-    are read before the loop, where a read takes longer on some devices. -#}
+{#- The audit of a linear layer under the epsilon rule. A block computes a row, or a subgroup of eight; its threads compute runs of
+    four channels in turn. Parameters are read before the loop, where a read takes longer on some devices. -#}
 {% from "parts/head.wgsl" import params, tensors -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, entrance -%}
 {%- set output, output_slot = "y", 4 %}
 {{ params(["width: u32", "x_channels: u32", "eps: f32", "biased: u32", "relative: u32"]) }}
 {{ tensors(["s", "z", "rms", "b"], ["y"], prologue, stages) }}
-{% include "parts/row.wgsl" %}
+{%- set lane, lanes = ("lane", 8) if by_subgroups else ("thread", 256) %}
+{% include "parts/lane_row.wgsl" if by_subgroups else "parts/row.wgsl" %}
     let row_runs = params.x_channels / 4u;
     let end = row_runs * params.width;
     let s_row = {{ at(0, "pixel * params.width", "0u") }};
@@ -15,7 +16,7 @@
     let is_biased = params.biased != 0u;
 
     var sums = vec2(0.0);
-    for (var unit = thread; unit < end; unit += 256u) {
+    for (var unit = {{ lane }}; unit < end; unit += {{ lanes }}u) {
         let place = position(unit, row_runs);
         let shares = {{ run("s", 0, "s_row + place.x * pitch.x + place.y") }};
         let values = {{ enter(prologue, run("z", 1, "z_row + place.x * pitch.y + place.y"), "place.y * 4u") }};
@@ -24,12 +25,14 @@
         }
         sums.y += dot(select(shares, -shares, values < vec4(0.0)), vec4(1.0));
     }
-    let v = total(sums, thread);
-    if thread == 0u {
+    let v = {{ "subgroupAdd(sums)" if by_subgroups else "total(sums, thread)" }};
+    if {{ lane }} == 0u {
         let scale = select(1.0, {{ load("rms", 2, "0u", "0u") }}.x, params.relative != 0u);
         finish(vec4(v.x, params.eps * scale * v.y, 0.0, 0.0), item, image, pixel, 0u);
     }
 }
-{%- include sum %}
+{%- if not by_subgroups %}
+{%- include "parts/total.wgsl" %}
+{%- endif %}
 {{- entrance(prologue) }}
 {% include "parts/finish.wgsl" %}

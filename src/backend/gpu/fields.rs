@@ -107,6 +107,11 @@ fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
     [layout.real() as u32, (epsilon as f32).to_bits()]
 }
 
+/// Blocks of kernels in which each subgroup computes a row.
+fn rows_by_subgroups(rows: usize) -> usize {
+    (rows * LANES).div_ceil(THREADS)
+}
+
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
 pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointers) -> Fields {
     let (x, y) = (step.inputs[0], step.output);
@@ -203,13 +208,13 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let eps = (*eps as f32).to_bits();
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, eps, biased, relative];
             (fields.count, fields.blocks) = (items * area, items * area);
-            fields.by_subgroups = Some(("audit_epsilon.subgroup", fields.blocks));
+            fields.by_subgroups = Some(("audit_epsilon.subgroup", rows_by_subgroups(items * area)));
         }
         Kernel::AuditRescale => {
             pointers.weight(&step.weights[0]);
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
             (fields.count, fields.blocks) = (items * area, items * area);
-            fields.by_subgroups = Some(("audit_rescale.subgroup", fields.blocks));
+            fields.by_subgroups = Some(("audit_rescale.subgroup", rows_by_subgroups(items * area)));
         }
         Kernel::Range => {
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
