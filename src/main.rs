@@ -1,4 +1,4 @@
-//! The `fluoroscope` command; everything it does is in the library.
+//! The `fluoroscope` command; all but how it keeps memory is in the library.
 
 fn main() -> std::process::ExitCode {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
@@ -6,8 +6,8 @@ fn main() -> std::process::ExitCode {
     fluoroscope::cli::run(std::env::args_os())
 }
 
-/// Blocks as large as pictures and maps are used again. By default glibc gives each back to the kernel, which clears every page of the
-/// next one.
+/// Blocks as large as pictures and maps are used again. By default glibc unmaps them, or trims its heap where they lay, and the kernel
+/// clears every page of the next one. Each thread's heap may keep as much as the second setting says.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 fn keep_freed_memory() {
     const LARGEST: i32 = 32 << 20;

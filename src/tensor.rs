@@ -7,13 +7,6 @@ pub struct Tensor {
     pub data: Vec<f32>,
 }
 
-/// The place of the first value that is no number, or infinite.
-pub(crate) fn first_not_finite(values: &[f32]) -> Option<usize> {
-    // Run by run, since a search that may end anywhere keeps a compiler from vectors.
-    let is_finite = |run: &[f32]| run.iter().fold(true, |finite, v| finite & v.is_finite());
-    if values.chunks(4096).all(is_finite) { None } else { values.iter().position(|v| !v.is_finite()) }
-}
-
 impl Tensor {
     /// An array of zeros.
     pub fn zeros(shape: &[usize]) -> Self {
@@ -38,4 +31,11 @@ impl Tensor {
     pub fn sum(&self) -> f64 {
         self.data.iter().map(|&v| f64::from(v)).sum()
     }
+}
+
+/// The place of the first value that is no number, or infinite.
+pub(crate) fn first_not_finite(values: &[f32]) -> Option<usize> {
+    // Run by run, since a search that may end anywhere keeps a compiler from vectors.
+    let is_finite = |run: &[f32]| run.iter().fold(true, |finite, v| finite & v.is_finite());
+    if values.chunks(4096).all(is_finite) { None } else { values.iter().position(|v| !v.is_finite()) }
 }

@@ -266,7 +266,7 @@ const BENCH_EXAMPLES: &str = "Examples:
 
 Every step is computed from the same inputs by the backend and in f64 on the CPU, with two images at most, and compared,
 before it is timed. A larger batch has to give the same maps, bit by bit. A baseline goes through the
-network before the time of a batch begins: `explain`, too, keeps what it found there for all batches.
+network before the time of a batch begins: `explain`, too, keeps what it finds there, where all images share the baseline.
 The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %. Its GFLOP/s are those of f32
 multiply-adds, or of products of f32 as three of tf32, whichever is faster. The memory is that of slots and weights.";
 

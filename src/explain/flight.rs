@@ -31,6 +31,7 @@ impl Loaded {
         self.baseline = None;
         self.session.write_items(port, &work.baselines(part))?;
         self.session.run(Phase::Reference, None)?;
+        debug_assert!(shared.is_none() || self.program.references == 1, "the program keeps what one baseline left");
         self.baseline = shared;
         Ok(())
     }

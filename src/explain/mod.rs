@@ -282,6 +282,7 @@ impl<'m> Explainer<'m> {
         methods: &[MethodChoice],
         target: &Target,
     ) {
+        debug_assert!(images.iter().all(|image| image.len() == self.model.input().len()));
         self.send(first, Ok(Images::Each(images)), methods, target);
     }
 
@@ -366,7 +367,7 @@ impl<'m> Explainer<'m> {
             }
             maps_of.push(maps);
         }
-        // Whatever looks at every value of a map is done by all threads.
+        // The images' sums by all threads: what looks at every value takes longer than all else here.
         let sums: Vec<Vec<(f64, usize)>> =
             maps_of.par_iter().map(|maps| maps.iter().flatten().map(|map| map.values.sum()).collect()).collect();
         let mut lists = Vec::new();

@@ -292,11 +292,11 @@ impl<'a> Planner<'a> {
         let mut pinned: BTreeSet<usize> = program.ports().map(|port| port.view.buffer.0).collect();
         // What enters and leaves is never a half.
         pinned.iter().for_each(|&port| program.buffers[port].element = Element::Float);
-        if batch.references == 1 {
+        // A baseline that images share outlasts batches.
+        if batch.references == 1 || batch.repeat {
             pinned.extend(program.left_by(Phase::Reference));
         }
         if batch.repeat {
-            pinned.extend(program.left_by(Phase::Reference));
             pinned.extend(program.left_by(Phase::Forward));
         }
         let pinned: Vec<usize> = pinned.into_iter().collect();

@@ -83,11 +83,12 @@ fn shaders_are_twins_of_all_ptx() {
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
     ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
-    let is_shared = |stem: &&str| {
+    let has_subgroup_twin = |stem: &&str| {
         let begins = ["depthwise", "audit"].iter().any(|kind| stem.starts_with(kind));
         begins || stem.contains(".tile") || stem.contains(".slim")
     };
-    let mut by_subgroups: Vec<&str> = ptx.iter().copied().filter(is_shared).chain(["conv2d_backward.thin"]).collect();
+    let mut by_subgroups: Vec<&str> =
+        ptx.iter().copied().filter(has_subgroup_twin).chain(["conv2d_backward.thin"]).collect();
     by_subgroups.sort_unstable();
     assert_eq!(of_wgsl, by_subgroups);
     assert_eq!(shaders.len(), ptx.len() + of_wgsl.len());

@@ -226,6 +226,22 @@ fn a_shared_baseline_goes_through_the_network_once_a_session() {
     }
 }
 
+/// A session of one image has one baseline, whether that is the image's own or not.
+#[test]
+fn a_baseline_that_changes_is_not_kept() {
+    let model = model();
+    let options = ExplainOptions { baseline: Baseline::Mean, batch: Some(1), ..ExplainOptions::default() };
+    let explainer =
+        || Explainer::new(&model, Box::new(device(Precision::F32, 100)), options.clone()).expect("an explainer");
+    let mut kept = explainer();
+    for first in [0, 1, 0] {
+        let [got, want] = [&mut kept, &mut explainer()].map(|explainer| {
+            explainer.explain(&images(first, 1), &[choice("deeplift")], &Target::Top(1)).expect("maps")
+        });
+        assert_same(&got, &want, &format!("image {first}"));
+    }
+}
+
 #[test]
 fn fewer_messages_at_a_time_change_no_bit() {
     let model = golden("plain", Precision::F32);

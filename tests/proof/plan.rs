@@ -199,7 +199,8 @@ fn a_gradient_of_a_relu_net_keeps_bits_and_winners_only() {
 }
 
 /// Every read is of lanes written before, in this run; prologues are at kernels that take them; no slot is read and written by one step, none holds two live
-/// buffers, and with `repeat` nothing that the backward part reads is overwritten by it.
+/// buffers, with `repeat` nothing that the backward part reads is overwritten by it, and
+/// nothing that a second batch reads of a shared baseline by the first.
 pub fn check_order(program: &Program, repeat: bool, label: &str) {
     let slot = |buffer: usize| program.slots.of[buffer].unwrap_or_else(|| panic!("{label}: %{buffer} has no slot"));
     let lanes = |view: &fluoroscope::program::View| (view.offset..view.offset + view.channels).collect::<Vec<_>>();
@@ -296,10 +297,10 @@ fn a_shared_baseline_is_forwarded_once() {
     for images in [1, 4] {
         let program = program(&graph, &["deeplift"], Batch { references: 1, ..Batch::of(images) });
         assert_eq!((program.images, program.references), (images, 1));
-        let forward = &program.steps[..program.backward_from];
-        let of = |per: Per| forward.iter().filter(|step| program.buffer(step.output).per == per).count();
-        assert_eq!(of(Per::Reference), of(Per::Image), "both sides have the same steps\n{program}");
-        assert_eq!(of(Per::Reference) + of(Per::Image), forward.len());
+        let [reference, forward] = [Phase::Reference, Phase::Forward].map(|phase| &program.steps[program.part(phase)]);
+        let all = |steps: &[Step], per: Per| steps.iter().all(|step| program.buffer(step.output).per == per);
+        assert_eq!(reference.len(), forward.len(), "both sides have the same steps\n{program}");
+        assert!(all(reference, Per::Reference) && all(forward, Per::Image), "each in its part\n{program}");
     }
     let without = program(&graph, &["gradient", "lrp-epsilon"], Batch::of(2));
     assert!(without.reference.is_none(), "only DeepLIFT forwards the baseline");

@@ -46,7 +46,7 @@ pub(crate) struct Knobs {
     /// Streams can be captured.
     pub graphs: bool,
     pub checks: bool,
-    /// Launches run; else they are checked, counted, and leave memory as it is.
+    /// Launches run; else they are checked, counted without a row of their kernel, and leave memory as it is.
     pub runs: bool,
     /// One schedule, or three whose results must be equal.
     pub seeds: Vec<u64>,
@@ -217,6 +217,7 @@ mod tests {
             ("PTX_SIM_FAIL_LAUNCH", "1:12345"),
             ("PTX_SIM_SEED", "1,2"),
             ("PTX_SIM_CHECKS", "yes"),
+            ("PTX_SIM_RUN", "no"),
             ("PTX_SIM_PTX_VERSION", "8"),
         ] {
             let error = read(&[(name, value)]).expect_err(name);

@@ -23,7 +23,7 @@ pub struct CudaSession {
     program: Arc<Program>,
     steps: Vec<Bound>,
     arena: Arena,
-    /// Of the forward and the backward part.
+    /// Of each part, by its [`Phase`].
     replays: [Replay; Phase::ALL.len()],
     marks: Vec<Event>,
     /// Of every buffer that was written: one copy does not wait for another.

@@ -121,7 +121,7 @@ impl Variant {
             Self::MatrixTile => (["conv2d_forward.tile.mma", "conv2d_backward.tile.mma"], Some([128, 64])),
             Self::MatrixSlim => (["conv2d_forward.slim.mma", "conv2d_backward.slim.mma"], Some([256, 32])),
             Self::MatrixSmall => (["conv2d_forward.small.mma", "conv2d_backward.small.mma"], Some([64, 32])),
-            // Only backward.
+            // Never chosen forward.
             Self::MatrixThin => (["conv2d_backward.thin.mma"; 2], Some([256, 8])),
         }
     }

@@ -9,7 +9,7 @@ use crate::program::{Arrangement, ConvParams, Kernel, OverlayParams, Program, St
 /// Threads of a block.
 const THREADS: usize = 256;
 
-/// Threads of a subgroup, in the kernels that share loads within one.
+/// Threads of a subgroup, in the kernels that share loads or sums within one.
 pub const LANES: usize = 8;
 
 /// Cells of a window from which on a block, not a thread, adds them up.
@@ -45,7 +45,7 @@ impl Fields {
         self.blocks as u32
     }
 
-    /// The kernel that shares loads within subgroups in place of this one, and its blocks.
+    /// The kernel that shares loads or sums within subgroups in place of this one, and its blocks.
     pub fn by_subgroups(&self) -> Option<(&'static str, u32)> {
         self.by_subgroups.map(|(stem, blocks)| (stem, blocks as u32))
     }

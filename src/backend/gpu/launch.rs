@@ -88,7 +88,7 @@ pub struct Launch {
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
     pub blocks: u32,
-    /// The kernel that shares loads within subgroups in place of this one, and its blocks, where there is one in WGSL.
+    /// The kernel that shares loads or sums within subgroups in place of this one, and its blocks, where there is one in WGSL.
     pub subgroups: Option<(&'static str, u32)>,
     /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
     pub pairs: bool,

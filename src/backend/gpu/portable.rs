@@ -63,7 +63,7 @@ impl Launch {
         self
     }
 
-    /// The launch by a kernel that shares what it loads within subgroups, where there is one: many times faster than by way of
+    /// The launch by a kernel that shares what it loads or sums within subgroups, where there is one: many times faster than by way of
     /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes.
     #[must_use]
     pub fn by_subgroups(mut self) -> Self {

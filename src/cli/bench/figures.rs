@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::super::table::{Align, Table};
 use crate::backend::Roof;
 use crate::backend::step_check::{SHARE, StepError};
-use crate::program::Program;
+use crate::program::{Phase, Program};
 
 /// One step's figures.
 #[derive(Clone, Debug, Serialize)]
@@ -36,7 +36,7 @@ pub struct Row {
 pub struct Total {
     steps: usize,
     microseconds: f64,
-    /// Of the time of all steps.
+    /// Of the time of all steps of a batch.
     share: f64,
     gflops: f64,
     gbytes: f64,
@@ -69,13 +69,15 @@ pub fn rows(program: &Program, errors: &[StepError], seconds: &[f64], roof: Opti
     errors.iter().zip(seconds).enumerate().map(row).collect()
 }
 
-/// Sums by kernel, and by phase.
+/// Sums by kernel over what a batch takes, and by phase, of which the baselines' is no part of a batch.
 pub fn totals(rows: &[Row]) -> [Totals; 2] {
-    [sums(rows, |row| row.kernel), sums(rows, |row| row.phase)]
+    let before = rows.iter().take_while(|row| row.phase == Phase::Reference.name()).count();
+    let of_batch = &rows[before..];
+    let all = of_batch.iter().map(|row| row.microseconds).sum();
+    [sums(of_batch, all, |row| row.kernel), sums(rows, all, |row| row.phase)]
 }
 
-fn sums(rows: &[Row], key: impl Fn(&Row) -> &'static str) -> Totals {
-    let all: f64 = rows.iter().map(|row| row.microseconds).sum();
+fn sums(rows: &[Row], all: f64, key: impl Fn(&Row) -> &'static str) -> Totals {
     let mut totals = Totals::new();
     for row in rows {
         let total = totals.entry(key(row)).or_default();

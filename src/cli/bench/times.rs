@@ -58,7 +58,8 @@ fn median(mut seconds: Vec<f64>) -> f64 {
     seconds[seconds.len() / 2].max(1e-9)
 }
 
-/// Writes the inputs and runs the program; the time is that of a batch that finds its baseline there. Reading the logits waits for the device.
+/// Writes the inputs and runs the program; the time is that of a batch that finds its baseline there.
+/// Reading the logits waits for the device.
 fn run(session: &mut dyn Session) -> Result<Duration, BackendError> {
     let logits = session.program().logits.clone();
     // Slots are shared: what a run read may be overwritten at its end.
