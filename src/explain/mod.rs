@@ -341,37 +341,19 @@ impl<'m> Explainer<'m> {
     /// The heatmaps of images whose work is evaluated.
     fn answer(
         &mut self,
-        Question { first, methods, work }: &Question<'m>,
+        question: &Question<'m>,
         mut evaluation: Evaluation,
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
+        let Question { methods, work, .. } = question;
         let baseline_logits = self.baseline_logits(methods, work, &evaluation)?;
-        let mut maps_of = Vec::new();
-        for i in 0..work.images.len() {
-            let targets = evaluation.targets[i].clone();
-            let mut direct = std::mem::take(&mut evaluation.maps[i]);
-            let mut maps: Vec<Vec<RawMap>> = vec![Vec::new(); targets.len()];
-            let mut next = 0;
-            for choice in methods {
-                if is_direct(choice) {
-                    for (of_target, direct) in maps.iter_mut().zip(&mut direct) {
-                        of_target.push(finish(choice.method, std::mem::take(&mut direct[next])));
-                    }
-                    next += 1;
-                } else {
-                    let image = work.images.of(i).into_f64();
-                    let baseline = work.baselines.get(if work.has_own_baselines() { i } else { 0 });
-                    let found = self.sampled(choice, &image, baseline, (first + i) as u64, &targets)?;
-                    let found = found.into_iter().map(|values| RawMap { values: values.into(), audit: None });
-                    maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
-                }
-            }
-            maps_of.push(maps);
-        }
+        let direct = std::mem::take(&mut evaluation.maps).into_iter().zip(&evaluation.targets).enumerate();
+        let maps = direct.map(|(i, (direct, targets))| self.maps(question, i, targets, direct));
+        let maps = maps.collect::<Result<Vec<_>, _>>()?;
         // The images' sums by all threads: what looks at every value takes longer than all else here.
         let sums: Vec<Vec<(f64, usize)>> =
-            maps_of.par_iter().map(|maps| maps.iter().flatten().map(|map| map.values.sum()).collect()).collect();
+            maps.par_iter().map(|maps| maps.iter().flatten().map(|map| map.values.sum()).collect()).collect();
         let mut lists = Vec::new();
-        for (i, (maps, sums)) in maps_of.into_iter().zip(sums).enumerate() {
+        for (i, (maps, sums)) in maps.into_iter().zip(sums).enumerate() {
             let (targets, mut sums) = (&evaluation.targets[i], sums.into_iter());
             let logits = &evaluation.logits[i];
             let base = baseline_logits.get(if baseline_logits.len() == 1 { 0 } else { i });
@@ -384,6 +366,33 @@ impl<'m> Explainer<'m> {
             lists.push(list);
         }
         Ok(lists)
+    }
+
+    /// The maps of image `i`, targets outer, methods inner: `direct` has those of the methods that take one sample.
+    fn maps(
+        &mut self,
+        Question { first, methods, work }: &Question<'m>,
+        i: usize,
+        targets: &[usize],
+        mut direct: Vec<Vec<RawMap>>,
+    ) -> Result<Vec<Vec<RawMap>>, ExplainError> {
+        let mut maps: Vec<Vec<RawMap>> = vec![Vec::new(); targets.len()];
+        let mut next = 0;
+        for choice in methods {
+            if is_direct(choice) {
+                for (of_target, direct) in maps.iter_mut().zip(&mut direct) {
+                    of_target.push(finish(choice.method, std::mem::take(&mut direct[next])));
+                }
+                next += 1;
+            } else {
+                let image = work.images.of(i).into_f64();
+                let baseline = work.baselines.get(if work.has_own_baselines() { i } else { 0 });
+                let found = self.sampled(choice, &image, baseline, (first + i) as u64, targets)?;
+                let found = found.into_iter().map(|values| RawMap { values: values.into(), audit: None });
+                maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
+            }
+        }
+        Ok(maps)
     }
 
     /// The logits of `images` alone, one row an image.
