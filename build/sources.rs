@@ -29,7 +29,7 @@ const OWN_BYTES: u32 = 64;
 pub const PRELUDE: &str = "shaders/prelude.wgsl";
 
 /// Backends in the order of messages, and whether each must have every kernel.
-pub const COMPLETE: &[(Language, bool)] = &[(Language::Cpu, false), (Language::Wgsl, false), (Language::Ptx, false)];
+pub const COMPLETE: &[(Language, bool)] = &[(Language::Cpu, true), (Language::Wgsl, true), (Language::Ptx, true)];
 
 /// What a kernel is written in; each language has a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -309,7 +309,8 @@ fn stems_of(root: &Path, language: Language) -> Result<Vec<String>, Problem> {
         let is_kernel = match language {
             Language::Cpu => {
                 let text = read(root, &file)?;
-                [format!("fn {stem}("), format!("fn {stem}<")].iter().any(|head| text.contains(head))
+                let heads = [format!("pub fn {stem}("), format!("pub fn {stem}<")];
+                text.lines().any(|line| heads.iter().any(|head| line.starts_with(head)))
             }
             _ => file != PRELUDE,
         };
@@ -407,6 +408,9 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
 }
 ";
 
+    /// No language has to have every kernel.
+    const NONE: &[(Language, bool)] = &[(Language::Cpu, false), (Language::Wgsl, false), (Language::Ptx, false)];
+
     /// A source tree of these files, with an empty prelude.
     fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
         let root = tempfile::tempdir().expect("a temporary directory");
@@ -426,9 +430,8 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
     #[test]
     fn twins_that_agree_become_a_row() {
         let files = [("shaders/k.wgsl", WGSL), ("kernels/k.ptx", PTX), ("src/backend/cpu/k.rs", "pub fn k() {}")];
-        let all = [(Language::Cpu, true), (Language::Wgsl, true), (Language::Ptx, true)];
         let root = tree(&files);
-        let kernels = check(root.path(), &all).expect("no problem");
+        let kernels = check(root.path(), COMPLETE).expect("no problem");
         let text = table(root.path(), &kernels).expect("a table");
         for part in [
             "stem: \"k\"",
@@ -453,24 +456,24 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
             ("kernels/parts/which.ptx", which),
         ];
         let root = tree(&files);
-        let kernels = check(root.path(), COMPLETE).expect("no problem");
+        let kernels = check(root.path(), NONE).expect("no problem");
         assert_eq!(kernels.iter().map(|kernel| kernel.stem.as_str()).collect::<Vec<_>>(), ["k"]);
         let text = table(root.path(), &kernels).expect("a table");
         assert!(text.contains("(\"k.narrow.ptx\", ") && text.contains("(\"parts/which.ptx\", "), "{text}");
 
         let wrong = PTX.replace("16 x,", "16 z,");
         assert_eq!(
-            problems(&[("kernels/k.ptx", PTX), ("kernels/k.narrow.ptx", &wrong)], COMPLETE),
+            problems(&[("kernels/k.ptx", PTX), ("kernels/k.narrow.ptx", &wrong)], NONE),
             ["kernels/k.narrow.ptx:3: inputs, number 1: `z`, but the file without a variant has `x`"]
         );
         let wrong = WGSL.replace("high", "low");
         assert_eq!(
-            problems(&[("shaders/k.wgsl", WGSL), ("shaders/k.tile.wgsl", &wrong)], COMPLETE),
+            problems(&[("shaders/k.wgsl", WGSL), ("shaders/k.tile.wgsl", &wrong)], NONE),
             ["shaders/k.tile.wgsl:2: params: `low: f32 at 4`, but the file without a variant has `high: f32 at 4`"]
         );
-        let found = problems(&[("kernels/l.narrow.ptx", PTX)], COMPLETE);
+        let found = problems(&[("kernels/l.narrow.ptx", PTX)], NONE);
         assert_eq!(found, ["kernels/l.narrow.ptx:1: a variant of kernels/l.ptx, which is not there"]);
-        let found = problems(&[("kernels/k.ptx", &words.replace("which", "where"))], COMPLETE);
+        let found = problems(&[("kernels/k.ptx", &words.replace("which", "where"))], NONE);
         assert!(found.len() == 1 && found[0].contains("parts/where.ptx"), "{found:?}");
     }
 
@@ -485,7 +488,9 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
                 "kernels/k.ptx:1: the file is missing: ptx is marked complete, and there is shaders/k.wgsl",
             ]
         );
-        assert!(check(tree(&[("shaders/k.wgsl", WGSL), helper]).path(), COMPLETE).is_ok());
+        let method = ("src/backend/cpu/window.rs", "impl Axis {\n    pub fn window(&self) {}\n}\n");
+        assert!(check(tree(&[("shaders/k.wgsl", WGSL), helper, method]).path(), NONE).is_ok());
+        assert_eq!(problems(&[("shaders/k.wgsl", WGSL), helper, method], COMPLETE).len(), 2);
     }
 
     #[test]
@@ -503,7 +508,7 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
         ];
         for (from, to, want) in cases {
             let ptx = PTX.replace(from, to);
-            let found = problems(&[("shaders/k.wgsl", WGSL), ("kernels/k.ptx", &ptx)], COMPLETE);
+            let found = problems(&[("shaders/k.wgsl", WGSL), ("kernels/k.ptx", &ptx)], NONE);
             assert!(found.len() == 1 && found[0].starts_with("kernels/k.ptx:"), "{found:?}");
             assert!(found[0].contains(want), "{want} in {found:?}");
         }
@@ -534,7 +539,7 @@ fn main(@builtin(global_invocation_id) at: vec3<u32>) {
         ];
         for ((from, to, wgsl_want), (ptx_from, ptx_to, ptx_want)) in wgsl_cases.into_iter().zip(ptx_cases) {
             let ptx = PTX.replace("entry k(", "entry l(").replace(&ptx_from.replace('k', "l"), ptx_to);
-            let found = problems(&[("shaders/k.wgsl", &WGSL.replace(from, to)), ("kernels/l.ptx", &ptx)], COMPLETE);
+            let found = problems(&[("shaders/k.wgsl", &WGSL.replace(from, to)), ("kernels/l.ptx", &ptx)], NONE);
             for want in [wgsl_want, ptx_want] {
                 assert!(found.iter().any(|problem| problem.starts_with(want)), "{want} in {found:#?}");
             }

@@ -14,42 +14,53 @@ fn pairs(four: vec4<f32>) -> vec2<u64> {
 }
 ";
 
-/// The same kernel with tensors of pairs, `vec2<u64>`, in place of four numbers, `vec4<f32>`: a driver that computes on a CPU
-/// goes through the lanes of a load one by one, and takes as long for 64 bits as for 32. A tensor of which single numbers are
-/// read, `x[i][lane]`, stays as it is.
+/// What four numbers are in a tensor, and how those of pairs become them and back.
+const NUMBERS: [(&str, [&str; 2], [&str; 2]); 2] = [
+    ("f32", ["four(", ")"], ["pairs(", ")"]),
+    ("u32", ["bitcast<vec4<u32>>(four(", "))"], ["pairs(bitcast<vec4<f32>>(", "))"]),
+];
+
+/// The same kernel with tensors of pairs, `vec2<u64>`, in place of four numbers, `vec4<f32>` or `vec4<u32>`: a driver that
+/// computes on a CPU goes through the lanes of a load one by one, and takes as long for 64 bits as for 32. A tensor of which
+/// single numbers are read, `x[i][lane]`, stays as it is.
 pub fn by_pairs(text: &str) -> String {
     let is_read_singly =
         |name: &str| text.lines().any(|line| accesses(line, name).any(|(_, end)| line[end..].starts_with('[')));
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
-    let names: Vec<&str> = text.lines().filter_map(declared).filter(|name| !is_read_singly(name)).collect();
-    for name in &names {
-        let declaration = format!(" {name}: array<vec4<f32>>;");
-        for line in &mut lines {
-            *line = line.replace(&declaration, &format!(" {name}: array<vec2<u64>>;"));
-            *line = converted(line, name);
+    let mut gains = "";
+    for (number, load, store) in NUMBERS {
+        let declared = text.lines().filter_map(|line| declared(line, number));
+        for name in declared.filter(|name| !is_read_singly(name)) {
+            let declaration = format!(" {name}: array<vec4<{number}>>;");
+            for line in &mut lines {
+                *line = line.replace(&declaration, &format!(" {name}: array<vec2<u64>>;"));
+                *line = converted(line, name, load, store);
+            }
+            gains = FUNCTIONS;
         }
     }
-    lines.join("\n") + "\n" + if names.is_empty() { "" } else { FUNCTIONS }
+    lines.join("\n") + "\n" + gains
 }
 
 /// The tensor of four numbers that a line declares.
-fn declared(line: &str) -> Option<&str> {
-    let (head, _) = line.split_once(": array<vec4<f32>>;")?;
+fn declared<'a>(line: &'a str, number: &str) -> Option<&'a str> {
+    let (head, _) = line.split_once(&format!(": array<vec4<{number}>>;"))?;
     let (qualifiers, name) = head.rsplit_once("> ")?;
     qualifiers.contains("var<storage").then_some(name)
 }
 
 /// A line whose accesses to a tensor are converted: loads, and the store with which it begins.
-fn converted(line: &str, name: &str) -> String {
+fn converted(line: &str, name: &str, load: [&str; 2], store: [&str; 2]) -> String {
     let mut converted = String::new();
     let mut done = 0;
     for (start, end) in accesses(line, name).filter(|(start, _)| *start >= line.len() - line.trim_start().len()) {
         converted.push_str(&line[done..start]);
         match line[end..].strip_prefix(" = ").and_then(|value| value.strip_suffix(';')) {
             Some(value) => {
-                return converted + &format!("{} = pairs({});", &line[start..end], self::converted(value, name));
+                let value = self::converted(value, name, load, store);
+                return converted + &format!("{} = {};", &line[start..end], store.join(&value));
             }
-            None => converted.push_str(&format!("four({})", &line[start..end])),
+            None => converted.push_str(&load.join(&line[start..end])),
         }
         done = end;
     }
@@ -82,20 +93,24 @@ mod tests {
 @group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bits: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4<f32>>;
+@group(0) @binding(4) var<storage, read_write> index: array<vec4<u32>>;
 // y[i] = x[i] + w[i]
     let v = max_x[i] + x[(i + at[2]) / 4u] * x[i].xxxx; // x[i]
     let one = w[i / 4u][i % 4u];
     y[i + bits[0]] = v + y[i];
+    index[i] = index[i + 1] + vec4(1u);
 ";
         let want = "\
 @group(0) @binding(0) var<storage, read> x: array<vec2<u64>>;
 @group(0) @binding(1) var<storage, read> w: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> bits: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec2<u64>>;
+@group(0) @binding(4) var<storage, read_write> index: array<vec2<u64>>;
 // y[i] = x[i] + w[i]
     let v = max_x[i] + four(x[(i + at[2]) / 4u]) * four(x[i]).xxxx; // x[i]
     let one = w[i / 4u][i % 4u];
     y[i + bits[0]] = pairs(v + four(y[i]));
+    index[i] = pairs(bitcast<vec4<f32>>(bitcast<vec4<u32>>(four(index[i + 1])) + vec4(1u)));
 ";
         let got = by_pairs(text);
         assert!(got.starts_with(want) && got.contains("fn four"), "{got}");

@@ -1,5 +1,7 @@
 //! The books of a rule: what leaves the sum of a map on the way back, and where.
 
+use std::collections::BTreeMap;
+
 use super::Planner;
 use super::backward::global_pool;
 use super::forward::mask;
@@ -7,20 +9,11 @@ use super::stabiliser::Stabiliser;
 use crate::graph::ValueId;
 use crate::program::{Kernel, Layout, Operand, Part, Port, Prologue, Stage, Step, View, Weight};
 
-/// The running total of one composite's audit.
+/// What one composite's audit has counted so far.
 pub enum Audit {
     Off,
-    On(Option<View>),
-}
-
-impl Audit {
-    /// Where the total lies; `None` where nothing was audited.
-    pub fn port(self) -> Option<Port> {
-        match self {
-            Self::On(Some(view)) => Some(Port { view, layout: Layout::dense(SUMS), height: 1, width: 1 }),
-            _ => None,
-        }
-    }
+    /// Sums of rows, by how many rows there are: layers of one height add to the same.
+    On(BTreeMap<usize, View>),
 }
 
 /// Channels of a total, real and physical.
@@ -56,27 +49,38 @@ impl Planner<'_> {
         self.audit_rows(label, Kernel::AuditRescale, inputs, weights, Vec::new());
     }
 
-    /// Row by row, then all rows and what was there before.
+    /// Row by row, and what the rows of this height held before.
     fn audit_rows(
         &mut self,
         label: &str,
         kernel: Kernel,
         operands: Vec<Operand>,
         weights: Vec<Weight>,
-        stages: Vec<Stage>,
+        mut stages: Vec<Stage>,
     ) {
-        let Audit::On(before) = self.audit else { return };
         let inputs: Vec<View> = operands.iter().map(|operand| operand.view).collect();
         let height = self.buffers[inputs[0].buffer.0].height;
         let rows = self.sums("audit.rows", height, LANES);
+        let Audit::On(counted) = &mut self.audit else { return };
+        let before = counted.insert(height, rows);
+        stages.extend(before.map(|view| Stage::Add { operand: view.into(), negative: false }));
         let scale_shift = operands.into_iter().find_map(|operand| operand.scale_shift);
         let prologue = scale_shift.map(|image| Prologue { scale_shift: Some(image), activation: None });
         self.append(Step { label: label.to_owned(), kernel, inputs, weights, output: rows, prologue, stages });
-        let total = self.sums("audit", 1, LANES);
-        let stages = before.map(|view| Stage::Add { operand: view.into(), negative: false });
-        let kernel = Kernel::PoolAverageForward { pool: global_pool(height, 1), sum: true };
-        self.emit(label, kernel, vec![rows], Vec::new(), total, stages.into_iter().collect());
-        self.audit = Audit::On(Some(total));
+    }
+
+    /// Ends the audit: the total of all rows, or `None` where nothing was audited.
+    pub fn close_audit(&mut self) -> Option<Port> {
+        let Audit::On(counted) = std::mem::replace(&mut self.audit, Audit::Off) else { return None };
+        let mut total: Option<View> = None;
+        for (height, rows) in counted {
+            let sums = self.sums("audit", 1, LANES);
+            let stages = total.map(|view| Stage::Add { operand: view.into(), negative: false });
+            let kernel = Kernel::PoolAverageForward { pool: global_pool(height, 1), sum: true };
+            self.emit("audit", kernel, vec![rows], Vec::new(), sums, stages.into_iter().collect());
+            total = Some(sums);
+        }
+        total.map(|view| Port { view, layout: Layout::dense(SUMS), height: 1, width: 1 })
     }
 
     /// The bias of a node under the epsilon rule.

@@ -224,9 +224,9 @@ impl<'a> Planner<'a> {
         let (mut arrived, mut audits) = (Vec::new(), Vec::new());
         for Run { composite, stops, audit } in &runs {
             let rules: Vec<Rule> = composite.assign(self.graph, &self.options);
-            self.audit = if *audit { Audit::On(None) } else { Audit::Off };
+            self.audit = if *audit { Audit::On(BTreeMap::new()) } else { Audit::Off };
             arrived.push((*composite, self.run_back(&rules, stops)?));
-            audits.push((*composite, std::mem::replace(&mut self.audit, Audit::Off).port()));
+            audits.push((*composite, self.close_audit()));
         }
         let mut maps = Vec::new();
         for (pass, layer) in passes.iter().zip(layers) {

@@ -18,6 +18,9 @@ use rayon::prelude::*;
 
 const TARGETS: [&str; 5] = ["sm_75", "sm_80", "sm_86", "sm_90a", "sm_120"];
 
+/// The chip for which every text in use is assembled beside the least that it is for.
+const PRINCIPAL: &str = "sm_90a";
+
 /// The lowest PTX version that knows a target: a driver refuses text of a version newer than itself.
 const LOWEST_VERSION: [(&str, &str); 3] = [("sm_75", "6.3"), ("sm_80", "7.0"), ("sm_90a", "8.0")];
 
@@ -158,7 +161,7 @@ fn able(stem: &str, text: &str) -> &'static [&'static str] {
 }
 
 /// Kernel, short list of what is fused, text and target of everything to assemble: all chips bare and with the longest list
-/// in use, the least chip with every list in use.
+/// in use, the least chip and [`PRINCIPAL`] with every list in use.
 fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
     let used = used(launches(&[Precision::F32, Precision::F16, Precision::Bf16]));
     let mut jobs = Vec::new();
@@ -170,9 +173,11 @@ fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
         for (words, fused) in [("", &Fused::default())].into_iter().chain(lists) {
             let text = kernel::ptx(stem, fused).unwrap_or_else(|e| panic!("{e}"));
             let able = able(stem, &text);
-            let targets = if words.is_empty() || Some(words) == longest { able } else { &able[..1] };
+            let is_assembled =
+                |target: &&&str| words.is_empty() || Some(words) == longest || [able[0], PRINCIPAL].contains(target);
+            let targets = able.iter().filter(is_assembled);
             let shown = if words.is_empty() { "-" } else { words };
-            jobs.extend(targets.iter().map(|target| (stem, shown.to_owned(), text.clone(), *target)));
+            jobs.extend(targets.map(|target| (stem, shown.to_owned(), text.clone(), *target)));
         }
     }
     for stem in probes() {

@@ -74,6 +74,22 @@ fn resnet(downsample: bool) -> Graph {
     net.finish(logits)
 }
 
+/// Every layer's sums go to the rows of its height, and there is one total a height.
+#[test]
+fn an_audit_is_one_step_a_layer_and_one_a_height() {
+    for network in [vgg(16, &[4, 8]), resnet(true)] {
+        for name in ["lrp-epsilon", "deeplift"] {
+            let program = program(&network, &[name], Batch::of(2));
+            let audits = program.steps.iter().filter(|step| step.kernel.stem().starts_with("audit"));
+            let heights: Vec<usize> = audits.map(|step| program.buffer(step.output).height).collect();
+            let distinct: BTreeSet<usize> = heights.iter().copied().collect();
+            let totals = program.steps.iter().filter(|step| step.label == "audit").count();
+            assert_eq!(totals, distinct.len(), "{name}: of {heights:?}");
+            assert!(heights.len() > totals, "{name}: {heights:?}");
+        }
+    }
+}
+
 pub const FUSED: [&str; 5] = ["gradient", "deconvnet", "guided-backprop", "lrp-epsilon", "deeplift"];
 
 #[test]

@@ -3,7 +3,7 @@
 use std::fmt::Debug;
 use std::ops::{Add, AddAssign, Div, Mul, Neg, Sub};
 
-use super::erf::erf;
+use super::error_function::erf;
 use super::simd::widest;
 use crate::backend::Values;
 

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 use rayon::ThreadPool;
 
 use super::arena::{Storage, Writer};
+use super::dispatch::launch;
 use super::frame::{Frame, StepWeights, slot_of};
-use super::launch::launch;
 use super::real::Real;
 use crate::backend::items::{Units, UnitsMut};
 use crate::backend::{BackendError, Phase, Session, Values};

@@ -107,9 +107,9 @@ fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
     [layout.real() as u32, (epsilon as f32).to_bits()]
 }
 
-/// Blocks of kernels in which each subgroup computes a row.
+/// Blocks of kernels in which subgroups compute a row each: eight of a block, for a layer has few rows, and a processor takes a block.
 fn rows_by_subgroups(rows: usize) -> usize {
-    (rows * LANES).div_ceil(THREADS)
+    rows.div_ceil(8)
 }
 
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
