@@ -75,18 +75,14 @@
         shift.x += shift_step.x;
     }
 
-{%- for name in ["item", "image", "pixel", "is_row"] %}
-    var {{ name }}s = array({% for r in range(height) %}{{ name }}{{ r }}{{ ", " if not loop.last }}{% endfor %});
-{%- endfor %}
-    var sums = array(
 {%- for r in range(height) %}
-        {% for c in range(runs) %}sum{{ r }}_{{ c }}, {% endfor %}
+    if is_row{{ r }} {
+        for (var c = 0u; c < min({{ runs }}u, (channels - column) / 4u); c++) {
+            var v = sum{{ r }}_0; // as choices, for a number in an array is loaded
+{%- for c in range(1, runs) %}
+            v = select(v, sum{{ r }}_{{ c }}, c == {{ c }}u);
 {%- endfor %}
-    );
-    for (var i = 0u; i < {{ height * runs }}u; i++) {
-        let row = i / {{ runs }}u;
-        let channel = column + i % {{ runs }}u * 4u;
-        if is_rows[row] && channel < channels {
-            finish(sums[i], items[row], images[row], pixels[row], channel);
+            finish(v, item{{ r }}, image{{ r }}, pixel{{ r }}, column + c * 4u);
         }
     }
+{%- endfor %}

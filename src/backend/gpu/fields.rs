@@ -144,7 +144,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let forward = matches!(step.kernel, Kernel::DepthwiseForward(_));
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
-            if p.kernel[1] <= LANES && (forward || p.stride == [1, 1]) {
+            if p.kernel[1] <= LANES {
                 let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
                 let lanes = items * buffer.height * buffer.width.next_multiple_of(LANES) * runs;
                 fields.by_subgroups = Some((stem, lanes.div_ceil(THREADS)));
