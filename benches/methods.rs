@@ -3,7 +3,7 @@
 //!     cargo bench --bench methods                          criterion, over the models in `data/`
 //!     cargo bench --bench methods -- --serve MODEL THREADS  one JSON request a line on standard input, one answer a line
 //!
-//! `FLUOROSCOPE_BACKEND=cuda` takes the first CUDA device in place of the CPU.
+//! `FLUOROSCOPE_BACKEND=cuda` or `wgpu` takes the first device of that backend in place of the CPU.
 //!
 //! A request is `{"method", "input", "map"}`: a method's name, an `.npy` batch, and where to write the maps of class 0
 //! (or null). The answer is `{"seconds", "slot_bytes", "peak_bytes"}`; `benches/peers.py` times other tools against it.

@@ -25,7 +25,7 @@ class Server:
         here = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
         start = [args.server] if args.server else ["cargo", "bench", "-q", "--bench", "methods", "--"]
         command = [*start, "--serve", model, str(args.threads)]
-        environment = os.environ | {"FLUOROSCOPE_BACKEND": args.device}
+        environment = os.environ | {"FLUOROSCOPE_BACKEND": args.backend or args.device}
         self.process = subprocess.Popen(command, cwd=here, env=environment, stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
 
@@ -141,6 +141,7 @@ def main():
     parser.add_argument("--batches", default="1,4")
     parser.add_argument("--methods", default=",".join(OURS))
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--backend", choices=["cpu", "cuda", "wgpu"], help="what ours runs on [default: as --device]")
     parser.add_argument("--server", help="the built benchmark `methods`, in place of cargo")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=5)
