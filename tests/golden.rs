@@ -192,13 +192,24 @@ fn check_net(
 }
 
 fn check(precision: Precision, backend: &(dyn Fn() -> Box<dyn Backend> + Sync), limit: fn(f64) -> f64) {
+    check_nets(&NETS, precision, backend, limit);
+}
+
+fn check_nets(
+    nets: &[&'static str],
+    precision: Precision,
+    backend: &(dyn Fn() -> Box<dyn Backend> + Sync),
+    limit: fn(f64) -> f64,
+) {
+    let least = 12 * nets.len();
     let nets: Vec<_> = std::thread::scope(|scope| {
-        let threads = NETS.map(|net| scope.spawn(move || check_net(net, precision, backend, limit)));
-        threads.map(|thread| thread.join().expect("a checked network")).into()
+        let spawn = |net| scope.spawn(move || check_net(net, precision, backend, limit));
+        let threads: Vec<_> = nets.iter().map(|net| spawn(*net)).collect();
+        threads.into_iter().map(|thread| thread.join().expect("a checked network")).collect()
     });
     let checked: usize = nets.iter().map(|(_, checked)| checked).sum();
     let failures: Vec<String> = nets.into_iter().flat_map(|(failures, _)| failures).collect();
-    assert!(checked >= 12 * 12, "only {checked} maps were found");
+    assert!(checked >= least, "only {checked} maps were found");
     assert!(failures.is_empty(), "{} of {checked} maps differ:\n{}", failures.len(), failures.join("\n"));
 }
 
@@ -259,8 +270,17 @@ fn goldens_by_the_ptx() {
     check(Precision::F32, &|| Box::new(simulator.clone()), allowed_in_f32);
 }
 
+/// The kernels for hardware, on whatever adapter there is.
 #[test]
 fn goldens_by_the_wgsl() {
     let backend = Arc::new(common::wgpu().as_hardware());
     check(Precision::F32, &|| Box::new(Arc::clone(&backend)), allowed_in_f32);
+}
+
+/// The kernels that suit the adapter: where that is a processor, by subgroups and by pairs. Three networks have all of them.
+#[test]
+fn goldens_by_the_wgsl_that_suits_the_adapter() {
+    let backend = Arc::new(common::wgpu());
+    let nets = ["densenet", "mobile", "overlap"];
+    check_nets(&nets, Precision::F32, &|| Box::new(Arc::clone(&backend)), allowed_in_f32);
 }

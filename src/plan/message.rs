@@ -103,9 +103,25 @@ impl Planner<'_> {
             self.producers.record(&step, at);
             return output;
         }
-        let output = self.like(view, label);
-        self.emit(label, Kernel::ActivationBackward, vec![view], Vec::new(), output, stages);
-        output
+        self.compute(view, stages, label)
+    }
+
+    /// Steps of their own for stages: each takes as many as have room beside its input and its result.
+    fn compute(&mut self, mut view: View, stages: Vec<Stage>, label: &str) -> View {
+        let mut stages = stages.into_iter().peekable();
+        while stages.peek().is_some() {
+            let (mut taken, mut tensors) = (Vec::new(), 2);
+            while let Some(stage) =
+                stages.next_if(|stage| taken.is_empty() || tensors + stage.tensors() <= MOST_TENSORS)
+            {
+                tensors += stage.tensors();
+                taken.push(stage);
+            }
+            let output = self.like(view, label);
+            self.emit(label, Kernel::ActivationBackward, vec![view], Vec::new(), output, taken);
+            view = output;
+        }
+        view
     }
 
     /// Lets step `at` do stages at some of its channels.

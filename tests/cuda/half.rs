@@ -22,7 +22,7 @@ fn maps_in_halves_are_close_and_never_nan() {
     for net in ["plain", "resnet", "densenet", "mobile", "gated"] {
         let scene = Scene::new();
         scene.images("in.npy", net, 2);
-        let options = ["-m", METHODS, "--steps", "4", "--batch", "2", "--json"];
+        let options = ["-m", METHODS, "--steps", "4", "--samples", "2", "--batch", "2", "--json"];
         let exact = ["--backend", "cpu", "--precision", "f64"];
         scene.explain(&[], net, "exact", &[&options[..], &exact].concat()).exits(0);
         for ((half, least), (_, most)) in LEAST_COSINE.into_iter().zip(CONSERVED) {

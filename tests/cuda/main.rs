@@ -30,8 +30,8 @@ use ran::Ran;
 const LIMIT: f64 = 1e-4;
 
 /// Methods that between them need every kind of step: gates, bits, rules, references, a readout of a layer.
-const METHODS: &str = "saliency,input-x-gradient,deconvnet,guided-backprop,grad-cam,guided-grad-cam,lrp-epsilon,lrp-zplus,\
-                       epsilon-plus-flat,deeplift,integrated-gradients";
+const METHODS: &str = "saliency,gradient,input-x-gradient,deconvnet,guided-backprop,grad-cam,guided-grad-cam,lrp-epsilon,lrp-zplus,\
+                       epsilon-plus-flat,deeplift,integrated-gradients,smoothgrad";
 
 /// Kernels that other tests run with all checks of the interpreter run without.
 const QUICK: (&str, &str) = ("PTX_SIM_CHECKS", "0");
@@ -140,7 +140,7 @@ fn maps_are_those_of_the_cpu() {
     for net in ["plain", "resnet", "densenet", "mobile", "gated", "decoder"] {
         let scene = Scene::new();
         scene.images("in.npy", net, 2);
-        let options = ["-m", METHODS, "--steps", "4", "--batch", "2", "-t", "top:2", "--json"];
+        let options = ["-m", METHODS, "--steps", "4", "--samples", "2", "--batch", "2", "-t", "top:2", "--json"];
         for (into, precision) in [("cpu", "f32"), ("exact", "f64")] {
             let place = ["--backend", "cpu", "--precision", precision];
             scene.explain(&[], net, into, &[&options[..], &place].concat()).exits(0);

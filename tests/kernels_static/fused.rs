@@ -9,13 +9,22 @@ use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLATES, Type};
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
-use fluoroscope::plan::{Batch, Pass, plan};
+use fluoroscope::plan::{Batch, Pass, PlanError, plan};
 use fluoroscope::program::Program;
-use fluoroscope::rule::RuleOptions;
+use fluoroscope::rule::{BatchNormRule, RuleOptions};
 
-/// Methods whose programs name the stages that kernels are assembled with: one of each family of rules.
-const METHODS: [&str; 7] =
-    ["gradient", "guided-backprop", "deconvnet", "lrp-epsilon", "lrp-zplus", "deeplift", "grad-cam"];
+/// Methods whose programs name the stages that kernels are assembled with: all but those whose programs are another's.
+const METHODS: [&str; 9] = [
+    "gradient",
+    "guided-backprop",
+    "deconvnet",
+    "lrp-epsilon",
+    "lrp-zplus",
+    "epsilon-plus-flat",
+    "deeplift",
+    "cam",
+    "grad-cam",
+];
 
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -155,11 +164,16 @@ pub fn programs(stored: &[Precision]) -> Vec<Program> {
     let mut programs = Vec::new();
     for (net, precision) in nets.iter().flat_map(|net| stored.iter().map(move |precision| (net, *precision))) {
         let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
-        for method in METHODS {
+        let rules = [BatchNormRule::default(), BatchNormRule::Pass]
+            .map(|batch_norm| RuleOptions { batch_norm, ..RuleOptions::default() });
+        for (method, rules) in METHODS.iter().flat_map(|method| rules.iter().map(move |rules| (method, rules))) {
             let choice: MethodChoice = method.parse().expect("a method");
             let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
-            let pass = Pass::of(choice.method, None);
-            programs.push(plan(&model.graph, &[pass], &RuleOptions::default(), batch).expect("a program"));
+            match plan(&model.graph, &[Pass::of(choice.method, None)], rules, batch) {
+                Ok(program) => programs.push(program),
+                Err(PlanError::NoCamHead { .. }) => {}
+                Err(error) => panic!("{method} of {}: {error}", net.display()),
+            }
         }
     }
     programs

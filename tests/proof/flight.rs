@@ -285,3 +285,16 @@ fn what_was_wrong_with_a_batch_is_said_when_it_is_collected() {
     assert!(matches!(collect(), Err(ExplainError::Target { .. })));
     assert!(explainer.collect().is_none());
 }
+
+#[test]
+fn no_image_no_point_and_no_copy_are_errors_that_name_the_option() {
+    let model = golden("plain", Precision::F64);
+    let of = |options| {
+        let cpu = CpuBackend::new(Precision::F64, None).expect("threads");
+        Explainer::new(&model, Box::new(cpu), options).err().expect("a refusal").to_string()
+    };
+    let options = ExplainOptions::default;
+    assert_eq!(of(ExplainOptions { batch: Some(0), ..options() }), "batch is 0; give at least 1");
+    assert_eq!(of(ExplainOptions { steps: 0, ..options() }), "steps is 0; give at least 1");
+    assert_eq!(of(ExplainOptions { samples: 0, ..options() }), "samples is 0; give at least 1");
+}

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use fluoroscope::backend::gpu::launch;
 use fluoroscope::graph::{AffineKind, Graph, Precision, ValueId};
 use fluoroscope::method::METHODS;
 use fluoroscope::plan::{Batch, Pass, PlanError, plan};
@@ -9,6 +10,7 @@ use fluoroscope::program::{Element, Kernel, Per, Phase, Program, Step};
 use fluoroscope::rule::RuleOptions;
 
 use crate::nets::{self, Flavour, GOLDENS, Net, Window};
+use crate::oracle::{Backprop, Oracle};
 use crate::run::{self, method};
 
 pub fn program(graph: &Graph, methods: &[&str], batch: Batch) -> Program {
@@ -88,6 +90,40 @@ fn an_audit_is_one_step_a_layer_and_one_a_height() {
             assert!(heights.len() > totals, "{name}: {heights:?}");
         }
     }
+}
+
+/// A value that many read: their messages are added by as many kernels as have room for them.
+#[test]
+fn a_value_that_many_branches_read_gets_a_sum_that_kernels_take() {
+    let mut net = Net::new(3, [3, 6, 6], Precision::F64);
+    let x = net.conv(net.input(), 4, Window::square(3, 1, 1));
+    let branches: Vec<ValueId> = (0..40).map(|_| net.conv(x, 4, Window::square(1, 1, 0))).collect();
+    let joined = net.concat(&branches);
+    let mean = net.global_pool(joined);
+    let logits = net.dense(mean, 3);
+    let graph = net.finish(logits);
+    for name in FUSED {
+        let program = program(&graph, &[name], Batch::of(1));
+        for step in &program.steps {
+            launch(&program, step).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+    let image = nets::Rng::new(5).image(3 * 36);
+    let want = Oracle::new(&graph).gradients(&image, 1, Backprop::Gradient).swap_remove(graph.input.0);
+    let baseline = vec![0.0; image.len()];
+    let got = run::maps(&graph, &["gradient"], &image, &baseline, 1, &RuleOptions::default()).swap_remove(0);
+    assert!(run::distance(&got, &want) < 1e-12);
+}
+
+#[test]
+fn a_side_that_does_not_fit_into_a_kernels_words_is_an_error_that_names_it() {
+    let mut net = Net::new(4, [1, 1, 70_000], Precision::F32);
+    let x = net.conv(net.input(), 4, Window { kernel: [1, 3], pads: [0, 1, 0, 1], ..Window::square(1, 1, 0) });
+    let mean = net.global_pool(x);
+    let logits = net.dense(mean, 2);
+    let program = program(&net.finish(logits), &["gradient"], Batch::of(1));
+    let error = launch(&program, &program.steps[0]).expect_err("70,000 does not fit into 16 bits").to_string();
+    assert!(error.contains("height or width 70000") && error.contains("65535"), "{error}");
 }
 
 pub const FUSED: [&str; 5] = ["gradient", "deconvnet", "guided-backprop", "lrp-epsilon", "deeplift"];

@@ -21,6 +21,9 @@ const CONSTANTS: usize = 320;
 const _: () = assert!(MOST_TENSORS == (CONSTANTS - PLACES) / 16, "places lie side by side");
 const MOST_CONSTANTS: usize = (PARAM_BYTES - CONSTANTS) / 4;
 
+/// Height and width are halves of a word.
+const LONGEST_SIDE: usize = u16::MAX as usize;
+
 /// What a kernel's argument points to.
 #[derive(Clone, Debug)]
 pub enum Pointer {
@@ -127,6 +130,10 @@ pub fn launch(program: &Program, step: &Step) -> Result<Launch, LaunchError> {
 /// Where a count does not fit into the parameters.
 pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, LaunchError> {
     let fail = |what, count, limit| LaunchError { step: step.label.clone(), what, count, limit };
+    let buffers = step.reads().into_iter().chain(step.writes()).map(|view| program.buffer(view));
+    if let Some(side) = buffers.flat_map(|buffer| [buffer.height, buffer.width]).find(|side| *side > LONGEST_SIDE) {
+        return Err(fail("height or width", side, LONGEST_SIDE));
+    }
     let (of, list, written) = (program.buffer(step.output).per, Vec::new(), Vec::new());
     let mut pointers = Pointers { program, step, of, list, written };
     let fields = fields(chip, program, step, &mut pointers);

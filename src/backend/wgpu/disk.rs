@@ -3,6 +3,7 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 
@@ -61,8 +62,10 @@ fn read(file: &Path) -> Option<Vec<u8>> {
 fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
     let folder = file.parent().unwrap_or(Path::new("."));
     fs::create_dir_all(folder)?;
-    // Several processes may write; the last one stays.
-    let part = file.with_extension(format!("{}.part", std::process::id()));
+    // Several processes and threads may write; the last one stays.
+    static WRITTEN: AtomicUsize = AtomicUsize::new(0);
+    let number = WRITTEN.fetch_add(1, Ordering::Relaxed);
+    let part = file.with_extension(format!("{}-{number}.part", std::process::id()));
     let written = fs::File::create(&part).and_then(|mut out| {
         out.write_all(&Sha256::digest(data))?;
         out.write_all(data)

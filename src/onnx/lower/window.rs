@@ -4,7 +4,7 @@ use super::super::ImportError;
 use super::super::args::Args;
 
 /// Larger kernels, strides, dilations and pads are refused.
-const MAX: usize = 1 << 16;
+const MAX: usize = u16::MAX as usize;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Window {
