@@ -17,11 +17,13 @@ use std::time::Duration;
 use criterion::{Criterion, Throughput};
 use fluoroscope::backend::step_check;
 use fluoroscope::backend::{Backend, BackendError, Phase, Session};
+use fluoroscope::explain::{ExplainOptions, Explainer, Target};
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
 use fluoroscope::program::{Element, Port, Program, Step};
 use fluoroscope::rule::RuleOptions;
+use fluoroscope::tensor::Tensor;
 use place::fail;
 
 /// One of each family of rules.
@@ -37,6 +39,7 @@ fn main() {
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         METHODS.iter().for_each(|method| check(&program(&model, method, 1), &*backend, method));
         for batch in BATCHES {
+            METHODS.iter().for_each(|method| check_batch(&model, batch, method));
             let mut seen = BTreeSet::new();
             for method in METHODS {
                 time(&mut criterion, &name, &program(&model, method, batch), &*backend, &mut seen);
@@ -69,12 +72,30 @@ fn program(model: &Model, method: &str, batch: usize) -> Program {
         .unwrap_or_else(|error| fail(&error.to_string()))
 }
 
-/// A kernel that is wrong is not worth timing. One image suffices: the batch changes no bit.
+/// A kernel that is wrong is not worth timing. Here it is checked with one image.
 fn check(program: &Program, backend: &dyn Backend, method: &str) {
     let errors = step_check::check(program, backend, None, |_| {}).unwrap_or_else(|error| fail(&error.to_string()));
     for (step, error) in program.steps.iter().zip(errors) {
         assert!(error.passes(), "{method}, {} of {}: {error:?}", step.kernel.stem(), step.label);
     }
+}
+
+/// Other kernels may compute a larger batch: its maps have to be those of single images, bit by bit. They are of two images,
+/// which take turns.
+fn check_batch(model: &Model, batch: usize, method: &str) {
+    let shape = model.input();
+    let maps = |images: usize, batch: usize| {
+        let values = (0..images * shape.len()).map(|i| ((i % (2 * shape.len())) as f32 * 0.7).sin());
+        let images = Tensor::new(&[images, shape.channels, shape.height, shape.width], values.collect());
+        let options = ExplainOptions { batch: Some(batch), ..ExplainOptions::default() };
+        let choice: MethodChoice = method.parse().expect("a method");
+        let explained = Explainer::new(model, place::backend(None), options)
+            .and_then(|mut explainer| explainer.explain(&images, &[choice], &Target::Index(0)));
+        explained.unwrap_or_else(|error| fail(&error.to_string()))
+    };
+    let (single, together) = (maps(2, 1), maps(batch, batch));
+    let differs = (0..batch).find(|&i| together[i][0].map.data != single[i % 2][0].map.data);
+    assert_eq!(differs, None, "{method}: an image of a batch of {batch} differs from the same image alone");
 }
 
 /// Every step whose kernel and shape are new.

@@ -93,7 +93,7 @@ fn cpu(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
 
 fn cuda(device: Option<&DeviceArg>) -> Result<Box<dyn Backend>, BackendError> {
     let ordinal = match device {
-        None => 0,
+        None => cuda::first()?,
         Some(DeviceArg::Number(number)) => *number,
         Some(DeviceArg::Name(name)) => cuda::named(name)?,
     };
@@ -108,16 +108,16 @@ fn cuda_has(device: &DeviceArg) -> bool {
     }
 }
 
-/// The first device, whose driver takes the kernels.
+/// The first device that can run the kernels, whose driver takes them.
 fn first_device() -> Result<Box<dyn Backend>, BackendError> {
-    let backend = CudaBackend::new(0)?;
+    let backend = CudaBackend::new(cuda::first()?)?;
     backend.check()?;
     Ok(Box::new(backend))
 }
 
-/// The cuda backend has a first device on which it runs.
+/// The cuda backend has a device on which it runs.
 fn has_device() -> bool {
-    cuda::probe().is_ok_and(|driver| driver.devices.first().is_some_and(|device| device.check().is_ok()))
+    cuda::probe().is_ok_and(|driver| driver.devices.iter().any(|device| device.check().is_ok()))
 }
 
 fn wanted(device: &DeviceArg) -> Wanted {

@@ -141,7 +141,11 @@ fn open_array(source: usize, path: &Path, want: Shape) -> Result<Images, Failure
     let images = NpyImages::open(path).map_err(Failure::input)?;
     let tail = [want.channels, want.height, want.width];
     if images.shape[images.shape.len() - 3..] != tail {
-        let message = format!("{}: the model takes images {want}, this array has {:?}", path.display(), images.shape);
+        let message = format!(
+            "{}: the model takes images {want}, this array has {:?}; resize it, or give pictures, which are fitted",
+            path.display(),
+            images.shape
+        );
         return Err(Failure::input(message));
     }
     let several = images.shape.len() == 4;

@@ -48,9 +48,11 @@ pub enum ExplainError {
     Target { target: String, hint: String },
     #[error("{name:?} names several classes: {found}; use an index")]
     AmbiguousTarget { name: String, found: String },
-    #[error("the model takes images {want}, got an array {got:?}")]
+    #[error("the model takes images {want}, got an array {got:?}; resize it, or give pictures, which are fitted")]
     Shape { want: Shape, got: Vec<usize> },
-    #[error("the model takes baselines {want:?}, got an array {got:?}")]
+    #[error(
+        "the model takes baselines {want:?}, got an array {got:?}; give that shape, a number, or `zero`, `mean` or `blur`"
+    )]
     BaselineShape { want: Vec<usize>, got: Vec<usize> },
     #[error("{what} is 0; give at least 1")]
     Nothing { what: &'static str },

@@ -74,7 +74,7 @@ impl Batch {
 /// A node for which the rules asked for have no formula.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    #[error("{node}: {op} has no {rule} rule ({reason})")]
+    #[error("{node}: {op} has no {rule} rule ({reason}); choose another --method")]
     NoRule { node: String, op: &'static str, rule: &'static str, reason: &'static str },
     #[error("CAM needs a head of global average pooling and one dense layer behind {layer}; use grad-cam instead")]
     NoCamHead { layer: String },

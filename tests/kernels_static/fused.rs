@@ -26,6 +26,9 @@ const METHODS: [&str; 9] = [
     "grad-cam",
 ];
 
+/// Those to which it matters what batch norms do.
+const RELEVANCE: [&str; 3] = ["lrp-epsilon", "lrp-zplus", "epsilon-plus-flat"];
+
 pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
@@ -164,12 +167,12 @@ pub fn programs(stored: &[Precision]) -> Vec<Program> {
     let mut programs = Vec::new();
     for (net, precision) in nets.iter().flat_map(|net| stored.iter().map(move |precision| (net, *precision))) {
         let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
-        let rules = [BatchNormRule::default(), BatchNormRule::Pass]
-            .map(|batch_norm| RuleOptions { batch_norm, ..RuleOptions::default() });
-        for (method, rules) in METHODS.iter().flat_map(|method| rules.iter().map(move |rules| (method, rules))) {
+        let usual = METHODS.map(|method| (method, RuleOptions::default()));
+        let passing = RuleOptions { batch_norm: BatchNormRule::Pass, ..RuleOptions::default() };
+        for (method, rules) in usual.into_iter().chain(RELEVANCE.map(|method| (method, passing))) {
             let choice: MethodChoice = method.parse().expect("a method");
             let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
-            match plan(&model.graph, &[Pass::of(choice.method, None)], rules, batch) {
+            match plan(&model.graph, &[Pass::of(choice.method, None)], &rules, batch) {
                 Ok(program) => programs.push(program),
                 Err(PlanError::NoCamHead { .. }) => {}
                 Err(error) => panic!("{method} of {}: {error}", net.display()),

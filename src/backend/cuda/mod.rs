@@ -20,7 +20,7 @@ mod uploads;
 
 use std::sync::Arc;
 
-pub use self::probe::{Absence, DeviceInfo, Driver, named, probe};
+pub use self::probe::{Absence, DeviceInfo, Driver, first, named, probe};
 pub use self::session::CudaSession;
 
 use self::device::Device;

@@ -113,17 +113,30 @@ pub fn probe() -> Result<Driver, Absence> {
     Ok(Driver { cuda: version(driver), devices })
 }
 
-/// The number of the first device with `name` in its own, in any case.
+/// The number of the first device on which the kernels run; 0 where they run on none.
+///
+/// # Errors
+/// [`Absence`] where there is no driver, it is too old, or has no device.
+pub fn first() -> Result<usize, Absence> {
+    Ok(choose(&probe()?.devices, "").unwrap_or_default())
+}
+
+/// The number of the first device with `name` in its own, in any case, those first on which the kernels run.
 ///
 /// # Errors
 /// [`Absence`] where there is none, or no driver.
 pub fn named(name: &str) -> Result<usize, Absence> {
     let devices = probe()?.devices;
-    let is_called = |device: &DeviceInfo| device.name.to_lowercase().contains(&name.to_lowercase());
-    devices.iter().position(is_called).ok_or_else(|| {
+    choose(&devices, name).ok_or_else(|| {
         let known: Vec<&str> = devices.iter().map(|device| device.name.as_str()).collect();
         Absence::NoSuchName { asked: name.to_owned(), known: known.join(", ") }
     })
+}
+
+fn choose(devices: &[DeviceInfo], name: &str) -> Option<usize> {
+    let is_called = |device: &DeviceInfo| device.name.to_lowercase().contains(&name.to_lowercase());
+    let able = devices.iter().position(|device| is_called(device) && device.check().is_ok());
+    able.or_else(|| devices.iter().position(is_called))
 }
 
 /// A device by its number.
@@ -200,5 +213,27 @@ pub fn describe(api: &Api, code: Code) -> String {
     match (text(api.error_name), text(api.error_text)) {
         (Some(name), Some(text)) => format!("{name} ({text})"),
         (name, text) => name.or(text).unwrap_or_else(|| format!("CUDA error {code}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_on_which_the_kernels_run_come_first() {
+        let device = |name: &str, capability| DeviceInfo {
+            name: name.to_owned(),
+            capability,
+            memory: 1 << 30,
+            multiprocessors: 20,
+        };
+        let devices = [device("GeForce GTX 1080", [6, 1]), device("GeForce RTX 2080", [7, 5]), device("T4", [7, 5])];
+        assert_eq!(choose(&devices, ""), Some(1));
+        assert_eq!(choose(&devices, "geforce"), Some(1));
+        assert_eq!(choose(&devices, "gtx"), Some(0), "which then says why it does not do");
+        assert_eq!(choose(&devices, "T4"), Some(2));
+        assert_eq!(choose(&devices, "A100"), None);
+        assert_eq!(choose(&devices[..1], ""), Some(0));
     }
 }

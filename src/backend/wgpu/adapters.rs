@@ -67,7 +67,10 @@ impl Wanted {
             Self::Any => hardware().or_else(|| infos.iter().position(|info| info.check().is_ok())).or(Some(0)),
             Self::Hardware => hardware(),
             Self::Number(number) => Some(*number),
-            Self::Name(name) => infos.iter().position(|info| info.is_called(name)),
+            Self::Name(name) => {
+                let able = infos.iter().position(|info| info.is_called(name) && info.check().is_ok());
+                able.or_else(|| infos.iter().position(|info| info.is_called(name)))
+            }
         }
         .filter(|number| *number < infos.len())
     }
@@ -222,6 +225,7 @@ mod tests {
         let chosen = [Wanted::Any, Wanted::Hardware, Wanted::Number(3), Wanted::Number(4), name("gef"), name("arc")]
             .map(|wanted| wanted.choose(&infos));
         assert_eq!(chosen, [Some(2), Some(2), Some(3), None, Some(3), None]);
+        assert_eq!([name("o"), name("old")].map(|wanted| wanted.choose(&infos)), [Some(2), Some(1)]);
         assert_eq!([Wanted::Any, Wanted::Hardware].map(|wanted| wanted.choose(&infos[..2])), [Some(0), None]);
     }
 
