@@ -152,6 +152,16 @@ pub trait Session: Send {
     /// Whatever the device reports.
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError>;
 
+    /// Starts the way back of these ports of the program, to be read next. On a device whose work queues up a read would else wait
+    /// for what another session has sent meanwhile.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    fn prefetch(&mut self, ports: &[Port]) -> Result<(), BackendError> {
+        _ = ports;
+        Ok(())
+    }
+
     /// The NCHW items of a port without padding, one by one; floats in the type that the backend computes in.
     ///
     /// # Errors

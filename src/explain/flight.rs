@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::ExplainError;
 use super::work::{Evaluation, RawMap, Work};
 use crate::backend::{BackendError, Phase, Session, Values};
-use crate::program::Program;
+use crate::program::{Port, Program};
 
 /// A session and what it runs.
 pub struct Loaded {
@@ -75,6 +75,7 @@ impl Flight {
             flight.read_last(loaded)?;
             flight.send(loaded, round)?;
         }
+        flight.fetch(loaded)?;
         Ok(flight)
     }
 
@@ -119,6 +120,15 @@ impl Flight {
         session.run(Phase::Backward, None)?;
         self.last = Some(round);
         Ok(())
+    }
+
+    /// Starts the way back of all that [`Self::finish`] reads.
+    fn fetch(&self, Loaded { program, session, .. }: &mut Loaded) -> Result<(), BackendError> {
+        let logits = self.logits.is_none().then_some(&program.logits);
+        let maps = self.last.map(|_| program.outputs.iter().chain(program.audits.iter().flatten()));
+        let ports = logits.into_iter().chain(&program.reference_logits).chain(maps.into_iter().flatten());
+        let ports: Vec<Port> = ports.cloned().collect();
+        session.prefetch(&ports)
     }
 
     /// Reads the maps of the last round sent.

@@ -11,6 +11,7 @@ mod memory;
 mod painter;
 #[path = "../common/pictures.rs"]
 mod pictures;
+mod prefetch;
 #[path = "../cli/ran.rs"]
 mod ran;
 

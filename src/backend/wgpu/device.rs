@@ -130,7 +130,7 @@ impl Device {
 
     /// What an operation failed of: whatever is done on a lost device fails, and that it is lost is said to whom waits.
     pub fn explained(&self, error: BackendError) -> BackendError {
-        turn(self);
+        turn(self, None);
         match self.faults.lost.get() {
             Some(reason) => BackendError::DeviceLost { backend: NAME, reason: reason.clone() },
             None => error,

@@ -30,6 +30,18 @@ pub fn ready<T>(future: impl Future<Output = T>) -> T {
 /// # Errors
 /// Those of the future, and [`BackendError::DeviceLost`] where the device no longer answers.
 pub fn block_on<T>(device: &Device, future: impl Future<Output = Result<T, BackendError>>) -> Result<T, BackendError> {
+    block_until(device, None, future)
+}
+
+/// The same where what the device was `sent` up to there is enough.
+///
+/// # Errors
+/// As [`block_on`].
+pub fn block_until<T>(
+    device: &Device,
+    sent: Option<wgpu::SubmissionIndex>,
+    future: impl Future<Output = Result<T, BackendError>>,
+) -> Result<T, BackendError> {
     let mut future = pin!(future);
     let mut context = Context::from_waker(Waker::noop());
     let start = Instant::now();
@@ -41,13 +53,13 @@ pub fn block_on<T>(device: &Device, future: impl Future<Output = Result<T, Backe
             device.lose(format!("it has not answered for {} s", PATIENCE.as_secs()));
         }
         device.check()?;
-        turn(device);
+        turn(device, sent.clone());
     }
 }
 
-/// Waits until the device has done what it was sent, or for a while; calls back whoever waits for that.
-pub fn turn(device: &Device) {
-    let wait = wgpu::PollType::Wait { submission_index: None, timeout: Some(TURN) };
+/// Waits until the device has done what it was `sent` up to there, or altogether, or for a while; calls back whoever waits for that.
+pub fn turn(device: &Device, sent: Option<wgpu::SubmissionIndex>) {
+    let wait = wgpu::PollType::Wait { submission_index: sent, timeout: Some(TURN) };
     // wgpu panics where a driver reports a lost device to whom waits.
     let polled = catch_unwind(AssertUnwindSafe(|| device.raw.poll(wait)));
     if polled.is_err() {

@@ -93,13 +93,27 @@ impl Memory {
         at: usize,
         bytes: usize,
     ) -> Result<Vec<u32>, BackendError> {
+        self.copy(device, from, at, bytes).await?;
+        self.read(device, bytes).await
+    }
+
+    /// Copies bytes of another buffer from the byte `at` on, after what was submitted; with the copy's place in the queue.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    pub async fn copy(
+        &self,
+        device: &Arc<Device>,
+        from: &wgpu::Buffer,
+        at: usize,
+        bytes: usize,
+    ) -> Result<wgpu::SubmissionIndex, BackendError> {
         let sent = device.attempt("copy from the device", bytes, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(from, at as u64, &self.buffer, 0, bytes as u64);
-            device.queue.submit([encoder.finish()]);
+            device.queue.submit([encoder.finish()])
         });
-        sent.await?;
-        self.read(device, bytes).await
+        sent.await
     }
 
     /// The first words, once the device has done what it was sent.

@@ -1,4 +1,5 @@
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use super::slots::{self, Slots};
 use super::{edge, items};
 use crate::backend::gpu::{LaunchError, launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
-use crate::program::{Element, Port, Program, Split, split};
+use crate::program::{BufferId, Element, Port, Program, Split, Step, split};
 
 /// Bytes of a float.
 const FLOAT: usize = 4;
@@ -28,6 +29,14 @@ pub struct WgpuSession {
     bound: Bound,
     clock: Option<Clock>,
     received: RefCell<Option<Memory>>,
+    fetched: RefCell<BTreeMap<BufferId, Fetched>>,
+}
+
+/// Where a port goes before it is asked for.
+struct Fetched {
+    into: Memory,
+    /// The copy that is under way, or there.
+    sent: Option<wgpu::SubmissionIndex>,
 }
 
 /// How a program is loaded.
@@ -60,8 +69,8 @@ impl WgpuSession {
         let launches = launches.collect::<Result<Vec<_>, LaunchError>>();
         let launches = launches.map_err(|error| failed("launch a kernel", &error.to_string()))?;
         let bound = bind(opened, &replayed, &slots, &launches).await?;
-        let (clock, received) = (None, RefCell::new(None));
-        Ok(Self { opened: Arc::clone(opened), program, replayed, parts, slots, bound, clock, received })
+        let (clock, received, fetched) = (None, RefCell::new(None), RefCell::default());
+        Ok(Self { opened: Arc::clone(opened), program, replayed, parts, slots, bound, clock, received, fetched })
     }
 
     /// Sends one part of the program to the device; nothing waits for it.
@@ -125,6 +134,43 @@ impl WgpuSession {
         sent.await
     }
 
+    /// As [`Session::prefetch`]. What there is no room for is read when it is asked for.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    pub async fn fetch(&self, ports: &[Port]) -> Result<(), BackendError> {
+        let device = &self.opened.device;
+        for port in ports {
+            let id = port.view.buffer;
+            let bytes = slots::bytes(&self.replayed, id);
+            let known = self.fetched.borrow_mut().remove(&id);
+            let into = match known {
+                Some(fetched) => fetched.into,
+                None => match Memory::new(device, "a buffer to read from", bytes, RECEIVES, false).await {
+                    Err(error) if error.is_size() => continue,
+                    made => made?,
+                },
+            };
+            let sent = Some(into.copy(device, self.slots.of(&self.replayed, id), 0, bytes).await?);
+            self.fetched.borrow_mut().insert(id, Fetched { into, sent });
+        }
+        Ok(())
+    }
+
+    /// Forgets what was fetched of buffers that change.
+    fn forget(&self, changes: impl Fn(BufferId) -> bool) {
+        self.fetched
+            .borrow_mut()
+            .iter_mut()
+            .filter(|(id, _)| changes(**id))
+            .for_each(|(_, fetched)| fetched.sent = None);
+    }
+
+    /// The copy of a port that was fetched.
+    fn sent(&self, port: &Port) -> Option<wgpu::SubmissionIndex> {
+        self.fetched.borrow().get(&port.view.buffer).and_then(|fetched| fetched.sent.clone())
+    }
+
     /// As [`Session::read_items`].
     ///
     /// # Errors
@@ -137,8 +183,17 @@ impl WgpuSession {
     /// The words of all items of a port's buffer.
     async fn words(&self, port: &Port) -> Result<Vec<u32>, BackendError> {
         let device = &self.opened.device;
-        let from = self.slots.of(&self.replayed, port.view.buffer);
-        let bytes = slots::bytes(&self.replayed, port.view.buffer);
+        let id = port.view.buffer;
+        let bytes = slots::bytes(&self.replayed, id);
+        if self.sent(port).is_some() {
+            let fetched = self.fetched.borrow_mut().remove(&id);
+            if let Some(Fetched { into, .. }) = fetched {
+                let words = into.read(device, bytes).await?;
+                self.fetched.borrow_mut().insert(id, Fetched { into, sent: None });
+                return Ok(words);
+            }
+        }
+        let from = self.slots.of(&self.replayed, id);
         let kept = self.received.borrow_mut().take().filter(|kept| kept.bytes() >= bytes as u64);
         let into = match kept {
             Some(kept) => kept,
@@ -156,10 +211,13 @@ impl Session for WgpuSession {
     }
 
     fn write_items(&mut self, port: &Port, pieces: &[Values]) -> Result<(), BackendError> {
+        self.forget(|id| id == port.view.buffer);
         edge::block_on(&self.opened.device, self.send(port, pieces))
     }
 
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
+        let steps = &self.program.steps[self.program.part(phase)];
+        self.forget(|id| steps.iter().flat_map(Step::writes).any(|view| view.buffer == id));
         let opened = Arc::clone(&self.opened);
         match times {
             Some(times) => edge::block_on(&opened.device, self.timed(phase, times)),
@@ -167,8 +225,12 @@ impl Session for WgpuSession {
         }
     }
 
+    fn prefetch(&mut self, ports: &[Port]) -> Result<(), BackendError> {
+        edge::block_on(&self.opened.device, self.fetch(ports))
+    }
+
     fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
-        edge::block_on(&self.opened.device, self.receive(port))
+        edge::block_until(&self.opened.device, self.sent(port), self.receive(port))
     }
 
     fn slot_bytes(&self) -> usize {
