@@ -109,7 +109,7 @@ fn time(criterion: &mut Criterion, net: &str, program: &Program, backend: &dyn B
         let mut session = backend.load(Arc::new(program.only(step))).unwrap_or_else(|error| fail(&error.to_string()));
         fill(session.as_mut(), step).expect("as many values as a port takes");
         group.throughput(match program.flops(step) {
-            0 => Throughput::Bytes(program.traffic(step) as u64),
+            0 => Throughput::Bytes(program.traffic(step, size_of::<f32>()) as u64),
             flops => Throughput::Elements(flops as u64),
         });
         group.bench_function(id, |bencher| {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use crate::graph::Precision;
+
 /// The limits of a kernel, measured on the device itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Roof {
@@ -17,14 +19,21 @@ pub struct Roof {
 }
 
 impl Roof {
-    /// Products of f32 by multiply-adds, or by the matrix units, as three of tf32 each, where these are faster.
-    pub fn f32_gflops(&self) -> f64 {
-        self.matrix_gflops.get("tf32").map_or(self.gflops, |tf32| self.gflops.max(tf32 / 3.0))
+    /// Products of values stored so, by multiply-adds of f32, or by the matrix units where these are faster: those of a
+    /// half's own type, or three of tf32 for each of f32. An f64, which only the CPU has, takes two lanes of a vector.
+    pub fn gflops_of(&self, stored: Precision) -> f64 {
+        let by_units = |of| self.matrix_gflops.get(of).copied().unwrap_or(0.0);
+        match stored {
+            Precision::F64 => self.gflops / 2.0,
+            Precision::F32 => self.gflops.max(by_units("tf32") / 3.0),
+            Precision::F16 => self.gflops.max(by_units("f16")),
+            Precision::Bf16 => self.gflops.max(by_units("bf16")),
+        }
     }
 
-    /// The least seconds that so much work in f32 can take.
-    pub fn seconds(&self, flops: f64, bytes: f64) -> f64 {
-        (flops / self.f32_gflops() / 1e9).max(bytes / self.gbytes / 1e9)
+    /// The least seconds that so much work with values stored so can take.
+    pub fn seconds(&self, stored: Precision, flops: f64, bytes: f64) -> f64 {
+        (flops / self.gflops_of(stored) / 1e9).max(bytes / self.gbytes / 1e9)
     }
 }
 
@@ -33,14 +42,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn products_of_f32_go_the_faster_way() {
-        let roof = |tf32: &[f64]| Roof {
+    fn products_go_the_faster_way() {
+        let roof = |matrix: &[(&'static str, f64)]| Roof {
             gflops: 60.0,
             gbytes: 4.0,
-            matrix_gflops: tf32.iter().map(|gflops| ("tf32", *gflops)).collect(),
+            matrix_gflops: matrix.iter().copied().collect(),
         };
-        assert_eq!([&[][..], &[90.0], &[300.0]].map(|tf32| roof(tf32).f32_gflops()), [60.0, 60.0, 100.0]);
-        // 1 s of products, 2 s of copying.
-        assert_eq!(roof(&[300.0]).seconds(1e11, 8e9), 2.0);
+        let units = roof(&[("tf32", 300.0), ("f16", 800.0), ("bf16", 700.0)]);
+        let of_all = [Precision::F64, Precision::F32, Precision::F16, Precision::Bf16];
+        assert_eq!(of_all.map(|stored| units.gflops_of(stored)), [30.0, 100.0, 800.0, 700.0]);
+        assert_eq!(of_all.map(|stored| roof(&[("tf32", 90.0)]).gflops_of(stored)), [30.0, 60.0, 60.0, 60.0]);
+        assert_eq!(of_all.map(|stored| roof(&[]).gflops_of(stored)), [30.0, 60.0, 60.0, 60.0]);
+        // 1 s of products in f32, 2 s of copying.
+        assert_eq!(units.seconds(Precision::F32, 1e11, 8e9), 2.0);
     }
 }

@@ -1,12 +1,14 @@
 //! Every step of a program against the same step in f64, from the same inputs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+
+use half::{bf16, f16};
 
 use super::cpu::CpuBackend;
 use super::{Backend, BackendError, Phase, Session};
-use crate::graph::Precision;
-use crate::program::{Element, Kernel, Port, Program, Stage, Step, View, slots};
+use crate::graph::{Constant, Precision};
+use crate::program::{Element, Kernel, Part, Port, Program, Stage, Step, View, slots};
 
 /// Largest difference, relative to the peak of the step's result, that is taken for rounding.
 const BOUND: f64 = 1e-4;
@@ -14,7 +16,9 @@ const BOUND: f64 = 1e-4;
 const RESCALE_BOUND: f64 = 1e-3;
 /// Share of bits and places of winners that may differ: values next to a threshold fall on either side. Of a step that
 /// computes the threshold's value itself, by a scale and a shift, so many results may differ by any amount.
-pub const SHARE: f64 = 1e-3;
+const SHARE: f64 = 1e-3;
+/// What halves add, in units of a rounding: to the first two that of results, to all that of operands which a prologue makes.
+const ROUNDINGS: f64 = 4.0;
 
 /// How one step compares.
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,12 +29,14 @@ pub struct StepError {
     pub marks: f64,
     /// What the values may differ by.
     pub bound: f64,
+    /// What share of bits or indices may.
+    pub share: f64,
 }
 
 impl StepError {
     /// Within the stated bounds.
     pub fn passes(self) -> bool {
-        self.values <= self.bound && self.marks <= SHARE
+        self.values <= self.bound && self.marks <= self.share
     }
 }
 
@@ -43,6 +49,26 @@ fn kept(program: &Program) -> Program {
     let lives = slots::lifetimes(program.buffers.len(), &program.steps, &pinned);
     kept.slots = slots::assign(&program.buffers, &lives, |per| program.count(per));
     kept
+}
+
+/// `program` with filters as they are stored, in halves where they are: what is left is a step's own rounding, which a sum of
+/// terms that cancel does not make larger.
+fn stored(program: &Program) -> Program {
+    let mut stored = program.clone();
+    let mut made: HashMap<(usize, Part, Element), Constant> = HashMap::new();
+    for (step, of) in stored.steps.iter_mut().zip(&program.steps) {
+        for weight in &mut step.weights {
+            let element = program.weight_element(of, weight);
+            if element == Element::Float {
+                continue;
+            }
+            let part = std::mem::replace(&mut weight.part, Part::All);
+            let key = (weight.source.identity(), part, element);
+            let make = || Constant::new(weight.source.iter().map(|v| rounded(part.of(v), element)), Precision::F32);
+            weight.source = made.entry(key).or_insert_with(make).clone();
+        }
+    }
+    stored
 }
 
 fn is_port(program: &Program, buffer: usize) -> bool {
@@ -77,7 +103,8 @@ pub fn fill(session: &mut dyn Session) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Runs `program` on `fast` with the inputs of [`fill`], then every step again in f64 on the CPU; `done` is told how many are.
+/// Runs `program` on `fast` with the inputs of [`fill`], then every step again in f64 on the CPU, from the values and filters
+/// that `fast` stores; `done` is told how many are.
 ///
 /// # Errors
 /// Whatever a backend reports.
@@ -93,6 +120,7 @@ pub fn check(
     for phase in Phase::ALL {
         session.run(phase, None)?;
     }
+    let program = &stored(program);
     let check = |(i, step): (usize, &Step)| {
         done(i);
         check_step(program, step, session.as_ref(), &exact)
@@ -114,15 +142,18 @@ fn check_step(
     reference.run(Phase::Forward, None)?;
     let mut written: BTreeMap<usize, View> = BTreeMap::new();
     step.writes().into_iter().for_each(|view| _ = written.insert(view.buffer.0, view));
-    let mut error = StepError { bound: bound(step), ..StepError::default() };
+    let [results, operands] = rounding(program, step).map(|unit| ROUNDINGS * unit);
+    let (bound, share_of_marks) = (bound(step) + results.max(operands), SHARE + operands);
+    let mut error = StepError { bound, share: share_of_marks, ..StepError::default() };
     let share_apart = if scales(step) { SHARE } else { 0.0 };
     for view in written.into_values() {
         let port = Port::whole(program.buffer(view), view.buffer);
         let lanes = view.offset..view.offset + view.channels;
         let [got, want] = [fast.read(&port)?, reference.read(&port)?].map(|all| select(&all, &port, lanes.clone()));
-        match program.buffer(view).element {
+        let element = program.buffer(view).element;
+        match element {
             Element::Float | Element::F16 | Element::Bf16 => {
-                error.values = error.values.max(difference(&got, &want, share_apart))
+                error.values = error.values.max(difference(&got, &want, element, share_apart))
             }
             Element::Bits | Element::Index | Element::Byte => error.marks = error.marks.max(share(&got, &want)),
         }
@@ -133,6 +164,39 @@ fn check_step(
 fn bound(step: &Step) -> f64 {
     let divides = step.stages.iter().any(|stage| matches!(stage.inner(), Stage::Rescale { .. }));
     if divides || matches!(step.kernel, Kernel::PoolMaxRescale { .. }) { RESCALE_BOUND } else { BOUND }
+}
+
+/// The largest relative rounding to halves of what the step writes, and of operands that its prologue makes, which are multiplied
+/// in the type of the filters. None in f32, for which the other bounds are.
+fn rounding(program: &Program, step: &Step) -> [f64; 2] {
+    let results = step.writes().into_iter().map(|view| program.buffer(view).element);
+    let made = step.weights.iter().filter(|_| step.prologue.is_some());
+    let operands = made.map(|weight| program.weight_element(step, weight));
+    let of_element = |element| match element {
+        Element::F16 => f16::EPSILON.to_f64() / 2.0,
+        Element::Bf16 => bf16::EPSILON.to_f64() / 2.0,
+        Element::Float | Element::Bits | Element::Index | Element::Byte => 0.0,
+    };
+    [results.map(of_element).fold(0.0, f64::max), operands.map(of_element).fold(0.0, f64::max)]
+}
+
+/// The least normal and the largest number of an element.
+fn range(element: Element) -> [f64; 2] {
+    match element {
+        Element::F16 => [f16::MIN_POSITIVE, f16::MAX].map(f16::to_f64),
+        Element::Bf16 => [bf16::MIN_POSITIVE, bf16::MAX].map(bf16::to_f64),
+        Element::Float | Element::Bits | Element::Index | Element::Byte => [0.0, f64::INFINITY],
+    }
+}
+
+/// What is stored of a number; a half saturates.
+fn rounded(v: f64, element: Element) -> f64 {
+    let [_, most] = range(element);
+    match element {
+        Element::F16 => f16::from_f64(v.clamp(-most, most)).to_f64(),
+        Element::Bf16 => bf16::from_f64(v.clamp(-most, most)).to_f64(),
+        Element::Float | Element::Bits | Element::Index | Element::Byte => v,
+    }
 }
 
 /// An operand is scaled as it is read.
@@ -148,15 +212,29 @@ fn select(all: &[f64], port: &Port, lanes: std::ops::Range<usize>) -> Vec<f64> {
     all.chunks_exact(port.len()).flat_map(of_item).collect()
 }
 
-/// Largest difference relative to the peak, leaving out the worst `share_apart` of all.
-fn difference(got: &[f64], want: &[f64], share_apart: f64) -> f64 {
-    let peak = want.iter().fold(0.0f64, |peak, v| peak.max(v.abs()));
-    let apart = |(a, b): (&f64, &f64)| if a.is_nan() { f64::INFINITY } else { (a - b).abs() };
-    let mut differences: Vec<f64> = got.iter().zip(want).map(apart).collect();
+/// Largest difference relative to the finite peak, leaving out the worst `share_apart` of all, among which none may be
+/// infinite. A half saturates, and is no finer below its least normal number than there.
+fn difference(got: &[f64], want: &[f64], element: Element, share_apart: f64) -> f64 {
+    let [least, most] = range(element);
+    let want: Vec<f64> = want.iter().map(|v| v.clamp(-most, most)).collect();
+    let peak = want.iter().filter(|v| v.is_finite()).fold(least, |peak, v| peak.max(v.abs()));
+    let mut differences: Vec<f64> = got.iter().zip(&want).map(|(a, b)| apart(*a, *b)).collect();
+    if differences.contains(&f64::INFINITY) {
+        return f64::INFINITY;
+    }
     let left_out = (share_apart * differences.len() as f64).ceil() as usize;
     let Some(at) = differences.len().checked_sub(1 + left_out) else { return 0.0 };
     let worst = *differences.select_nth_unstable_by(at, f64::total_cmp).1;
     if worst == 0.0 { 0.0 } else { worst / peak }
+}
+
+/// Infinite where only one is not a number, or not the same infinity.
+fn apart(a: f64, b: f64) -> f64 {
+    if a == b || a.is_nan() && b.is_nan() {
+        return 0.0;
+    }
+    let difference = (a - b).abs();
+    if difference.is_nan() { f64::INFINITY } else { difference }
 }
 
 fn share(got: &[f64], want: &[f64]) -> f64 {
@@ -173,11 +251,42 @@ mod tests {
         let want = vec![2.0; 2000];
         let mut got = want.clone();
         (got[7], got[9], got[11]) = (3.0, 0.0, 2.5);
-        assert_eq!(difference(&got, &want, 0.0), 1.0);
-        assert_eq!(difference(&got, &want, SHARE), 0.25);
+        assert_eq!(difference(&got, &want, Element::Float, 0.0), 1.0);
+        assert_eq!(difference(&got, &want, Element::Float, SHARE), 0.25);
         got[5] = f64::NAN;
-        assert_eq!(difference(&got, &want, 0.0), f64::INFINITY);
-        assert_eq!(difference(&got, &want, SHARE), 0.5);
-        assert_eq!(difference(&[], &[], SHARE), 0.0);
+        assert_eq!(difference(&got, &want, Element::Float, 0.0), f64::INFINITY);
+        assert_eq!(difference(&got, &want, Element::Float, SHARE), f64::INFINITY);
+        assert_eq!(difference(&[], &[], Element::Float, SHARE), 0.0);
+    }
+
+    #[test]
+    fn what_is_not_a_number_agrees_with_itself_alone() {
+        let (nan, inf) = (f64::NAN, f64::INFINITY);
+        let cases = [
+            ("both not a number", nan, nan, 0.0),
+            ("infinities", inf, inf, 0.0),
+            ("infinities below zero", -inf, -inf, 0.0),
+            ("the result is none", nan, 1.0, inf),
+            ("the reference is none", 1.0, nan, inf),
+            ("infinities of two signs", inf, -inf, inf),
+            ("the result is infinite", inf, 1.0, inf),
+            ("the reference is infinite", 1.0, inf, inf),
+            ("none is infinite", nan, inf, inf),
+        ];
+        for (name, got, want, error) in cases {
+            assert_eq!(difference(&[2.0, got], &[2.0, want], Element::Float, 0.0), error, "{name}");
+        }
+        // An infinite peak hides no other difference.
+        assert_eq!(difference(&[inf, 3.0], &[inf, 2.0], Element::Float, 0.0), 0.5);
+    }
+
+    #[test]
+    fn a_half_saturates_and_has_a_least_step() {
+        assert_eq!(difference(&[65504.0, 1.0], &[1e6, 1.0], Element::F16, 0.0), 0.0);
+        assert_eq!(difference(&[65504.0, 1.0], &[f64::INFINITY, 1.0], Element::F16, 0.0), 0.0);
+        let lost = f64::exp2(-25.0);
+        assert_eq!(difference(&[0.0], &[lost], Element::F16, 0.0), f64::exp2(-11.0));
+        assert_eq!(difference(&[0.0], &[lost], Element::Bf16, 0.0), 1.0);
+        assert_eq!(difference(&[0.0], &[lost], Element::Float, 0.0), 1.0);
     }
 }

@@ -261,14 +261,18 @@ const BENCH_EXAMPLES: &str = "Examples:
   fluoroscope bench model.onnx
   fluoroscope bench model.onnx --method lrp-epsilon --batch 4 --repeats 20
   fluoroscope bench model.onnx --backend cuda --method gradient,deeplift --batch 1,8,32,128
+  fluoroscope bench model.onnx --backend cuda --precision f16 --method gradient,lrp-epsilon
   fluoroscope bench model.onnx --batch 8 --roofline roofline.svg
   fluoroscope bench model.onnx --json > bench.json
 
 Every step is computed from the same inputs by the backend and in f64 on the CPU, with two images at most, and compared,
 before it is timed. A larger batch has to give the same maps, bit by bit. A baseline goes through the
 network before the time of a batch begins: `explain`, too, keeps what it finds there, where all images share the baseline.
+In halves a step's bounds are those of their rounding, and say nothing of the network: see how near its maps are to those of
+the f32 program computed in f64, with LRP's epsilon as it is there.
 The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %. Its GFLOP/s are those of f32
-multiply-adds, or of products of f32 as three of tf32, whichever is faster. The memory is that of slots and weights.";
+multiply-adds, or of the matrix units where these are faster: three products of tf32 for each of f32, one of f16 or bf16
+for each of halves. The memory is that of slots and weights.";
 
 /// Options of `bench`.
 #[derive(Args, Debug)]
@@ -293,7 +297,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "R", default_value_t = 10, value_parser = count, allow_negative_numbers = true)]
     pub repeats: usize,
     #[command(flatten)]
-    pub place: PlaceArgs,
+    pub engine: EngineArgs,
     /// Draw GFLOP/s over FLOP per byte, with the roofs, as SVG; where there are several runs, a file for each
     #[arg(long, value_name = "FILE")]
     pub roofline: Option<PathBuf>,

@@ -4,9 +4,6 @@ use std::collections::HashSet;
 
 use super::{ConvParams, Kernel, Program, Step, View, Weight, slots};
 
-/// Bytes of a float of weights and activations.
-const FLOAT: usize = 4;
-
 impl Program {
     /// A program of one of the steps, with everything that it touches in a slot of its own.
     #[must_use]
@@ -30,27 +27,27 @@ impl Program {
         2 * weights * self.buffer(cells).area() * self.count(per)
     }
 
-    /// Bytes of everything that a step reads and writes, each once.
-    pub fn traffic(&self, step: &Step) -> usize {
+    /// Bytes of everything that a step reads and writes, each once, where a float has so many.
+    pub fn traffic(&self, step: &Step, float: usize) -> usize {
         let of_view = |view: &View| {
             let buffer = self.buffer(*view);
             let items = self.count(buffer.per);
-            items * buffer.item_len() * view.channels / buffer.channels * slots::unit_bytes(buffer.element, FLOAT)
+            items * buffer.item_len() * view.channels / buffer.channels * slots::unit_bytes(buffer.element, float)
         };
         let views: usize = step.reads().iter().chain(&step.writes()).map(of_view).sum();
         let of_weight =
-            |weight: &Weight| weight.physical() * slots::unit_bytes(self.weight_element(step, weight), FLOAT);
+            |weight: &Weight| weight.physical() * slots::unit_bytes(self.weight_element(step, weight), float);
         views + step.constants().map(of_weight).sum::<usize>()
     }
 
-    /// Bytes of the weights of all steps and stages, each once, and of the tables of rearrangements.
-    pub fn weight_bytes(&self) -> usize {
+    /// Bytes of the weights of all steps and stages, each once, and of the tables of rearrangements, where a float has so many.
+    pub fn weight_bytes(&self, float: usize) -> usize {
         let mut seen = HashSet::new();
         let weights = self.steps.iter().flat_map(|step| step.constants().map(move |weight| (step, weight)));
         let weights: usize = weights
             .map(|(step, weight)| (weight, self.weight_element(step, weight)))
             .filter(|(weight, element)| seen.insert((weight.key(), *element)))
-            .map(|(weight, element)| weight.physical() * slots::unit_bytes(element, FLOAT))
+            .map(|(weight, element)| weight.physical() * slots::unit_bytes(element, float))
             .sum();
         let tables: usize = self
             .steps
@@ -60,7 +57,7 @@ impl Program {
                 _ => 0,
             })
             .sum();
-        weights + FLOAT * tables
+        weights + size_of::<u32>() * tables
     }
 
     /// `56x56x64 to 28x28x128, 3x3/2`: height, width and physical channels, then the window.

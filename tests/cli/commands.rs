@@ -53,7 +53,7 @@ fn kernels_are_checked_and_timed() {
     let scene = Scene::new();
     let args = ["bench", &rnet(), "--method", "deeplift", "--batch", "2", "--repeats", "2", "--threads", "1"];
     let ran = scene.run(&args).exits(0);
-    let measured = ["GFLOP/s", "GB/s", "roof", "heatmaps/s", "against f64"];
+    let measured = ["batch 2, f32, cpu", "GFLOP/s", "GB/s", "roof", "heatmaps/s", "against f64"];
     for word in [&measured[..], &["conv2d_backward", "pool_max_rescale", "forward", "backward"]].concat() {
         assert!(ran.stdout.contains(word), "no {word:?} in {}", ran.stdout);
     }
@@ -61,12 +61,38 @@ fn kernels_are_checked_and_timed() {
     let object: Value = serde_json::from_str(&ran.stdout).expect("JSON");
     let steps = object["steps"].as_array().expect("steps");
     assert!(steps.iter().all(|step| step["passed"] == true && step["microseconds"].as_f64().expect("a time") > 0.0));
+    assert_eq!(object["precision"], "f32");
     let agreement = &object["agreement"];
     assert!(agreement["cosine"].as_f64().is_some_and(|cosine| cosine > 0.999), "{agreement}");
     // Rounding in f32 is there, and is small.
     assert!(agreement["relative_l2"].as_f64().is_some_and(|error| (1e-12..1e-2).contains(&error)), "{agreement}");
     assert!(object["roof"]["gflops"].as_f64().expect("a roof") > 0.0);
     scene.run(&["bench", &rnet(), "--batch", "0"]).exits(2);
+}
+
+#[test]
+fn a_precision_is_timed_where_it_is_computed() {
+    let scene = Scene::new();
+    let bench = |options: &[&str]| scene.run(&[&["bench", &rnet(), "--repeats", "1", "--json"], options].concat());
+    let object = |precision: &str| {
+        let options = ["-m", "lrp-epsilon", "--backend", "cpu", "--threads", "1", "--precision", precision];
+        bench(&options).exits(0).objects().remove(0)
+    };
+    let [single, double] = ["f32", "f64"].map(object);
+    assert_eq!((&single["precision"], &double["precision"]), (&"f32".into(), &"f64".into()));
+    let exact = serde_json::json!({ "cosine": 1.0, "relative_l2": 0.0 });
+    assert!(double["agreement"] == exact && single["agreement"] != exact, "{}, {}", double["agreement"], exact);
+    for (of, key) in [("memory", "weights"), ("memory", "slots")] {
+        let [single, double] = [&single, &double].map(|run| run[of][key].as_u64().expect("bytes"));
+        assert!(single < double && double <= 2 * single, "{key}: {single}, {double}");
+    }
+    for (options, words) in [
+        (["--backend", "cuda", "--precision", "f64"], ["the cuda backend does not compute in f64", "--backend cpu"]),
+        (["--backend", "cpu", "--precision", "f16"], ["the cpu backend does not store f16", "--backend cuda"]),
+        (["--backend", "wgpu", "--precision", "bf16"], ["the wgpu backend does not store bf16", "--backend cuda"]),
+    ] {
+        bench(&options).exits(2).says(&words);
+    }
 }
 
 #[test]

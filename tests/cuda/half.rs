@@ -3,7 +3,7 @@
 use fluoroscope::picture::read_array;
 use serde_json::Value;
 
-use super::{METHODS, Scene};
+use super::{METHODS, Scene, golden};
 
 /// Cosine with the map in f64 below which a half is wrong: that of a rounding at every layer is above.
 const LEAST_COSINE: [(&str, f64); 2] = [("f16", 0.995), ("bf16", 0.95)];
@@ -48,6 +48,32 @@ fn maps_in_halves_are_close_and_never_nan() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Every step is as near to f64 as a half can hold it; the maps tell how far that takes a network.
+#[test]
+fn halves_are_checked_and_timed() {
+    let scene = Scene::new();
+    for net in ["plain", "gated"] {
+        let far = ["f32", "f16", "bf16"].map(|precision| {
+            let model = golden(net);
+            let arguments = ["bench", &model, "-m", "gradient,lrp-epsilon,deeplift", "--repeats", "1", "--json"];
+            let ran = scene.run(&[], &[&arguments[..], &["--backend", "cuda", "--precision", precision]].concat());
+            let object = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+            let runs: Vec<Value> = ran.exits(0).stdout.lines().map(object).collect();
+            assert_eq!(runs.len(), 3);
+            let errors = runs.into_iter().map(|run| {
+                assert_eq!(run["precision"], precision);
+                let steps = run["steps"].as_array().expect("steps");
+                assert!(steps.iter().all(|step| step["passed"] == true));
+                run["agreement"]["relative_l2"].as_f64().expect("a distance")
+            });
+            errors.collect::<Vec<_>>()
+        });
+        for ((f32, f16), bf16) in far[0].iter().zip(&far[1]).zip(&far[2]) {
+            assert!(*f32 < 1e-4 && 1e-4 < *f16 && f16 < bf16 && *bf16 < 0.5, "{net}: {far:?}");
+        }
+    }
 }
 
 #[test]

@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::super::table::{Align, Table};
 use crate::backend::Roof;
-use crate::backend::step_check::{SHARE, StepError};
+use crate::backend::step_check::StepError;
+use crate::graph::Precision;
 use crate::program::{Phase, Program};
 
 /// One step's figures.
@@ -21,8 +22,9 @@ pub struct Row {
     /// Shapes of input and result, and the window.
     pub what: String,
     pub error: f64,
-    /// What the error may be.
+    /// What the error may be, and in what share of marks.
     pub bound: f64,
+    pub share: f64,
     pub passed: bool,
     pub microseconds: f64,
     pub gflops: f64,
@@ -44,11 +46,18 @@ pub struct Total {
 
 pub type Totals = BTreeMap<&'static str, Total>;
 
-/// The rows of a program whose steps were checked and took so many seconds.
-pub fn rows(program: &Program, errors: &[StepError], seconds: &[f64], roof: Option<&Roof>) -> Vec<Row> {
+/// The rows of a program whose values are stored so, and whose steps were checked and took so many seconds.
+pub fn rows(
+    program: &Program,
+    stored: Precision,
+    errors: &[StepError],
+    seconds: &[f64],
+    roof: Option<&Roof>,
+) -> Vec<Row> {
+    let float = stored.arithmetic().bytes();
     let row = |(at, (error, seconds)): (usize, (&StepError, &f64))| {
         let step = &program.steps[at];
-        let (flops, bytes) = (program.flops(step) as f64, program.traffic(step) as f64);
+        let (flops, bytes) = (program.flops(step) as f64, program.traffic(step, float) as f64);
         let buffer = program.buffer(step.output);
         Row {
             step: at,
@@ -57,13 +66,14 @@ pub fn rows(program: &Program, errors: &[StepError], seconds: &[f64], roof: Opti
             label: step.label.clone(),
             shape: [buffer.height, buffer.width, step.output.channels],
             what: program.shape(step),
-            error: error.values.max(if error.marks > SHARE { error.marks } else { 0.0 }),
+            error: error.values.max(if error.marks > error.share { error.marks } else { 0.0 }),
             bound: error.bound,
+            share: error.share,
             passed: error.passes(),
             microseconds: 1e6 * seconds,
             gflops: flops / seconds / 1e9,
             gbytes: bytes / seconds / 1e9,
-            percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(flops, bytes) / seconds),
+            percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(stored, flops, bytes) / seconds),
         }
     };
     errors.iter().zip(seconds).enumerate().map(row).collect()

@@ -17,13 +17,13 @@ use super::args::BenchArgs;
 use super::console::Console;
 use super::engine;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
-use super::options::{self, methods, place};
+use super::options::{self, methods};
 use super::table::{Align, Table, bytes};
 use crate::backend::cpu::CpuBackend;
-use crate::backend::step_check::{self, DIFFERENT, SHARE, StepError};
+use crate::backend::step_check::{self, DIFFERENT, StepError};
 use crate::backend::{Backend, Roof};
 use crate::explain::ExplainOptions;
-use crate::graph::{Precision, ValueId};
+use crate::graph::{Graph, Precision, ValueId};
 use crate::method::{MethodChoice, Sampling};
 use crate::model::Model;
 use crate::onnx::ImportOptions;
@@ -69,17 +69,18 @@ struct Checked {
 /// Plans, checks and times.
 pub fn run(args: &BenchArgs, console: &mut Console) -> Result<u8, Failure> {
     let choices = methods(&args.method)?;
-    let place = place(&args.place)?;
+    let engine = options::engine(&args.engine)?;
     if let Some(path) = &args.roofline {
         writable(path)?;
     }
-    let model = engine::model(&args.model, ImportOptions::default(), console)?;
+    let import = ImportOptions { precision: engine.precision, ..ImportOptions::default() };
+    let model = engine::model(&args.model, import, console)?;
     let mut bench = Bench {
         args,
         layer: engine::layer(&model, None)?,
         model: &model,
-        backend: engine::backend(&place, console)?,
-        place: &place,
+        backend: engine::backend(&engine, console)?,
+        engine: &engine,
         roof: None,
         single: choices.len() * args.batch.len() == 1,
     };
@@ -105,7 +106,7 @@ struct Bench<'a> {
     model: &'a Model,
     layer: Option<ValueId>,
     backend: Box<dyn Backend>,
-    place: &'a options::Engine,
+    engine: &'a options::Engine,
     roof: Option<Roof>,
     single: bool,
 }
@@ -113,6 +114,14 @@ struct Bench<'a> {
 impl Bench<'_> {
     fn plan(&self, choice: MethodChoice, images: usize) -> Result<Program, Failure> {
         engine::plan(self.model, &[choice], self.layer, &RuleOptions::default(), Batch::of(images))
+    }
+
+    /// The same without halves, and without the larger epsilon that LRP needs in them.
+    fn exact(&self, choice: MethodChoice, images: usize) -> Result<Program, Failure> {
+        let graph = &self.model.graph;
+        let graph = Graph { precision: graph.precision.arithmetic(), ..graph.clone() };
+        let model = Model { graph, ..self.model.clone() };
+        engine::plan(&model, &[choice], self.layer, &RuleOptions::default(), Batch::of(images))
     }
 
     /// Every batch of a method. The steps are checked with so few images that f64 keeps up; a larger batch consists of
@@ -151,16 +160,18 @@ impl Bench<'_> {
         let bar = console.bar();
         bar.say("check");
         let told = |done: usize| bar.set(before as f64 + 0.5 * done as f64 / program.steps.len() as f64);
-        let threads = self.place.threads;
+        let threads = self.engine.threads;
         let errors = step_check::check(&program, &*self.backend, threads, told).map_err(failure)?;
         let copies = self.args.batch.iter().any(|batch| *batch > few);
         let maps = copies.then(|| times::maps(&program, &*self.backend)).transpose().map_err(failure)?;
-        let exact = CpuBackend::new(Precision::F64, threads).and_then(|exact| times::maps(&program, &exact));
+        let exact = self.exact(choice, few)?;
+        let exact = CpuBackend::new(Precision::F64, threads).and_then(|backend| times::maps(&exact, &backend));
         Ok(Checked { errors, maps, exact: exact.map_err(failure)? })
     }
 
     fn run(&self, method: MethodChoice, program: &Program, checked: &Checked, times: &Times) -> Run {
-        let rows = rows(program, &checked.errors, &times.steps, self.roof.as_ref());
+        let stored = self.engine.precision;
+        let rows = rows(program, stored, &checked.errors, &times.steps, self.roof.as_ref());
         let batch = program.images;
         Run {
             method,
@@ -170,7 +181,7 @@ impl Bench<'_> {
             seconds: times.whole,
             heatmaps_per_second: batch as f64 / times.whole / evaluations(method) as f64,
             slot_bytes: times.slot_bytes,
-            weight_bytes: program.weight_bytes(),
+            weight_bytes: program.weight_bytes(stored.arithmetic().bytes()),
             agreement: Agreement::worst(&times.maps, &checked.exact),
             differs: checked.maps.as_ref().and_then(|maps| different(&times.maps, maps)),
         }
@@ -197,7 +208,7 @@ impl Bench<'_> {
         match (&self.args.roofline, &self.roof) {
             (Some(path), Some(roof)) => {
                 let path = if self.single { path.clone() } else { beside(path, run) };
-                let drawn = roofline::draw(&self.title(run), roof, &run.rows);
+                let drawn = roofline::draw(&self.title(run), self.engine.precision, roof, &run.rows);
                 std::fs::write(&path, drawn).map_err(|e| Failure::input(e).about(path.display()))
             }
             (Some(path), None) => {
@@ -212,14 +223,16 @@ impl Bench<'_> {
         let (name, device) = (self.backend.name(), self.backend.device());
         let Run { method, batch, .. } = run;
         let roof = self.roof.as_ref().map(roof_text).unwrap_or_default();
-        format!("{method} of {}, batch {batch}, f32, {name} ({device}){roof}", self.args.model.display())
+        let (model, stored) = (self.args.model.display(), self.engine.precision);
+        format!("{method} of {model}, batch {batch}, {stored}, {name} ({device}){roof}")
     }
 
     fn json(&self, run: &Run) -> Value {
         let [kernels, phases] = &run.totals;
         json!({
             "model": self.args.model, "method": run.method.to_string(), "batch": run.batch, "repeats": self.args.repeats,
-            "backend": self.backend.name(), "device": self.backend.device(), "threads": self.place.cores(),
+            "precision": self.engine.precision.to_string(), "backend": self.backend.name(),
+            "device": self.backend.device(), "threads": self.engine.cores(),
             "roof": self.roof, "steps": run.rows, "kernels": kernels, "phases": phases,
             "milliseconds": run.milliseconds(), "heatmaps_per_second": run.heatmaps_per_second,
             "memory": { "slots": run.slot_bytes, "weights": run.weight_bytes },
@@ -283,9 +296,9 @@ fn summary_table(runs: &[Run]) -> Vec<String> {
 fn complain(run: &Run, console: &Console) -> bool {
     let failed: Vec<&Row> = run.rows.iter().filter(|row| !row.passed).collect();
     for row in &failed {
-        let Row { step, kernel, label, error, bound, .. } = row;
+        let Row { step, kernel, label, error, bound, share, .. } = row;
         let message = format!("step {step} ({kernel}, {label}): wrong by {error:.1e} of the peak");
-        let hint = format!("values may differ by {bound:e} of the peak, bits and winners in a share of {SHARE:e}");
+        let hint = format!("values may differ by {bound:e} of the peak, bits and winners in a share of {share:e}");
         console.failure(&Failure { code: INPUT, message, hint: Some(hint) });
     }
     if let Some(image) = run.differs {

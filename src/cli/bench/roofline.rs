@@ -12,6 +12,7 @@ use svg::node::element::{Circle, Group, Line, Polyline, Rectangle, Text};
 use super::figures::Row;
 use crate::backend::Roof;
 use crate::cli::table::shortened;
+use crate::graph::Precision;
 
 const WIDTH: f64 = 960.0;
 /// The plot.
@@ -165,8 +166,8 @@ fn points(rows: &[Row]) -> Vec<Point> {
     points
 }
 
-/// The plot of these rows as the text of an SVG file; the title's parts are divided by semicolons.
-pub fn draw(title: &str, roof: &Roof, rows: &[Row]) -> String {
+/// The plot of these rows, of values stored so, as the text of an SVG file; the title's parts are divided by semicolons.
+pub fn draw(title: &str, stored: Precision, roof: &Roof, rows: &[Row]) -> String {
     let points = points(rows);
     let axes = Axes::new(&points, roof);
     let mut taken = Vec::new();
@@ -192,7 +193,8 @@ pub fn draw(title: &str, roof: &Roof, rows: &[Row]) -> String {
         .set("height", height)
         .set("font-family", "DejaVu Sans, Verdana, sans-serif")
         .add(Rectangle::new().set("width", "100%").set("height", "100%").set("fill", "white"));
-    let document = document.add(heading(title)).add(plot).add(key(&points, rows_of_key)).add(footnote(rows, height));
+    let document = document.add(heading(title)).add(plot).add(key(&points, rows_of_key));
+    let document = document.add(footnote(stored, rows, height));
     format!("{document}\n")
 }
 
@@ -335,12 +337,12 @@ fn key(points: &[Point], rows: usize) -> Group {
     key
 }
 
-fn footnote(rows: &[Row], height: f64) -> Text {
+fn footnote(stored: Precision, rows: &[Row], height: f64) -> Text {
     let all: f64 = rows.iter().map(|row| row.microseconds).sum();
     let others = rows.iter().filter(|row| row.gflops == 0.0);
     let share = 100.0 * others.clone().map(|row| row.microseconds).sum::<f64>() / all;
     let text = format!(
-        "Microseconds are those of a step, % those of the roof of f32. Not shown, because they multiply nothing: {} steps, \
+        "Microseconds are those of a step, % those of the roof of {stored}. Not shown, because they multiply nothing: {} steps, \
          {share:.0} % of the time.",
         others.count()
     );
