@@ -152,8 +152,9 @@ pub trait Session: Send {
     /// Whatever the device reports.
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError>;
 
-    /// Starts the way back of these ports of the program, to be read next. On a device whose work queues up a read would else wait
-    /// for what another session has sent meanwhile.
+    /// Starts the way back of these ports of the program, which are to be read next. On a device whose work queues up a read would
+    /// else wait for what another session has sent meanwhile. A copy is void once its port is written, or a part is run that
+    /// writes it: a read gives what is there.
     ///
     /// # Errors
     /// Whatever the device reports.

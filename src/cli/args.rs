@@ -162,7 +162,7 @@ pub struct PlaceArgs {
     /// What computes: auto is cuda where it is available, else wgpu where that has hardware, else cpu
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub backend: BackendArg,
-    /// Number of the device, as `devices` lists them, or a part of its name [default: the first]
+    /// Number of the device, as `devices` lists them, or a part of its name [default: the first that can run the kernels]
     #[arg(long, value_name = "N|NAME", value_parser = device)]
     pub device: Option<DeviceArg>,
     /// Threads of the cpu backend, of reading and of writing files [default: one per core]

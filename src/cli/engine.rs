@@ -100,11 +100,12 @@ fn cuda(device: Option<&DeviceArg>) -> Result<Box<dyn Backend>, BackendError> {
     Ok(Box::new(CudaBackend::new(ordinal)?))
 }
 
-/// The driver has such a device, or some where a number is too large.
+/// The driver has such a device on which the kernels run, or some where it is asked for by number.
 fn cuda_has(device: &DeviceArg) -> bool {
+    let Ok(driver) = cuda::probe() else { return false };
     match device {
-        DeviceArg::Number(_) => cuda::probe().is_ok(),
-        DeviceArg::Name(name) => cuda::named(name).is_ok(),
+        DeviceArg::Number(_) => true,
+        DeviceArg::Name(name) => cuda::named(name).is_ok_and(|number| driver.devices[number].check().is_ok()),
     }
 }
 

@@ -211,7 +211,12 @@ impl<'m> Evaluator<'m> {
     fn start(&mut self, work: &Work, part: &Range<usize>) -> Result<(Key, Loaded, Flight), ExplainError> {
         let (key, mut loaded) = self.session(work, part)?;
         match Flight::start(&mut loaded, work, part) {
-            Ok(flight) => Ok((key, loaded, flight)),
+            Ok(flight) => {
+                if self.backend.sessions_in_flight() > 1 {
+                    flight.fetch(&mut loaded)?;
+                }
+                Ok((key, loaded, flight))
+            }
             Err(ExplainError::Backend(error)) => Err(error.into()),
             Err(error) => {
                 self.idle.push((key, loaded));

@@ -75,7 +75,6 @@ impl Flight {
             flight.read_last(loaded)?;
             flight.send(loaded, round)?;
         }
-        flight.fetch(loaded)?;
         Ok(flight)
     }
 
@@ -123,7 +122,10 @@ impl Flight {
     }
 
     /// Starts the way back of all that [`Self::finish`] reads.
-    fn fetch(&self, Loaded { program, session, .. }: &mut Loaded) -> Result<(), BackendError> {
+    ///
+    /// # Errors
+    /// Those of the session.
+    pub fn fetch(&self, Loaded { program, session, .. }: &mut Loaded) -> Result<(), BackendError> {
         let logits = self.logits.is_none().then_some(&program.logits);
         let maps = self.last.map(|_| program.outputs.iter().chain(program.audits.iter().flatten()));
         let ports = logits.into_iter().chain(&program.reference_logits).chain(maps.into_iter().flatten());

@@ -26,6 +26,8 @@ struct Device {
     busy: Arc<AtomicUsize>,
     /// How often baselines went through the network.
     referred: Arc<AtomicUsize>,
+    /// Ports whose way back was begun.
+    fetched: Arc<AtomicUsize>,
 }
 
 struct Loaded {
@@ -35,6 +37,7 @@ struct Loaded {
     most: Arc<AtomicUsize>,
     busy: Arc<AtomicUsize>,
     referred: Arc<AtomicUsize>,
+    fetched: Arc<AtomicUsize>,
     /// Work was submitted since the last read.
     works: std::cell::Cell<bool>,
 }
@@ -54,9 +57,10 @@ impl Backend for Device {
             return Err(BackendError::OutOfMemory { backend: "device", bytes: 0 });
         }
         self.held.fetch_add(messages, Ordering::SeqCst);
-        let [held, most, busy, referred] = [&self.held, &self.most, &self.busy, &self.referred].map(Arc::clone);
+        let [held, most, busy] = [&self.held, &self.most, &self.busy].map(Arc::clone);
+        let [referred, fetched] = [&self.referred, &self.fetched].map(Arc::clone);
         let session = self.cpu.load(program)?;
-        Ok(Box::new(Loaded { session, messages, held, most, busy, referred, works: false.into() }))
+        Ok(Box::new(Loaded { session, messages, held, most, busy, referred, fetched, works: false.into() }))
     }
 
     fn sessions_in_flight(&self) -> usize {
@@ -89,6 +93,11 @@ impl Session for Loaded {
             self.referred.fetch_add(1, Ordering::SeqCst);
         }
         self.session.run(phase, times)
+    }
+
+    fn prefetch(&mut self, ports: &[Port]) -> Result<(), BackendError> {
+        self.fetched.fetch_add(ports.len(), Ordering::SeqCst);
+        Ok(())
     }
 
     fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
@@ -164,8 +173,8 @@ fn pipelined(model: &Model, device: Device, target: &Target) -> (Result<Lists, E
 
 fn device(precision: Precision, room: usize) -> Device {
     let cpu = CpuBackend::new(precision, Some(1)).expect("a backend");
-    let [held, most, busy, referred] = [(); 4].map(|()| Arc::default());
-    Device { cpu, room, held, most, busy, referred }
+    let [held, most, busy, referred, fetched] = [(); 5].map(|()| Arc::default());
+    Device { cpu, room, held, most, busy, referred, fetched }
 }
 
 #[test]
@@ -211,11 +220,12 @@ fn a_shared_baseline_goes_through_the_network_once_a_session() {
     let all = images(0, 24);
     for (baseline, times) in [(Baseline::Zero, 2), (Baseline::Mean, 6)] {
         let device = device(Precision::F32, 100);
-        let referred = Arc::clone(&device.referred);
+        let [referred, fetched] = [&device.referred, &device.fetched].map(Arc::clone);
         let options = ExplainOptions { baseline, ..options() };
         let mut explainer = Explainer::new(&model, Box::new(device), options.clone()).expect("an explainer");
         let got = explainer.explain(&all, &methods, &Target::Top(1)).expect("maps");
         assert_eq!(referred.load(Ordering::SeqCst), times, "six batches, two sessions");
+        assert_eq!(fetched.load(Ordering::SeqCst), 6 * 3, "the baseline's logits, the map and its audit");
         // A session of its own for every batch.
         let one = |i: usize| {
             let cpu = CpuBackend::new(Precision::F32, Some(1)).expect("a backend");

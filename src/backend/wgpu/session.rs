@@ -78,6 +78,7 @@ impl WgpuSession {
     /// # Errors
     /// Whatever the device reports.
     pub async fn submit(&self, phase: Phase) -> Result<(), BackendError> {
+        self.forget_results(phase);
         let steps = &self.bound.steps[self.replayed.part(phase)];
         if steps.is_empty() {
             return Ok(());
@@ -98,6 +99,7 @@ impl WgpuSession {
     /// # Errors
     /// Whatever the device reports.
     pub async fn timed(&mut self, phase: Phase, times: &mut Vec<Duration>) -> Result<(), BackendError> {
+        self.forget_results(phase);
         let range = self.replayed.part(phase);
         let device = &self.opened.device;
         if self.clock.is_none() {
@@ -118,6 +120,7 @@ impl WgpuSession {
     /// [`BackendError::Length`], or whatever the device reports.
     pub async fn send(&self, port: &Port, pieces: &[Values<'_>]) -> Result<(), BackendError> {
         port.check(&self.program, pieces)?;
+        self.fetched.borrow_mut().remove(&port.view.buffer);
         let buffer = self.program.buffer(port.view);
         let mut words = if port.view.channels == buffer.channels {
             vec![0u32; slots::bytes(&self.replayed, port.view.buffer) / 4]
@@ -140,7 +143,7 @@ impl WgpuSession {
     /// Whatever the device reports.
     pub async fn fetch(&self, ports: &[Port]) -> Result<(), BackendError> {
         let device = &self.opened.device;
-        for port in ports {
+        for port in ports.iter().filter(|port| !self.is_fetched(port)) {
             let id = port.view.buffer;
             let bytes = slots::bytes(&self.replayed, id);
             let known = self.fetched.borrow_mut().remove(&id);
@@ -157,18 +160,21 @@ impl WgpuSession {
         Ok(())
     }
 
-    /// Forgets what was fetched of buffers that change.
-    fn forget(&self, changes: impl Fn(BufferId) -> bool) {
-        self.fetched
-            .borrow_mut()
-            .iter_mut()
-            .filter(|(id, _)| changes(**id))
-            .for_each(|(_, fetched)| fetched.sent = None);
+    /// A copy of what is in the port is under way, or there.
+    pub fn is_fetched(&self, port: &Port) -> bool {
+        self.sent(port).is_some()
     }
 
-    /// The copy of a port that was fetched.
     fn sent(&self, port: &Port) -> Option<wgpu::SubmissionIndex> {
         self.fetched.borrow().get(&port.view.buffer).and_then(|fetched| fetched.sent.clone())
+    }
+
+    /// Copies of what a part of the program is about to write are void.
+    fn forget_results(&self, phase: Phase) {
+        let steps = &self.program.steps[self.program.part(phase)];
+        let is_written = |id: BufferId| steps.iter().flat_map(Step::writes).any(|view| view.buffer == id);
+        let mut fetched = self.fetched.borrow_mut();
+        fetched.iter_mut().filter(|(id, _)| is_written(**id)).for_each(|(_, fetched)| fetched.sent = None);
     }
 
     /// As [`Session::read_items`].
@@ -185,23 +191,34 @@ impl WgpuSession {
         let device = &self.opened.device;
         let id = port.view.buffer;
         let bytes = slots::bytes(&self.replayed, id);
-        if self.sent(port).is_some() {
-            let fetched = self.fetched.borrow_mut().remove(&id);
-            if let Some(Fetched { into, .. }) = fetched {
-                let words = into.read(device, bytes).await?;
-                self.fetched.borrow_mut().insert(id, Fetched { into, sent: None });
-                return Ok(words);
-            }
+        let fetched = self.fetched.borrow_mut().remove(&id);
+        if let Some(Fetched { into, sent: Some(sent) }) = fetched {
+            let words = into.read(device, bytes).await?;
+            self.fetched.borrow_mut().insert(id, Fetched { into, sent: Some(sent) });
+            return Ok(words);
         }
         let from = self.slots.of(&self.replayed, id);
-        let kept = self.received.borrow_mut().take().filter(|kept| kept.bytes() >= bytes as u64);
-        let into = match kept {
+        let own = fetched.map(|fetched| fetched.into).or_else(|| self.received.borrow_mut().take());
+        let into = match own.filter(|kept| kept.bytes() >= bytes as u64) {
             Some(kept) => kept,
-            None => Memory::new(device, "a buffer to read from", bytes, RECEIVES, false).await?,
+            None => self.room(bytes).await?,
         };
         let words = into.receive(device, from, 0, bytes).await?;
         *self.received.borrow_mut() = Some(into);
         Ok(words)
+    }
+
+    /// A buffer to read from; where there is no room, what earlier copies hold is given up.
+    async fn room(&self, bytes: usize) -> Result<Memory, BackendError> {
+        let device = &self.opened.device;
+        let make = || Memory::new(device, "a buffer to read from", bytes, RECEIVES, false);
+        match make().await {
+            Err(error) if error.is_size() && !self.fetched.borrow().is_empty() => {
+                self.fetched.borrow_mut().clear();
+                make().await
+            }
+            made => made,
+        }
     }
 }
 
@@ -211,13 +228,10 @@ impl Session for WgpuSession {
     }
 
     fn write_items(&mut self, port: &Port, pieces: &[Values]) -> Result<(), BackendError> {
-        self.forget(|id| id == port.view.buffer);
         edge::block_on(&self.opened.device, self.send(port, pieces))
     }
 
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
-        let steps = &self.program.steps[self.program.part(phase)];
-        self.forget(|id| steps.iter().flat_map(Step::writes).any(|view| view.buffer == id));
         let opened = Arc::clone(&self.opened);
         match times {
             Some(times) => edge::block_on(&opened.device, self.timed(phase, times)),
