@@ -17,8 +17,10 @@ const RESCALE_BOUND: f64 = 1e-3;
 /// Share of bits and places of winners that may differ: values next to a threshold fall on either side. Of a step that
 /// computes the threshold's value itself, by a scale and a shift, so many results may differ by any amount.
 const SHARE: f64 = 1e-3;
-/// What halves add, in units of a rounding: to the first two that of a result, to all that of operands which a prologue makes.
-const ROUNDINGS: [f64; 2] = [2.0, 4.0];
+/// What halves add to the first two, in units of the rounding of a result.
+const ROUNDINGS_OF_RESULTS: f64 = 2.0;
+/// What they add to all of these, in units of the rounding of operands which a prologue makes.
+const ROUNDINGS_OF_OPERANDS: f64 = 4.0;
 
 /// How one step compares.
 #[derive(Clone, Copy, Debug, Default)]
@@ -149,7 +151,7 @@ fn check_step(
     reference.run(Phase::Forward, None)?;
     let mut written: BTreeMap<usize, View> = BTreeMap::new();
     step.writes().into_iter().for_each(|view| _ = written.insert(view.buffer.0, view));
-    let operands = ROUNDINGS[1] * rounding_of_operands(program, step);
+    let operands = ROUNDINGS_OF_OPERANDS * rounding_of_operands(program, step);
     let mut error = StepError { bound: bound(step) + operands, share: SHARE + operands, ..StepError::default() };
     let share_apart = if scales(step) { SHARE } else { 0.0 };
     for view in written.into_values() {
@@ -159,7 +161,7 @@ fn check_step(
         let element = program.buffer(view).element;
         match element {
             Element::Float | Element::F16 | Element::Bf16 => {
-                let bound = bound(step) + operands.max(ROUNDINGS[0] * rounding(element));
+                let bound = bound(step) + operands.max(ROUNDINGS_OF_RESULTS * rounding(element));
                 error.see(difference(&got, &want, element, share_apart), bound);
             }
             Element::Bits | Element::Index | Element::Byte => error.marks = error.marks.max(share(&got, &want)),

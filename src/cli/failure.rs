@@ -49,7 +49,7 @@ impl Failure {
     pub fn explain(error: &ExplainError) -> Self {
         let code = match error {
             ExplainError::Layer(_) | ExplainError::Target { .. } | ExplainError::AmbiguousTarget { .. } => USAGE,
-            ExplainError::BaselineShape { .. } | ExplainError::Nothing { .. } => USAGE,
+            ExplainError::BaselineShape { .. } | ExplainError::Zero { .. } => USAGE,
             ExplainError::Plan(PlanError::NoLayer { .. } | PlanError::FlatLayer { .. }) => USAGE,
             ExplainError::Plan(_) => MODEL,
             ExplainError::Backend(_) => BACKEND,

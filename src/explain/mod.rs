@@ -55,7 +55,7 @@ pub enum ExplainError {
     )]
     BaselineShape { want: Vec<usize>, got: Vec<usize> },
     #[error("{what} is 0; give at least 1")]
-    Nothing { what: &'static str },
+    Zero { what: &'static str },
     #[error("image {image} has a value that is not finite at element {element}; clean the input first")]
     NonFiniteInput { image: usize, element: usize },
     #[error("image {image} gives logit {logit} for class {class}; the network overflows on it, try --precision f64")]
@@ -146,12 +146,12 @@ struct Submitted<'m> {
 
 impl<'m> Explainer<'m> {
     /// # Errors
-    /// [`ExplainError::Layer`] where `options.layer` names nothing, [`ExplainError::Nothing`] where `options` ask for no image, point
+    /// [`ExplainError::Layer`] where `options.layer` names nothing, [`ExplainError::Zero`] where `options` ask for no image, point
     /// or copy.
     pub fn new(model: &'m Model, backend: Box<dyn Backend>, options: ExplainOptions) -> Result<Self, ExplainError> {
         let counts = [("batch", options.batch.unwrap_or(1)), ("steps", options.steps), ("samples", options.samples)];
         if let Some((what, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
-            return Err(ExplainError::Nothing { what });
+            return Err(ExplainError::Zero { what });
         }
         let layer = match &options.layer {
             Some(name) => Some(model.graph.find(name)?),
