@@ -126,6 +126,7 @@ impl Block {
         }
         let done = std::mem::take(gathering);
         let waiting = done.waiting.iter().fold(0, |mask, (warp, _)| mask | 1 << warp);
+        machine.shared.synchronise(&machine.clock, waiting);
         machine.clock.synchronise(done.arrived, waiting);
         for (index, kind) in done.waiting.into_iter().rev() {
             let warp = &mut self.warps[index];

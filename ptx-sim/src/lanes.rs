@@ -5,7 +5,7 @@ use crate::warp::Registers;
 
 /// Writes the lanes of `mask`.
 #[inline(always)]
-fn set<T>(row: &mut [T; 32], mask: u32, value: impl Fn(usize) -> T) {
+pub(crate) fn set<T>(row: &mut [T; 32], mask: u32, value: impl Fn(usize) -> T) {
     if mask == !0 {
         for (lane, to) in row.iter_mut().enumerate() {
             *to = value(lane);
@@ -17,6 +17,34 @@ fn set<T>(row: &mut [T; 32], mask: u32, value: impl Fn(usize) -> T) {
             }
         }
     }
+}
+
+/// What the addresses of some lanes have in common.
+pub(crate) struct Hull {
+    /// The address of one of them.
+    pub some: u64,
+    /// Bits that are set in any.
+    pub any: u64,
+    /// Bits in which any differs from `some`.
+    pub differing: u64,
+    /// The least and the largest, of their low 32 bits.
+    pub first: u32,
+    pub last: u32,
+}
+
+/// The hull of the lanes of a mask, which has one.
+#[inline(always)]
+pub(crate) fn hull(addresses: &[u64; 32], mask: u32) -> Hull {
+    let some = addresses[mask.trailing_zeros() as usize & 31];
+    let mut hull = Hull { some, any: 0, differing: 0, first: u32::MAX, last: 0 };
+    for (lane, address) in addresses.iter().enumerate() {
+        let address = if mask >> lane & 1 == 1 { *address } else { some };
+        hull.any |= address;
+        hull.differing |= address ^ some;
+        hull.first = hull.first.min(address as u32);
+        hull.last = hull.last.max(address as u32);
+    }
+    hull
 }
 
 /// Declares operations with their meaning: an enum, and `apply` on rows of the register file.

@@ -1,6 +1,7 @@
 //! Device memory: allocations far apart, which know their bytes, what was written, and whether kernels may write.
 
 use crate::fault::{Access, FaultKind, Space};
+use crate::lanes::hull;
 
 /// Each allocation starts a window of 2^36 bytes, so that no offset within reach leads from one into another.
 const WINDOW_BITS: u32 = 36;
@@ -128,7 +129,7 @@ impl Memory {
     }
 
     fn start(&self, address: u64) -> Result<&Allocation, MemoryError> {
-        let at_start = address & window_mask() == 0;
+        let at_start = offset(address) == 0;
         let slot = self.allocations.get(index(address)).and_then(Option::as_ref);
         slot.filter(|_| at_start).ok_or(MemoryError::NotAnAllocation { address })
     }
@@ -155,6 +156,18 @@ impl Memory {
         self.allocations.get_mut(index(address)).and_then(Option::as_mut)
     }
 
+    /// The allocation in which the accesses of all lanes of a mask lie, aligned; none where they do not, or that is larger
+    /// than 4 GiB.
+    #[inline(always)]
+    pub(crate) fn common(&mut self, addresses: &[u64; 32], mask: u32, bytes: u32) -> Option<&mut Allocation> {
+        let hull = hull(addresses, mask);
+        let allocation = self.allocations.get_mut(index(hull.some))?.as_mut()?;
+        let together = hull.differing >> 32 == 0 && offset(hull.some) >> 32 == 0;
+        let end = u64::from(hull.last) + u64::from(bytes);
+        let fits = hull.any & u64::from(bytes - 1) == 0 && end <= allocation.data.len() as u64;
+        (together && fits).then_some(allocation)
+    }
+
     /// The allocation and offset of an aligned device access.
     #[inline(always)]
     pub(crate) fn device_range(
@@ -169,7 +182,7 @@ impl Memory {
         let Some(Some(allocation)) = self.allocations.get_mut(index(address)) else {
             return Err(FaultKind::NoAllocation { access, address, bytes });
         };
-        let offset = address & window_mask();
+        let offset = offset(address);
         let len = allocation.data.len() as u64;
         if offset + u64::from(bytes) > len {
             return Err(FaultKind::OutOfBounds { space: Space::Global, access, offset, bytes, len });
@@ -184,12 +197,14 @@ pub(crate) fn index(address: u64) -> usize {
     ((address >> WINDOW_BITS) as usize).wrapping_sub(1)
 }
 
-fn window_mask() -> u64 {
-    (1 << WINDOW_BITS) - 1
+/// The offset of an address in its window.
+#[inline(always)]
+pub(crate) fn offset(address: u64) -> u64 {
+    address & ((1 << WINDOW_BITS) - 1)
 }
 
 fn checked_offset(address: u64, len: usize, allocation: usize) -> Result<usize, MemoryError> {
-    let offset = (address & window_mask()) as usize;
+    let offset = offset(address) as usize;
     if offset.checked_add(len).is_none_or(|end| end > allocation) {
         return Err(MemoryError::OutOfBounds { offset: offset as u64, bytes: len as u64, len: allocation as u64 });
     }

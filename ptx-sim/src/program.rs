@@ -66,8 +66,8 @@ pub struct Kernel {
     /// What each row of 64-bit lanes holds before the first instruction.
     pub(crate) wide_rows: Vec<Initial>,
     pub(crate) predicates: usize,
-    /// Bytes of the smallest access, at most 4: what races are tracked by.
-    pub(crate) granule: Granule,
+    /// Log2 of the bytes of the smallest access to shared memory, at most 2: what races there are tracked by.
+    pub(crate) shared_granule: u32,
     pub(crate) lints: Vec<Lint>,
 }
 
@@ -119,13 +119,6 @@ pub(crate) type Row = u16;
 
 /// The predicate row that is true in each lane.
 pub(crate) const ALWAYS: Row = 0;
-
-/// Log2 of the bytes that a cell of shadow memory stands for.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Granule {
-    pub global: u32,
-    pub shared: u32,
-}
 
 /// A row before the first instruction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

@@ -119,6 +119,42 @@ fn shared_memory_is_ordered_by_barriers() {
 }
 
 #[test]
+fn reads_are_remembered_until_all_warps_have_met() {
+    // Warp 0 reads what another has written; then that one writes again.
+    let after = |threads: u32, reader: &str, writer: &str| {
+        format!(
+            "st.shared.u32 [%s], %t; bar.sync 0; setp.lt.u32 %p, %t, 32; @%p bra READ;\n{writer}\nst.shared.u32 [%s], %t; ret;\n\
+             READ:\nld.shared.u32 %a, [%s+{}];\n{reader}\nret;",
+            4 * (threads - 32)
+        )
+    };
+    let found = |threads: u32, reader: &str, writer: &str| {
+        race(&fault_of(threads, &after(threads, reader, writer)), 3, Space::Shared, Access::Read, Access::Write);
+    };
+    found(64, "", "");
+    // More reads than are put down at a time.
+    let many =
+        "mov.u32 %i, 0; AGAIN: ld.shared.u32 %b, [%s]; add.u32 %i, %i, 1; setp.lt.u32 %q, %i, 5000; @%q bra AGAIN;";
+    found(64, many, "");
+    // A warp that has exited does not come to the barrier, nor does one that the barrier is not for.
+    found(64, "", "bar.sync 0;");
+    found(96, "", "bar.sync 1, 64;");
+    good(64, &after(64, "bar.sync 0;", "bar.sync 0;"));
+    good(96, &after(96, "bar.sync 0;", "bar.sync 0;"));
+}
+
+#[test]
+fn accesses_of_different_sizes_meet() {
+    let quads = "and.b32 %i, %t, 31; mul.lo.u32 %i, %i, 16; cvt.u64.u32 %y, %i; add.u64 %at, %x, %y;\n\
+         ld.global.v4.u32 {%a, %a, %a, %a}, [%at];\nmov.u32 %b, 1;\n";
+    good(32, &format!("{quads}st.global.u32 [%at+8], %b; st.global.u8 [%at+3], %b; ld.global.u16 %a, [%at+2];"));
+    for store in ["st.global.u32 [%at+24], %b;", "st.global.u8 [%at+31], %b;"] {
+        let one = format!("{quads}setp.eq.u32 %p, %t, 7;\n@%p {store}");
+        race(&fault_of(32, &one), 5, Space::Global, Access::Read, Access::Write);
+    }
+}
+
+#[test]
 fn lanes_of_a_warp_are_threads() {
     let exchange = |sync: &str| format!("{NEIGHBOUR} st.shared.u32 [%s], %t;\n{sync}\nld.shared.u32 %a, [%b];");
     let fault = fault_of(32, &exchange(""));

@@ -6,9 +6,7 @@ use super::Decoder;
 use crate::lint::{Lint, LintKind};
 use crate::parse::syntax::Statement;
 use crate::parse::{ParseError, Variable};
-use crate::program::{
-    Granule, Initial, Instruction, Kernel, LoadSpace, Op, Param, Predicate, Row, Special, StoreSpace,
-};
+use crate::program::{Initial, Instruction, Kernel, LoadSpace, Op, Param, Predicate, Row, Special, StoreSpace};
 
 /// What a register holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -241,7 +239,7 @@ impl<'a> Body<'a> {
             static_shared: self.shared_bytes,
             dynamic_shared,
             local_bytes: self.local_bytes,
-            granule: granule(&self.code),
+            shared_granule: shared_granule(&self.code),
             code: self.code,
             narrow_rows,
             wide_rows,
@@ -286,32 +284,14 @@ fn row_number(row: usize, line: u32) -> Result<Row, ParseError> {
     Row::try_from(row).map_err(|_| ParseError::new(line, "too many registers and constants"))
 }
 
-/// The smallest accesses of each space, at most a word.
-fn granule(code: &[Instruction]) -> Granule {
-    let mut smallest = Granule { global: 2, shared: 2 };
-    for instruction in code {
-        let (global, shared, bytes) = match &instruction.op {
-            Op::Load { space, element, .. } => (
-                matches!(space, LoadSpace::Global | LoadSpace::NonCoherent | LoadSpace::Generic),
-                matches!(space, LoadSpace::Shared | LoadSpace::Generic),
-                element.bytes,
-            ),
-            Op::Store { space, element, .. } => (
-                matches!(space, StoreSpace::Global | StoreSpace::Generic),
-                matches!(space, StoreSpace::Shared | StoreSpace::Generic),
-                element.bytes,
-            ),
-            _ => continue,
-        };
-        let log = u32::from(bytes).trailing_zeros();
-        if global {
-            smallest.global = smallest.global.min(log);
-        }
-        if shared {
-            smallest.shared = smallest.shared.min(log);
-        }
-    }
-    smallest
+/// Log2 of the bytes of the smallest access to shared memory, at most a word's.
+fn shared_granule(code: &[Instruction]) -> u32 {
+    let bytes = |instruction: &Instruction| match &instruction.op {
+        Op::Load { space: LoadSpace::Shared | LoadSpace::Generic, element, .. } => Some(element.bytes),
+        Op::Store { space: StoreSpace::Shared | StoreSpace::Generic, element, .. } => Some(element.bytes),
+        _ => None,
+    };
+    code.iter().filter_map(bytes).min().map_or(2, |bytes| bytes.trailing_zeros().min(2))
 }
 
 /// The special register of a name.

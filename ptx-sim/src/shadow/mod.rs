@@ -7,6 +7,7 @@
 //! Lanes of a warp are threads like others: only barriers and `bar.warp.sync` order their accesses.
 
 mod global;
+mod reads;
 mod shared;
 
 pub(crate) use global::GlobalShadow;
@@ -49,6 +50,11 @@ impl Clock {
         self.now += 1;
     }
 
+    /// Whether these are all warps of the block.
+    pub fn is_all(&self, warps: u32) -> bool {
+        warps.count_ones() as usize == self.warps
+    }
+
     /// Orders what `arrived` did before what `waiting` will do; the waiting warps have arrived too.
     pub fn synchronise(&mut self, arrived: u32, waiting: u32) {
         let mut joined = [0; MAX_WARPS];
@@ -64,12 +70,13 @@ impl Clock {
     }
 
     /// The view of a warp for its next instruction.
+    #[inline]
     pub fn observer(&self, warp: usize) -> Observer<'_> {
         Observer {
             warp,
             now: self.now,
             block_start: self.block_start,
-            seen_all: self.seen_all[warp],
+            ordered: (self.seen_all[warp] + 1).saturating_sub(self.block_start),
             seen: &self.seen[warp],
         }
     }
@@ -90,8 +97,17 @@ pub(crate) struct Observer<'a> {
     warp: usize,
     now: u32,
     block_start: u32,
-    seen_all: u32,
+    /// Ticks from the block's first whose accesses are ordered before those of the warp, whoever made them.
+    ordered: u32,
     seen: &'a [u32; MAX_WARPS],
+}
+
+impl Observer<'_> {
+    /// Whether a tick is one of the block's whose accesses are ordered before those of the warp.
+    #[inline(always)]
+    fn is_ordered(&self, tick: u32) -> bool {
+        tick.wrapping_sub(self.block_start) < self.ordered
+    }
 }
 
 /// The last accesses to a granule of memory.
@@ -136,43 +152,58 @@ impl Conflict {
 }
 
 impl Cell {
-    pub fn is_written(&self) -> bool {
-        self.write != 0
+    /// Records a read of memory that the launch has not written, where it is plain: no reader so far is of another block or
+    /// of an earlier tick that is not ordered before. False where [`read`](Self::read) must look closer.
+    #[inline(always)]
+    pub fn read_unwritten(&mut self, by: &Observer<'_>, lane: usize, non_coherent: bool) -> bool {
+        let plain = self.write == 0 && self.record_reader(by, lane);
+        if plain && non_coherent {
+            self.reader |= NON_COHERENT;
+        }
+        plain
+    }
+
+    /// Records a reader where all readers so far are of this tick or ordered before.
+    #[inline(always)]
+    fn record_reader(&mut self, by: &Observer<'_>, lane: usize) -> bool {
+        let own = 1 << by.warp;
+        if self.read == by.now {
+            let alone = self.readers == own && self.reader & (LANE | MANY) == lane as u16;
+            self.readers |= own;
+            self.reader |= if alone { 0 } else { MANY };
+            return true;
+        }
+        let forgets = self.read == 0 || (by.is_ordered(self.read) && self.reader & FOREIGN == 0);
+        if forgets {
+            (self.read, self.readers) = (by.now, own);
+            self.reader = lane as u16 | (self.reader & NON_COHERENT);
+        }
+        forgets
     }
 
     /// Checks a read and records it.
-    #[inline(always)]
-    pub fn read(&mut self, by: Observer<'_>, lane: usize, non_coherent: bool) -> Result<(), Conflict> {
-        let ordered = self.write == 0 || (self.write >= by.block_start && self.write <= by.seen_all);
-        if !ordered || (non_coherent && self.write != 0) {
+    pub fn read(&mut self, by: &Observer<'_>, lane: usize, non_coherent: bool) -> Result<(), Conflict> {
+        if self.write != 0 && (non_coherent || !by.is_ordered(self.write)) {
             self.check_write(by, lane, Access::Read)?;
             if non_coherent {
                 return Err(Conflict::NonCoherent);
             }
         }
-        let own = 1 << by.warp;
-        if self.read == by.now {
-            let alone = self.readers == own && self.reader & (LANE | MANY) == lane as u16;
-            if !alone {
-                self.readers |= own;
-                self.reader |= MANY;
-            }
-        } else {
-            self.replace_readers(by, lane);
-        }
+        self.add_reader(by, lane);
         if non_coherent {
             self.reader |= NON_COHERENT;
         }
         Ok(())
     }
 
-    #[inline(always)]
-    fn replace_readers(&mut self, by: Observer<'_>, lane: usize) {
+    /// Records a reader, beside those of other blocks, or of this one's earlier ticks that are not ordered before.
+    fn add_reader(&mut self, by: &Observer<'_>, lane: usize) {
+        if self.record_reader(by, lane) {
+            return;
+        }
         let sticky = self.reader & NON_COHERENT;
         let own = 1 << by.warp;
-        if self.read == 0 || (self.read >= by.block_start && self.read <= by.seen_all && self.reader & FOREIGN == 0) {
-            (self.readers, self.reader) = (own, lane as u16 | sticky);
-        } else if self.read < by.block_start {
+        if self.read < by.block_start {
             (self.readers, self.reader) = (own, MANY | FOREIGN | sticky);
         } else {
             let before = self.read;
@@ -186,28 +217,36 @@ impl Cell {
         self.read = by.now;
     }
 
-    /// Checks a write and records it.
+    /// Whether a write can be recorded as it is, since all accesses so far are ordered before it.
     #[inline(always)]
-    pub fn write(&mut self, by: Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
-        let untouched = self.write == 0 && self.read == 0;
-        if !untouched {
-            self.check_write(by, lane, access)?;
-            self.check_readers(by, lane)?;
-        }
-        let atomic = if access == Access::Atomic { ATOMIC } else { 0 };
-        self.write = if access == Access::AsyncCopy { PENDING } else { by.now };
-        self.writer = (by.warp as u16) << 5 | lane as u16 | atomic;
-        (self.read, self.readers, self.reader) = (0, 0, 0);
+    pub fn is_ordered(&self, by: &Observer<'_>) -> bool {
+        let is_before = |tick: u32| tick == 0 || by.is_ordered(tick);
+        is_before(self.write) & is_before(self.read) & (self.reader & (FOREIGN | NON_COHERENT) == 0)
+    }
+
+    /// Checks a write and records it.
+    pub fn write(&mut self, by: &Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
+        self.check_write(by, lane, access)?;
+        self.check_readers(by, lane)?;
+        *self = Cell::written(by, lane, access);
         Ok(())
     }
 
+    /// After a write.
+    #[inline(always)]
+    pub fn written(by: &Observer<'_>, lane: usize, access: Access) -> Cell {
+        let write = if access == Access::AsyncCopy { PENDING } else { by.now };
+        let atomic = if access == Access::Atomic { ATOMIC } else { 0 };
+        Cell { write, writer: (by.warp as u16) << 5 | lane as u16 | atomic, ..Cell::default() }
+    }
+
     /// Ends the copy in flight, as a write of its thread.
-    pub fn complete(&mut self, by: Observer<'_>) {
+    pub fn complete(&mut self, by: &Observer<'_>) {
         self.write = by.now;
     }
 
     /// The last write against an access.
-    fn check_write(&self, by: Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
+    fn check_write(&self, by: &Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
         let (warp, writer_lane) = (usize::from(self.writer >> 5 & 31), usize::from(self.writer & LANE));
         let earlier = if self.writer & ATOMIC != 0 { Access::Atomic } else { Access::Write };
         if self.write == PENDING {
@@ -227,7 +266,7 @@ impl Cell {
     }
 
     /// The last reads against a write.
-    fn check_readers(&self, by: Observer<'_>, lane: usize) -> Result<(), Conflict> {
+    fn check_readers(&self, by: &Observer<'_>, lane: usize) -> Result<(), Conflict> {
         if self.reader & NON_COHERENT != 0 {
             return Err(Conflict::NonCoherent);
         }

@@ -1,32 +1,38 @@
 //! Shared memory of the block that runs, with its shadow.
 
-use super::Cell;
-use crate::fault::{Access, FaultKind, Space};
+use std::ops::Range;
+
+use super::reads::{Reads, Span};
+use super::{Cell, Clock, Conflict, Observer, bits};
+use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::lanes::hull;
 
 pub(crate) struct Shared {
     pub bytes: Vec<u8>,
     cells: Vec<Cell>,
+    /// Ticks of the cells' last writes: all that most reads need to know.
+    writes: Vec<u32>,
+    /// Reads that the cells do not know of yet.
+    reads: Reads,
     granule: u32,
 }
 
 impl Shared {
     /// Of so many bytes; a granule has `2^granule` bytes.
     pub fn new(bytes: usize, granule: u32) -> Self {
-        Shared { bytes: vec![0xff; bytes], cells: vec![Cell::default(); (bytes >> granule) + 1], granule }
+        let cells = vec![Cell::default(); bytes.div_ceil(1 << granule)];
+        Shared { bytes: vec![0xff; bytes], writes: vec![0; cells.len()], cells, reads: Reads::default(), granule }
     }
 
     /// Forgets everything, for the next block.
     pub fn clear(&mut self) {
         self.bytes.fill(0xff);
         self.cells.fill(Cell::default());
-    }
-
-    pub fn granule_bytes(&self) -> u64 {
-        1 << self.granule
+        self.writes.fill(0);
+        self.reads.clear();
     }
 
     /// The offset of an aligned access.
-    #[inline(always)]
     pub fn range(&self, address: u64, bytes: u32, access: Access) -> Result<usize, FaultKind> {
         if address & u64::from(bytes - 1) != 0 {
             return Err(FaultKind::Misaligned { space: Space::Shared, access, address, bytes });
@@ -38,10 +44,161 @@ impl Shared {
         Ok(address as usize)
     }
 
-    /// The cells of an access that is in range.
+    /// That the accesses of some lanes are aligned and in range; gives the blocks that they lie in.
     #[inline(always)]
-    pub fn cells(&mut self, offset: usize, bytes: u32) -> &mut [Cell] {
+    pub fn reach(&self, addresses: &[u64; 32], mask: u32, bytes: u32, access: Access) -> Result<Span, Stop> {
+        let hull = hull(addresses, mask);
+        let end = u64::from(hull.last) + u64::from(bytes);
+        if hull.any & u64::from(bytes - 1) == 0 && hull.any >> 32 == 0 && end <= self.bytes.len() as u64 {
+            return Ok(Span::new(hull.first, hull.last + bytes - 1));
+        }
+        for lane in bits(mask) {
+            self.range(addresses[lane], bytes, access).map_err(|kind| Stop::lane(kind, lane))?;
+        }
+        Ok(Span::default())
+    }
+
+    /// Checks and records reads that are in range.
+    #[inline(always)]
+    pub fn read(
+        &mut self,
+        clock: &Clock,
+        warp: usize,
+        (mask, addresses): (u32, &[u64; 32]),
+        bytes: u32,
+        span: Span,
+    ) -> Result<(), Stop> {
+        let by = clock.observer(warp);
+        let ordered = match bytes >> self.granule {
+            0 | 1 => self.are_ordered::<1>(&by, mask, addresses),
+            2 => self.are_ordered::<2>(&by, mask, addresses),
+            4 => self.are_ordered::<4>(&by, mask, addresses),
+            cells => bits(mask).all(|lane| {
+                let first = addresses[lane] as usize >> self.granule;
+                self.writes[first..first + cells as usize].iter().all(|tick| by.is_ordered(*tick))
+            }),
+        };
+        if !ordered {
+            self.read_closely(&by, mask, addresses, bytes)?;
+        } else if self.reads.log(warp, mask, addresses, bytes, span) {
+            self.settle(clock);
+        }
+        Ok(())
+    }
+
+    /// Whether `N` cells from each address were written, before the warp's accesses.
+    #[inline(always)]
+    fn are_ordered<const N: usize>(&self, by: &Observer<'_>, mask: u32, addresses: &[u64; 32]) -> bool {
+        let mut ordered = true;
+        for lane in bits(mask) {
+            let first = addresses[lane] as usize >> self.granule;
+            ordered &= self.writes[first..first + N].iter().fold(true, |ordered, tick| ordered & by.is_ordered(*tick));
+        }
+        ordered
+    }
+
+    #[inline(never)]
+    fn read_closely(&mut self, by: &Observer<'_>, mask: u32, addresses: &[u64; 32], bytes: u32) -> Result<(), Stop> {
+        for lane in bits(mask) {
+            for at in self.granules(addresses[lane] as usize, bytes) {
+                let (address, cell) = ((at << self.granule) as u64, &mut self.cells[at]);
+                let read = match cell.write {
+                    0 => Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes }),
+                    _ => cell.read(by, lane, false).map_err(|c| c.fault(Space::Shared, address, Access::Read)),
+                };
+                read.map_err(|kind| Stop::lane(kind, lane))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The cells of an access.
+    #[inline(always)]
+    fn granules(&self, offset: usize, bytes: u32) -> Range<usize> {
         let first = offset >> self.granule;
-        &mut self.cells[first..first + (bytes >> self.granule).max(1) as usize]
+        first..first + (bytes >> self.granule).max(1) as usize
+    }
+
+    /// Lets the cells know of all reads so far, if any may be of these blocks.
+    #[inline(always)]
+    pub fn settle_in(&mut self, clock: &Clock, span: Span) {
+        if self.reads.meet(span) {
+            self.settle(clock);
+        }
+    }
+
+    /// Lets the cells know of all reads so far.
+    #[inline(never)]
+    pub fn settle(&mut self, clock: &Clock) {
+        for read in self.reads.take() {
+            let by = clock.observer(read.warp);
+            for lane in bits(read.mask) {
+                for at in self.granules(read.addresses[lane] as usize, read.bytes) {
+                    self.cells[at].add_reader(&by, lane);
+                }
+            }
+        }
+    }
+
+    /// Before a barrier that some warps wait at. Reads that it orders before all that follows are forgotten.
+    pub fn synchronise(&mut self, clock: &Clock, waiting: u32) {
+        match clock.is_all(waiting) {
+            true => self.reads.clear(),
+            false => self.settle(clock),
+        }
+    }
+
+    /// Checks and records the write of a lane, in range, before it happens; the reads of its blocks are settled. `allow`
+    /// decides on conflicts, by the address of a granule and its bytes.
+    #[inline(always)]
+    pub fn write(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        (offset, bytes): (usize, u32),
+        access: Access,
+        allow: impl FnMut(Conflict, usize, &[u8]) -> Result<(), FaultKind>,
+    ) -> Result<(), FaultKind> {
+        let granules = self.granules(offset, bytes);
+        let cells = &mut self.cells[granules.clone()];
+        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_ordered(by)) {
+            return self.write_closely(by, lane, granules, access, allow);
+        }
+        let cell = Cell::written(by, lane, access);
+        cells.fill(cell);
+        self.writes[granules].fill(cell.write);
+        Ok(())
+    }
+
+    #[inline(never)]
+    fn write_closely(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        granules: Range<usize>,
+        access: Access,
+        mut allow: impl FnMut(Conflict, usize, &[u8]) -> Result<(), FaultKind>,
+    ) -> Result<(), FaultKind> {
+        for at in granules {
+            let place = at << self.granule;
+            match self.cells[at].write(by, lane, access) {
+                Ok(()) => self.writes[at] = self.cells[at].write,
+                Err(conflict) => allow(conflict, place, &self.bytes[place..place + (1 << self.granule)])?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the copy in flight to these bytes.
+    pub fn complete(&mut self, by: &Observer<'_>, offset: usize, bytes: u32) {
+        for at in self.granules(offset, bytes) {
+            self.cells[at].complete(by);
+            self.writes[at] = self.cells[at].write;
+        }
+    }
+
+    /// Whether an atomic operation finds something here.
+    pub fn is_written(&self, offset: usize, bytes: u32) -> bool {
+        self.granules(offset, bytes).all(|at| self.writes[at] != 0)
     }
 }

@@ -13,6 +13,9 @@ pub(super) fn atomic(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, atom
         StoreSpace::Generic => shared_lanes(&addresses, mask),
         _ => (0, addresses),
     };
+    if in_shared != 0 {
+        machine.shared.settle(&machine.clock);
+    }
     for lane in bits(mask) {
         let result = match in_shared >> lane & 1 == 1 {
             true => in_shared_memory(warp, machine, atomic, lane, offsets[lane]),
@@ -38,14 +41,13 @@ fn in_shared_memory(
     let bytes = u32::from(atomic.element.bytes);
     let offset = machine.shared.range(address, bytes, Access::Atomic)?;
     if machine.checks {
-        let by = machine.clock.observer(warp.index);
-        for cell in machine.shared.cells(offset, bytes) {
-            if !cell.is_written() {
-                return Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes });
-            }
-            let written = cell.write(by, lane, Access::Atomic);
-            written.map_err(|conflict| conflict.fault(Space::Shared, address, Access::Atomic))?;
+        if !machine.shared.is_written(offset, bytes) {
+            return Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes });
         }
+        let by = machine.clock.observer(warp.index);
+        machine.shared.write(&by, lane, (offset, bytes), Access::Atomic, |conflict, _, _| {
+            Err(conflict.fault(Space::Shared, address, Access::Atomic))
+        })?;
     }
     Ok(update(&mut machine.shared.bytes[offset..offset + bytes as usize], warp, atomic, lane))
 }
@@ -67,8 +69,8 @@ fn in_global_memory(
             return Err(FaultKind::Uninitialised { space: Space::Global, address, bytes });
         }
         let by = machine.clock.observer(warp.index);
-        for cell in machine.shadow.cells(address, offset, bytes) {
-            let written = cell.write(by, lane, Access::Atomic);
+        for cell in machine.shadow.cells(address, bytes).0 {
+            let written = cell.write(&by, lane, Access::Atomic);
             written.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
         }
     }

@@ -1,76 +1,87 @@
 //! `cp.async`: copies that are written when they are waited for.
 
+use super::memory::put;
+use super::traffic::{count_global, count_shared};
 use super::{Machine, Warp, global};
 use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::memory::offset;
 use crate::program::CopyAsync;
 use crate::shadow::bits;
 
+/// What an instruction copies.
 struct Copy {
-    /// How many groups the lane had committed before.
-    group: u32,
-    to: usize,
+    /// Lanes whose copies are in flight.
+    lanes: u32,
     bytes: u32,
-    data: [u8; 16],
+    /// How many groups each lane had committed before.
+    groups: [u32; 32],
+    to: [u64; 32],
+    data: [[u8; 16]; 32],
 }
 
-/// The copies in flight of each lane.
+/// The copies in flight.
 #[derive(Default)]
 pub(super) struct Copies {
-    lanes: [LaneCopies; 32],
-}
-
-#[derive(Default)]
-struct LaneCopies {
-    /// In the order of their groups.
+    /// In the order of their instructions.
     copies: Vec<Copy>,
-    /// Groups committed.
-    groups: u32,
+    /// Groups that each lane has committed.
+    groups: [u32; 32],
 }
 
 impl Copies {
     pub fn commit(&mut self, mask: u32) {
-        bits(mask).for_each(|lane| self.lanes[lane].groups += 1);
+        bits(mask).for_each(|lane| self.groups[lane] += 1);
     }
 }
 
 pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy: &CopyAsync) -> Result<(), Stop> {
     let (to, from) = (warp.addresses(copy.to), warp.addresses(copy.from));
-    let mut reading = 0;
-    for lane in bits(mask) {
-        let size = copy.src_size.map_or(copy.bytes, |row| warp.registers.narrow[usize::from(row)][lane]);
-        let started = start_lane(machine, warp.index, lane, copy.bytes, size, (to[lane], from[lane]));
-        let (to, data) = started.map_err(|kind| Stop::lane(kind, lane))?;
-        let lane_copies = &mut warp.copies.lanes[lane];
-        lane_copies.copies.push(Copy { group: lane_copies.groups, to, bytes: copy.bytes, data });
-        reading |= u32::from(size > 0) << lane;
+    let (bytes, by) = (copy.bytes, warp.index);
+    let sizes = copy.src_size.map_or([bytes; 32], |row| warp.registers.narrow[usize::from(row)]);
+    let reading = bits(mask).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
+    let partial = bits(reading).any(|lane| sizes[lane] != bytes);
+    let mut data = [[0; 16]; 32];
+    match if partial || reading == 0 { None } else { global::read_lanes(machine, by, reading, &from, bytes, false)? } {
+        Some(memory) => {
+            bits(reading).for_each(|lane| take(&mut data[lane], memory, offset(from[lane]) as usize, bytes))
+        }
+        None => {
+            for lane in bits(reading) {
+                data[lane] = read_part(machine, by, lane, bytes, sizes[lane], from[lane])
+                    .map_err(|kind| Stop::lane(kind, lane))?;
+            }
+        }
     }
+    write(machine, by, mask, &to, bytes)?;
+    warp.copies.copies.push(Copy { lanes: mask, bytes, groups: warp.copies.groups, to, data });
     if machine.checks {
-        global::count(machine, warp.last_pc(), reading, &from, copy.bytes);
-        super::shared::count(machine, warp.last_pc(), mask, &to, copy.bytes);
+        count_global(machine, warp.last_pc(), reading, &from, bytes);
+        count_shared(machine, warp.last_pc(), mask, &to, bytes);
     }
     Ok(())
 }
 
-/// The place in shared memory and what will be written there.
-fn start_lane(
+/// The first bytes of `data` from memory.
+#[inline(always)]
+fn take(data: &mut [u8; 16], memory: &[u8], at: usize, bytes: u32) {
+    match bytes {
+        4 => data[..4].copy_from_slice(&memory[at..at + 4]),
+        8 => data[..8].copy_from_slice(&memory[at..at + 8]),
+        _ => data.copy_from_slice(&memory[at..at + 16]),
+    }
+}
+
+/// The first `size` of the bytes, and zeros.
+fn read_part(
     machine: &mut Machine<'_>,
     warp: usize,
     lane: usize,
     bytes: u32,
     size: u32,
-    (to, from): (u64, u64),
-) -> Result<(usize, [u8; 16]), FaultKind> {
+    from: u64,
+) -> Result<[u8; 16], FaultKind> {
     if size > bytes {
         return Err(FaultKind::CopySize { src_size: size, bytes });
-    }
-    let to = machine.shared.range(to, bytes, Access::AsyncCopy)?;
-    if machine.checks {
-        let (by, granule) = (machine.clock.observer(warp), machine.shared.granule_bytes());
-        for (i, cell) in machine.shared.cells(to, bytes).iter_mut().enumerate() {
-            let at = to as u64 + i as u64 * granule;
-            let written = cell.write(by, lane, Access::AsyncCopy);
-            written.map_err(|conflict| conflict.fault(Space::Shared, at, Access::AsyncCopy))?;
-        }
     }
     if from & u64::from(bytes - 1) != 0 {
         return Err(FaultKind::Misaligned { space: Space::Global, access: Access::Read, address: from, bytes });
@@ -84,24 +95,39 @@ fn start_lane(
         data[done as usize..(done + part) as usize].copy_from_slice(read);
         done += part;
     }
-    Ok((to, data))
+    Ok(data)
+}
+
+/// Checks and records what will be written.
+fn write(machine: &mut Machine<'_>, warp: usize, mask: u32, to: &[u64; 32], bytes: u32) -> Result<(), Stop> {
+    let span = machine.shared.reach(to, mask, bytes, Access::AsyncCopy)?;
+    if machine.checks {
+        machine.shared.settle_in(&machine.clock, span);
+        let by = machine.clock.observer(warp);
+        for lane in bits(mask) {
+            let place = (to[lane] as usize, bytes);
+            let written = machine.shared.write(&by, lane, place, Access::AsyncCopy, |conflict, granule, _| {
+                Err(conflict.fault(Space::Shared, granule as u64, Access::AsyncCopy))
+            });
+            written.map_err(|kind| Stop::lane(kind, lane))?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes the copies of all groups but the `keep` latest; with none, all copies.
 pub(super) fn wait(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, keep: Option<u32>) {
-    for lane in bits(mask) {
-        let LaneCopies { copies, groups } = &mut warp.copies.lanes[lane];
-        let ready = match keep {
-            Some(keep) => copies.partition_point(|copy| copy.group < groups.saturating_sub(keep)),
-            None => copies.len(),
-        };
-        for copy in copies.drain(..ready) {
-            let by = machine.clock.observer(warp.index);
-            let place = copy.to..copy.to + copy.bytes as usize;
-            machine.shared.bytes[place].copy_from_slice(&copy.data[..copy.bytes as usize]);
+    let Copies { copies, groups } = &mut warp.copies;
+    let by = machine.clock.observer(warp.index);
+    for copy in copies.iter_mut() {
+        let is_ready = |lane: &usize| keep.is_none_or(|keep| copy.groups[*lane] < groups[*lane].saturating_sub(keep));
+        for lane in bits(copy.lanes & mask).filter(is_ready) {
+            put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes);
             if machine.checks {
-                machine.shared.cells(copy.to, copy.bytes).iter_mut().for_each(|cell| cell.complete(by));
+                machine.shared.complete(&by, copy.to[lane] as usize, copy.bytes);
             }
+            copy.lanes &= !(1 << lane);
         }
     }
+    copies.retain(|copy| copy.lanes != 0);
 }

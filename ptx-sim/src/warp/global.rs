@@ -1,10 +1,13 @@
 //! Global memory.
 
-use super::memory::Transfer;
+use super::memory::{Transfer, put};
+use super::traffic::count_global;
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, OtherThread, Space, Stop};
-use crate::shadow::{Conflict, bits};
+use crate::memory::offset;
+use crate::shadow::{Cell, Conflict, GlobalShadow, Observer, bits};
 
+#[inline(always)]
 pub(super) fn load(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
@@ -13,20 +16,53 @@ pub(super) fn load(
     transfer: Transfer,
     non_coherent: bool,
 ) -> Result<(), Stop> {
+    if mask == 0 {
+        return Ok(());
+    }
     let bytes = transfer.bytes();
-    for lane in bits(mask) {
-        read_lane(machine, warp.index, lane, addresses[lane], bytes, non_coherent)
-            .map(|data| transfer.load(&mut warp.registers, lane, data))
-            .map_err(|kind| Stop::lane(kind, lane))?;
+    match read_lanes(machine, warp.index, mask, addresses, bytes, non_coherent)? {
+        Some(data) => transfer.load_lanes(&mut warp.registers, mask, data, &addresses.map(offset)),
+        None => {
+            for lane in bits(mask) {
+                let data = read_lane(machine, warp.index, lane, addresses[lane], bytes, non_coherent);
+                transfer.load(&mut warp.registers, lane, data.map_err(|kind| Stop::lane(kind, lane))?);
+            }
+        }
     }
     if machine.checks {
-        count(machine, warp.last_pc(), mask, addresses, bytes);
+        count_global(machine, warp.last_pc(), mask, addresses, bytes);
     }
     Ok(())
 }
 
-/// The bytes at an address, checked and recorded as read by the lane.
+/// The allocation that all lanes of a mask read, checked and recorded; none where they do not read initialised bytes of one.
 #[inline(always)]
+pub(super) fn read_lanes<'m>(
+    machine: &'m mut Machine<'_>,
+    warp: usize,
+    mask: u32,
+    addresses: &[u64; 32],
+    bytes: u32,
+    non_coherent: bool,
+) -> Result<Option<&'m [u8]>, Stop> {
+    let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
+    if machine.checks {
+        let is_written = |lane: usize| allocation.written.has(offset(addresses[lane]) as usize, bytes);
+        if !bits(mask).fold(true, |written, lane| written & is_written(lane)) {
+            return Ok(None);
+        }
+        if !allocation.read_only {
+            let by = machine.clock.observer(warp);
+            for lane in bits(mask) {
+                read_cells(&mut machine.shadow, &by, lane, addresses[lane], bytes, non_coherent)
+                    .map_err(|kind| Stop::lane(kind, lane))?;
+            }
+        }
+    }
+    Ok(Some(&allocation.data))
+}
+
+/// The bytes at an address, checked and recorded as read by the lane.
 pub(super) fn read_lane<'m>(
     machine: &'m mut Machine<'_>,
     warp: usize,
@@ -41,16 +77,34 @@ pub(super) fn read_lane<'m>(
             return Err(FaultKind::Uninitialised { space: Space::Global, address, bytes });
         }
         if !allocation.read_only {
-            let (by, granule) = (machine.clock.observer(warp), machine.shadow.granule_bytes());
-            for (i, cell) in machine.shadow.cells(address, offset, bytes).iter_mut().enumerate() {
-                cell.read(by, lane, non_coherent)
-                    .map_err(|conflict| conflict.fault(Space::Global, address + i as u64 * granule, Access::Read))?;
-            }
+            let by = machine.clock.observer(warp);
+            read_cells(&mut machine.shadow, &by, lane, address, bytes, non_coherent)?;
         }
     }
     Ok(&allocation.data[offset..offset + bytes as usize])
 }
 
+/// Checks and records a lane's read.
+#[inline(always)]
+fn read_cells(
+    shadow: &mut GlobalShadow,
+    by: &Observer<'_>,
+    lane: usize,
+    address: u64,
+    bytes: u32,
+    non_coherent: bool,
+) -> Result<(), FaultKind> {
+    let (cells, granule) = shadow.cells(address, bytes);
+    for (i, cell) in cells.iter_mut().enumerate() {
+        if !cell.read_unwritten(by, lane, non_coherent) {
+            cell.read(by, lane, non_coherent)
+                .map_err(|conflict| conflict.fault(Space::Global, address + (i * granule) as u64, Access::Read))?;
+        }
+    }
+    Ok(())
+}
+
+#[inline(always)]
 pub(super) fn store(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
@@ -67,26 +121,29 @@ pub(super) fn store(
         if allocation.read_only {
             return Err(stop(FaultKind::ReadOnly { access: Access::Write, address }));
         }
-        let place = offset..offset + bytes as usize;
         if machine.checks {
-            let (by, granule) = (machine.clock.observer(warp.index), machine.shadow.granule_bytes());
-            for (i, cell) in machine.shadow.cells(address, offset, bytes).iter_mut().enumerate() {
-                let Err(conflict) = cell.write(by, lane, Access::Write) else { continue };
-                let at = address + i as u64 * granule;
+            let by = machine.clock.observer(warp.index);
+            let (cells, granule) = machine.shadow.cells(address, bytes);
+            for (i, cell) in cells.iter_mut().enumerate() {
+                if cell.is_ordered(&by) {
+                    *cell = Cell::written(&by, lane, Access::Write);
+                    continue;
+                }
+                let Err(conflict) = cell.write(&by, lane, Access::Write) else { continue };
+                let at = address + (i * granule) as u64;
                 if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, at) {
                     return Err(stop(conflict.fault(Space::Global, at, Access::Write)));
                 }
-                let span = i * granule as usize..(i + 1) * granule as usize;
-                if allocation.data[place.clone()][span.clone()] != value[span] {
+                if allocation.data[offset + i * granule..][..granule] != value[i * granule..][..granule] {
                     return Err(stop(FaultKind::ConflictingStores { space: Space::Global, address: at }));
                 }
             }
         }
         allocation.written.set(offset, bytes);
-        allocation.data[place].copy_from_slice(&value[..bytes as usize]);
+        put(&mut allocation.data, offset, value, bytes);
     }
     if machine.checks {
-        count(machine, warp.last_pc(), mask, addresses, bytes);
+        count_global(machine, warp.last_pc(), mask, addresses, bytes);
     }
     Ok(())
 }
@@ -109,30 +166,4 @@ pub(super) fn same_instruction(
     let other = other as usize;
     let overlaps = (addresses[other]..addresses[other] + u64::from(bytes)).contains(&at);
     other_warp as usize == warp && other < lane && mask >> other & 1 == 1 && overlaps
-}
-
-/// Counts the sectors of a warp's access.
-pub(super) fn count(machine: &mut Machine<'_>, pc: usize, mask: u32, addresses: &[u64; 32], bytes: u32) {
-    if mask == 0 {
-        return;
-    }
-    let (mut sectors, mut last, mut ascending) = (0, None, true);
-    for lane in bits(mask) {
-        let sector = addresses[lane] >> 5;
-        if last != Some(sector) {
-            sectors += 1;
-            ascending &= last.is_none_or(|last| last < sector);
-        }
-        last = Some(sector);
-    }
-    if !ascending {
-        let mut touched: Vec<u64> = bits(mask).map(|lane| addresses[lane] >> 5).collect();
-        touched.sort_unstable();
-        touched.dedup();
-        sectors = touched.len() as u64;
-    }
-    let counter = &mut machine.counters[pc];
-    counter.requests += 1;
-    counter.sectors += sectors;
-    counter.ideal_sectors += (u64::from(mask.count_ones()) * u64::from(bytes)).div_ceil(32);
 }

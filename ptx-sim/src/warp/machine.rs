@@ -1,5 +1,6 @@
 //! What the warps of a launch share.
 
+use super::traffic::Patterns;
 use super::{Registers, initial_registers};
 use crate::fault::FaultKind;
 use crate::launch::{Launch, Options};
@@ -20,6 +21,7 @@ pub(crate) struct Machine<'a> {
     pub registers: Registers,
     /// For each instruction.
     pub counters: Vec<LineReport>,
+    pub patterns: Patterns,
     pub thread_instructions: u64,
     /// Warp instructions that may still run.
     pub budget: u64,
@@ -37,14 +39,15 @@ impl<'a> Machine<'a> {
         Machine {
             kernel,
             launch,
-            shadow: GlobalShadow::new(memory.slots(), kernel.granule.global),
+            shadow: GlobalShadow::new(memory.slots()),
             memory,
-            shared: Shared::new(shared_bytes, kernel.granule.shared),
+            shared: Shared::new(shared_bytes, kernel.shared_granule),
             clock: Clock::new(),
             checks: options.checks,
             fused: has_fused_vectors(),
             registers: initial_registers(kernel),
             counters: vec![LineReport::default(); kernel.code.len()],
+            patterns: Patterns::new(kernel.code.len()),
             thread_instructions: 0,
             budget: options.max_instructions,
             limit: options.max_instructions,
@@ -63,11 +66,14 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Whether the processor has AVX2 and FMA.
+/// Whether the processor has AVX2 and FMA, and the instructions on bits that came with them.
 fn has_fused_vectors() -> bool {
     #[cfg(target_arch = "x86_64")]
     {
-        std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma")
+        use std::arch::is_x86_feature_detected;
+        let vectors = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+        let bits = is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("lzcnt");
+        vectors && bits && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
     }
     #[cfg(not(target_arch = "x86_64"))]
     {

@@ -2,6 +2,7 @@
 //!
 //! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
 
+use super::traffic::count_shared;
 use super::{Machine, Warp, shared};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::numeric::{Format, decode};
@@ -37,15 +38,19 @@ pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<
             usize::from(k)
         }
     };
-    for (i, row) in mma.c.iter().enumerate() {
-        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
-            sum[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2] = f32::from_bits(*bits);
+    // Of eight rows, flat: element 2 lane + i is in register i.
+    for (pair, rows) in mma.c.as_chunks::<2>().0.iter().enumerate() {
+        let [left, right] = rows.map(|row| narrow[usize::from(row)]);
+        let flat = sum[8 * pair..8 * pair + 8].as_flattened_mut().as_chunks_mut().0;
+        for (lane, to) in flat.iter_mut().enumerate() {
+            *to = [f32::from_bits(left[lane]), f32::from_bits(right[lane])];
         }
     }
     multiply(fused, &a, &b, &mut sum, k);
-    for (i, row) in mma.d.iter().enumerate() {
-        for (lane, bits) in narrow[usize::from(*row)].iter_mut().enumerate() {
-            *bits = sum[lane / 4 + 8 * (i / 2)][2 * (lane % 4) + i % 2].to_bits();
+    for (pair, rows) in mma.d.as_chunks::<2>().0.iter().enumerate() {
+        let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<2>().0;
+        for (i, row) in rows.iter().enumerate() {
+            narrow[usize::from(*row)].iter_mut().zip(flat).for_each(|(bits, pair)| *bits = pair[i].to_bits());
         }
     }
     Ok(())
@@ -135,15 +140,14 @@ pub(super) fn load(
         return Ok(());
     }
     let addresses = warp.addresses(from);
+    let lanes = row_lanes(dst.count);
+    shared::read(warp, machine, lanes, &addresses, 16)?;
     for (i, register) in dst.iter().enumerate() {
         let mut matrix = [[0u16; 8]; 8];
         for (row, values) in matrix.iter_mut().enumerate() {
-            let lane = 8 * i + row;
-            let bytes = shared::read_lane(machine, warp.index, lane, addresses[lane], 16);
-            let bytes = bytes.map_err(|kind| Stop::lane(kind, lane))?;
-            for (value, bytes) in values.iter_mut().zip(bytes.chunks_exact(2)) {
-                *value = u16::from_le_bytes([bytes[0], bytes[1]]);
-            }
+            let at = addresses[8 * i + row] as usize;
+            let halves = machine.shared.bytes[at..at + 16].as_chunks().0;
+            values.iter_mut().zip(halves).for_each(|(value, half)| *value = u16::from_le_bytes(*half));
         }
         let at =
             |row: usize, column: usize| u32::from(if transpose { matrix[column][row] } else { matrix[row][column] });
@@ -151,9 +155,6 @@ pub(super) fn load(
             let (row, column) = (lane / 4, 2 * (lane % 4));
             at(row, column) | at(row, column + 1) << 16
         });
-    }
-    if machine.checks {
-        shared::count(machine, warp.last_pc(), row_lanes(dst.count), &addresses, 16);
     }
     Ok(())
 }
@@ -171,40 +172,30 @@ pub(super) fn store(
         return Ok(());
     }
     let addresses = warp.addresses(to);
+    let lanes = row_lanes(src.count);
+    let span = machine.shared.reach(&addresses, lanes, 16, Access::Write)?;
+    if machine.checks {
+        machine.shared.settle_in(&machine.clock, span);
+        count_shared(machine, warp.last_pc(), lanes, &addresses, 16);
+    }
+    let by = machine.clock.observer(warp.index);
     for (i, register) in src.iter().enumerate() {
         let fragment = warp.registers.narrow[usize::from(register)];
         let at = |row: usize, column: usize| (fragment[4 * row + column / 2] >> (16 * (column % 2))) as u16;
         for row in 0..8 {
             let lane = 8 * i + row;
-            let values: [u16; 8] =
-                std::array::from_fn(|column| if transpose { at(column, row) } else { at(row, column) });
-            store_row(machine, warp.index, lane, addresses[lane], values).map_err(|kind| Stop::lane(kind, lane))?;
+            let place = addresses[lane] as usize;
+            if machine.checks {
+                let written = machine.shared.write(&by, lane, (place, 16), Access::Write, |conflict, granule, _| {
+                    Err(conflict.fault(Space::Shared, granule as u64, Access::Write))
+                });
+                written.map_err(|kind| Stop::lane(kind, lane))?;
+            }
+            let halves = machine.shared.bytes[place..place + 16].as_chunks_mut().0.iter_mut().enumerate();
+            for (column, half) in halves {
+                *half = if transpose { at(column, row) } else { at(row, column) }.to_le_bytes();
+            }
         }
-    }
-    if machine.checks {
-        shared::count(machine, warp.last_pc(), row_lanes(src.count), &addresses, 16);
-    }
-    Ok(())
-}
-
-fn store_row(
-    machine: &mut Machine<'_>,
-    warp: usize,
-    lane: usize,
-    address: u64,
-    values: [u16; 8],
-) -> Result<(), FaultKind> {
-    let offset = machine.shared.range(address, 16, Access::Write)?;
-    if machine.checks {
-        let (by, granule) = (machine.clock.observer(warp), machine.shared.granule_bytes());
-        for (i, cell) in machine.shared.cells(offset, 16).iter_mut().enumerate() {
-            let written = cell.write(by, lane, Access::Write);
-            let at = address + i as u64 * granule;
-            written.map_err(|conflict| conflict.fault(Space::Shared, at, Access::Write))?;
-        }
-    }
-    for (place, value) in machine.shared.bytes[offset..offset + 16].chunks_exact_mut(2).zip(values) {
-        place.copy_from_slice(&value.to_le_bytes());
     }
     Ok(())
 }

@@ -2,8 +2,10 @@
 
 use super::{Machine, Registers, SHARED_WINDOW, Warp, global, local, shared};
 use crate::fault::Stop;
+use crate::lanes::set;
 use crate::memory::index;
-use crate::program::{Address, Element, LoadSpace, Rows, StoreSpace};
+use crate::program::{Address, Element, LoadSpace, Row, Rows, StoreSpace};
+use crate::shadow::bits;
 
 /// What one instruction moves.
 #[derive(Clone, Copy)]
@@ -19,26 +21,33 @@ impl Transfer {
         u32::from(self.element.bytes) * u32::from(self.rows.count)
     }
 
+    /// Bytes of memory, from each lane's offset, to registers. They are in range.
+    #[inline(always)]
+    pub fn load_lanes(self, registers: &mut Registers, mask: u32, memory: &[u8], offsets: &[u64; 32]) {
+        let bytes = self.bytes() as usize;
+        match (self.element, self.rows.count) {
+            (Element { bytes: 4, wide: false, .. }, 1) => {
+                load_words::<1>(self.rows.rows, registers, mask, memory, offsets);
+            }
+            (Element { bytes: 4, wide: false, .. }, 2) => {
+                load_words::<2>(self.rows.rows, registers, mask, memory, offsets);
+            }
+            (Element { bytes: 4, wide: false, .. }, 4) => {
+                load_words::<4>(self.rows.rows, registers, mask, memory, offsets);
+            }
+            _ => bits(mask).for_each(|lane| self.load(registers, lane, &memory[offsets[lane] as usize..][..bytes])),
+        }
+    }
+
     /// Bytes of memory to a lane's registers.
     #[inline(always)]
     pub fn load(self, registers: &mut Registers, lane: usize, bytes: &[u8]) {
         let size = usize::from(self.element.bytes);
         for (part, row) in bytes.chunks_exact(size).zip(self.rows.rows) {
-            let row = usize::from(row);
-            if let (4, false, Ok(word)) = (size, self.element.wide, part.try_into()) {
-                registers.narrow[row][lane] = u32::from_le_bytes(word);
-                continue;
-            }
-            let mut value = [0; 8];
-            value[..size].copy_from_slice(part);
-            let unused = 64 - 8 * size as u32;
-            let value = match self.element.signed {
-                true => ((u64::from_le_bytes(value) << unused) as i64 >> unused) as u64,
-                false => u64::from_le_bytes(value),
-            };
+            let value = self.element.value(part);
             match self.element.wide {
-                true => registers.wide[row][lane] = value,
-                false => registers.narrow[row][lane] = value as u32,
+                true => registers.wide[usize::from(row)][lane] = value,
+                false => registers.narrow[usize::from(row)][lane] = value as u32,
             }
         }
     }
@@ -46,35 +55,103 @@ impl Transfer {
     /// A lane's registers to bytes.
     #[inline(always)]
     pub fn store(self, registers: &Registers, lane: usize) -> [u8; 16] {
-        let size = usize::from(self.element.bytes);
         let mut bytes = [0; 16];
-        for (part, row) in bytes.chunks_exact_mut(size).zip(self.rows.iter()) {
-            let row = usize::from(row);
-            match self.element.wide {
-                true => part.copy_from_slice(&registers.wide[row][lane].to_le_bytes()[..size]),
-                false => part.copy_from_slice(&registers.narrow[row][lane].to_le_bytes()[..size]),
-            }
+        let values = self.rows.iter().map(|row| match self.element.wide {
+            true => registers.wide[usize::from(row)][lane],
+            false => u64::from(registers.narrow[usize::from(row)][lane]),
+        });
+        match self.element.bytes {
+            1 => join::<1>(&mut bytes, values),
+            2 => join::<2>(&mut bytes, values),
+            4 => join::<4>(&mut bytes, values),
+            _ => join::<8>(&mut bytes, values),
         }
         bytes
     }
 }
 
-pub(super) fn load_param(warp: &mut Warp, params: &[u8], mask: u32, rows: Rows, element: Element, offset: u32) {
-    let transfer = Transfer { rows, element };
-    let bytes = &params[offset as usize..(offset + transfer.bytes()) as usize];
-    crate::shadow::bits(mask).for_each(|lane| transfer.load(&mut warp.registers, lane, bytes));
+/// The low `N` bytes of each value.
+#[inline(always)]
+fn join<const N: usize>(bytes: &mut [u8; 16], values: impl Iterator<Item = u64>) {
+    for (part, value) in bytes.as_chunks_mut::<N>().0.iter_mut().zip(values) {
+        part.copy_from_slice(&value.to_le_bytes()[..N]);
+    }
 }
 
+/// The first `N` of the rows from words of memory.
+#[inline(always)]
+fn load_words<const N: usize>(
+    rows: [Row; 4],
+    registers: &mut Registers,
+    mask: u32,
+    memory: &[u8],
+    offsets: &[u64; 32],
+) {
+    let mut values = [[0; 32]; N];
+    for lane in bits(mask) {
+        let at = offsets[lane] as usize;
+        let words = memory[at..at + 4 * N].as_chunks().0;
+        for (values, word) in values.iter_mut().zip(words) {
+            values[lane] = u32::from_le_bytes(*word);
+        }
+    }
+    for (values, row) in values.iter().zip(rows) {
+        set(&mut registers.narrow[usize::from(row)], mask, |lane| values[lane]);
+    }
+}
+
+impl Element {
+    /// Of its bytes in memory, extended to 64 bits.
+    #[inline(always)]
+    fn value(self, bytes: &[u8]) -> u64 {
+        let value = match *bytes {
+            [a] => u64::from(a),
+            [a, b] => u64::from(u16::from_le_bytes([a, b])),
+            [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
+            _ => bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
+        };
+        let unused = 64 - 8 * u32::from(self.bytes);
+        if self.signed { ((value << unused) as i64 >> unused) as u64 } else { value }
+    }
+}
+
+/// Replaces `size` bytes of memory, a power of two up to 16.
+#[inline(always)]
+pub(super) fn put(memory: &mut [u8], at: usize, value: [u8; 16], size: u32) {
+    #[inline(always)]
+    fn copy<const N: usize>(memory: &mut [u8], at: usize, value: [u8; 16]) {
+        memory[at..at + N].copy_from_slice(&value[..N]);
+    }
+    match size {
+        1 => copy::<1>(memory, at, value),
+        2 => copy::<2>(memory, at, value),
+        4 => copy::<4>(memory, at, value),
+        8 => copy::<8>(memory, at, value),
+        _ => copy::<16>(memory, at, value),
+    }
+}
+
+pub(super) fn load_param(warp: &mut Warp, params: &[u8], mask: u32, rows: Rows, element: Element, offset: u32) {
+    let bytes = &params[offset as usize..(offset + Transfer { rows, element }.bytes()) as usize];
+    for (part, row) in bytes.chunks_exact(usize::from(element.bytes)).zip(rows.rows) {
+        let value = element.value(part);
+        match element.wide {
+            true => set(&mut warp.registers.wide[usize::from(row)], mask, |_| value),
+            false => set(&mut warp.registers.narrow[usize::from(row)], mask, |_| value as u32),
+        }
+    }
+}
+
+#[inline(always)]
 pub(super) fn load(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
     mask: u32,
     space: LoadSpace,
-    rows: Rows,
-    element: Element,
+    transfer: Transfer,
     from: Address,
 ) -> Result<(), Stop> {
-    let (addresses, transfer) = (warp.addresses(from), Transfer { rows, element });
+    let addresses = warp.addresses(from);
     match space {
         LoadSpace::Shared => shared::load(warp, machine, mask, &addresses, transfer),
         LoadSpace::Global => global::load(warp, machine, mask, &addresses, transfer, false),
@@ -88,16 +165,16 @@ pub(super) fn load(
     }
 }
 
+#[inline(always)]
 pub(super) fn store(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
     mask: u32,
     space: StoreSpace,
-    rows: Rows,
-    element: Element,
+    transfer: Transfer,
     to: Address,
 ) -> Result<(), Stop> {
-    let (addresses, transfer) = (warp.addresses(to), Transfer { rows, element });
+    let addresses = warp.addresses(to);
     match space {
         StoreSpace::Shared => shared::store(warp, machine, mask, &addresses, transfer),
         StoreSpace::Global => global::store(warp, machine, mask, &addresses, transfer),
@@ -115,6 +192,6 @@ pub(super) fn shared_lanes(addresses: &[u64; 32], mask: u32) -> (u32, [u64; 32])
     let is_shared = |lane: &usize| {
         index(addresses[*lane]) == usize::MAX && (SHARED_WINDOW..2 * SHARED_WINDOW).contains(&addresses[*lane])
     };
-    let lanes = crate::shadow::bits(mask).filter(is_shared).fold(0, |lanes, lane| lanes | 1 << lane);
+    let lanes = bits(mask).filter(is_shared).fold(0, |lanes, lane| lanes | 1 << lane);
     (lanes, addresses.map(|address| address.wrapping_sub(SHARED_WINDOW)))
 }

@@ -11,6 +11,7 @@ mod matrix;
 mod memory;
 mod run;
 mod shared;
+mod traffic;
 
 pub(crate) use machine::{Machine, random};
 pub(crate) use run::{Pause, run};

@@ -1,6 +1,7 @@
 //! The loop over a warp's instructions.
 
-use super::{Machine, Warp, atomic, compare, copy, exchange, matrix, memory};
+use super::memory::{self, Transfer};
+use super::{Machine, Warp, atomic, compare, copy, exchange, matrix};
 use crate::fault::{FaultKind, Stop};
 use crate::lanes;
 use crate::program::{Barrier, Logic, Op, Predicate};
@@ -19,14 +20,14 @@ pub(crate) enum Pause {
 pub(crate) fn run(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
     #[cfg(target_arch = "x86_64")]
     if machine.fused {
-        // SAFETY: `fused` says that the processor has both features.
+        // SAFETY: `fused` says that the processor has the features.
         return unsafe { run_fused(warp, machine, turn) };
     }
     run_lanes(warp, machine, turn)
 }
 
 #[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2,fma")]
+#[target_feature(enable = "avx2,fma,popcnt,lzcnt,bmi1,bmi2")]
 fn run_fused(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
     run_lanes(warp, machine, turn)
 }
@@ -85,8 +86,14 @@ fn run_lanes(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pa
                 let value = logic(*op, holds(warp, *a), holds(warp, *b));
                 warp.write_predicate(*dst, mask, value);
             }
-            Op::Load { space, dst, element, from } => memory::load(warp, machine, mask, *space, *dst, *element, *from)?,
-            Op::Store { space, src, element, to } => memory::store(warp, machine, mask, *space, *src, *element, *to)?,
+            Op::Load { space, dst: rows, element, from } => {
+                let transfer = Transfer { rows: *rows, element: *element };
+                memory::load(warp, machine, mask, *space, transfer, *from)?;
+            }
+            Op::Store { space, src: rows, element, to } => {
+                let transfer = Transfer { rows: *rows, element: *element };
+                memory::store(warp, machine, mask, *space, transfer, *to)?;
+            }
             Op::LoadParam { dst, element, offset } => {
                 memory::load_param(warp, &machine.launch.params, mask, *dst, *element, *offset);
             }
