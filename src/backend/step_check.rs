@@ -124,17 +124,48 @@ pub fn check(
     done: impl Fn(usize),
 ) -> Result<Vec<StepError>, BackendError> {
     let exact = CpuBackend::new(Precision::F64, threads)?;
-    let mut session = fast.load(Arc::new(kept(program)))?;
-    fill(session.as_mut())?;
-    for phase in Phase::ALL {
-        session.run(phase, None)?;
-    }
+    let session = run_kept(program, fast)?;
     let program = &stored(program);
     let check = |(i, step): (usize, &Step)| {
         done(i);
         check_step(program, step, session.as_ref(), &exact)
     };
     program.steps.iter().enumerate().map(check).collect()
+}
+
+/// Runs `program` with the inputs of [`fill`]; all its buffers can be read from the session.
+///
+/// # Errors
+/// Whatever the backend reports.
+pub fn run_kept(program: &Program, backend: &dyn Backend) -> Result<Box<dyn Session>, BackendError> {
+    let mut session = backend.load(Arc::new(kept(program)))?;
+    fill(session.as_mut())?;
+    for phase in Phase::ALL {
+        session.run(phase, None)?;
+    }
+    Ok(session)
+}
+
+/// Runs one step of `program` on `fast`, from what the session of [`run_kept`] has of its inputs, and again in f64 on the CPU.
+///
+/// # Errors
+/// Whatever a backend reports.
+pub fn check_alone(
+    program: &Program,
+    step: &Step,
+    inputs: &dyn Session,
+    fast: &dyn Backend,
+    exact: &CpuBackend,
+) -> Result<StepError, BackendError> {
+    let only = program.only(step);
+    let mut session = fast.load(Arc::new(only.clone()))?;
+    for view in step.reads() {
+        let port = Port::whole(only.buffer(view), view.buffer);
+        session.write(&port, &inputs.read(&port)?)?;
+    }
+    session.run(Phase::Forward, None)?;
+    let only = stored(&only);
+    check_step(&only, &only.steps[0], session.as_ref(), exact)
 }
 
 fn check_step(

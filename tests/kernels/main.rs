@@ -6,9 +6,13 @@ mod cases;
 #[allow(dead_code, reason = "no test here starts the binary")]
 mod common;
 mod cuda;
+#[path = "../kernels_static/fused.rs"]
+#[allow(dead_code, reason = "nothing is assembled here")]
+mod fused;
 mod identities;
 mod oracle;
 mod overlays;
+mod programs;
 mod prologues;
 mod records;
 #[allow(dead_code, reason = "no test here runs a text that is changed")]
@@ -18,6 +22,9 @@ mod stages;
 mod traffic;
 mod wgpu;
 
+use std::collections::BTreeSet;
+use std::ops::Range;
+
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
@@ -25,8 +32,10 @@ use fluoroscope::backend::gpu::Chip;
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
 use rayon::prelude::*;
-use sim::Simulator;
+use sim::{Coverage, Simulator};
 
+/// The least chip.
+const NO_UNITS: Chip = Chip { matrix_units: false, processors: 0 };
 /// Matrix units on which blocks fill large tiles, and so many of them that none does.
 const UNITS: Chip = Chip { matrix_units: true, processors: 0 };
 const MANY_UNITS: Chip = Chip { matrix_units: true, processors: 1 << 20 };
@@ -164,27 +173,51 @@ fn simulate(simulator: &Simulator, settings: &[Setting], precision: Precision) -
     (results.into_iter().flat_map(|(complaints, _)| complaints).collect(), missing)
 }
 
-#[test]
-fn ptx_agrees_with_the_formulas_and_every_line_is_run() {
-    agrees_with_the_formulas(Chip::default(), &SETTINGS, Precision::F32);
-}
+/// How tensors are stored, on which chip, and the settings in which the case table runs there.
+const RUNS: [(Precision, Chip, Range<usize>); 9] = [
+    (Precision::F32, NO_UNITS, 0..4),
+    (Precision::F32, UNITS, 1..2),
+    (Precision::F32, MANY_UNITS, 2..3),
+    (Precision::F16, NO_UNITS, 2..3),
+    (Precision::F16, UNITS, 1..2),
+    (Precision::F16, MANY_UNITS, 2..3),
+    (Precision::Bf16, NO_UNITS, 2..3),
+    (Precision::Bf16, UNITS, 1..2),
+    (Precision::Bf16, MANY_UNITS, 2..3),
+];
 
 #[test]
-fn ptx_on_matrix_units_agrees_with_the_formulas_and_every_line_is_run() {
-    agrees_with_the_formulas(UNITS, &SETTINGS[1..2], Precision::F32);
-    agrees_with_the_formulas(MANY_UNITS, &SETTINGS[2..3], Precision::F32);
+fn ptx_agrees_with_the_formulas_in_f32_and_every_line_is_run() {
+    agree_with_the_formulas(Precision::F32);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_f16_and_every_line_is_run() {
-    agrees_with_the_formulas(Chip::default(), &SETTINGS[2..3], Precision::F16);
-    agrees_with_the_formulas(UNITS, &SETTINGS[1..2], Precision::F16);
-    agrees_with_the_formulas(MANY_UNITS, &SETTINGS[2..3], Precision::F16);
+    agree_with_the_formulas(Precision::F16);
 }
 
 #[test]
 fn ptx_agrees_with_the_formulas_in_bf16_and_every_line_is_run() {
-    agrees_with_the_formulas(UNITS, &SETTINGS[1..2], Precision::Bf16);
+    agree_with_the_formulas(Precision::Bf16);
+}
+
+/// All [`RUNS`] with tensors stored so.
+fn agree_with_the_formulas(precision: Precision) {
+    for (_, chip, settings) in RUNS.into_iter().filter(|(stored, ..)| *stored == precision) {
+        agrees_with_the_formulas(chip, &SETTINGS[settings], precision);
+    }
+}
+
+#[test]
+fn every_set_of_stages_that_is_assembled_is_run() {
+    let run = RUNS.iter().flat_map(|(precision, chip, _)| programs::sets_in_use(*chip, *precision));
+    let run: BTreeSet<(&str, String)> = run.collect();
+    let assembled = fused::used(fused::launches(&[Precision::F32, Precision::F16, Precision::Bf16]));
+    // Prologues alone are for the table of registers: no program has them.
+    let bare = fused::used([]);
+    let missing: Vec<_> = assembled.keys().filter(|set| !run.contains(set) && !bare.contains_key(set)).collect();
+    println!("{} of {} sets", run.len(), assembled.len());
+    assert!(missing.is_empty(), "{} sets: {missing:#?}", missing.len());
 }
 
 fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precision) {
@@ -195,7 +228,12 @@ fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precisi
     assert_eq!(missing, [""; 0], "kernels without PTX");
     let on_units = simulator.coverage().iter().any(|(stem, _)| stem.ends_with(".mma"));
     assert_eq!(on_units, chip.matrix_units, "the matrix units are used where there are any");
-    for (stem, coverage) in simulator.coverage() {
+    are_covered(&simulator.coverage());
+    are_covered(&programs::run_every_set(&simulator, chip, precision));
+}
+
+fn are_covered(stems: &[(&'static str, Coverage)]) {
+    for (stem, coverage) in stems {
         let share = 1.0 - coverage.unexecuted.len() as f64 / coverage.lines as f64;
         println!("{stem:<28} {:>6} lines, {:.2} % run", coverage.lines, 100.0 * share);
         let shown = coverage.unexecuted.iter().take(20).cloned().collect::<Vec<_>>().join("\n");

@@ -1,6 +1,6 @@
 //! A backend that runs the PTX in a checking interpreter: a fault is an error that shows the line.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -110,6 +110,26 @@ impl Simulator {
             coverage.unexecuted.extend(unexecuted);
         }
         stems
+    }
+
+    /// Per stem, over the different lines of the texts of these sets: a line has run where it ran in any text of the stem.
+    pub fn coverage_of(&self, sets: &HashSet<(&'static str, Fused)>) -> Vec<(&'static str, Coverage)> {
+        let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut lines: BTreeMap<&'static str, BTreeMap<&str, [bool; 2]>> = BTreeMap::new();
+        for (key, text) in texts.iter().filter(|((stem, _), _)| sets.iter().any(|(of, _)| of == stem)) {
+            let report = text.report.lock().unwrap_or_else(PoisonError::into_inner);
+            for (line, report) in &report.lines {
+                let [wanted, run] = lines.entry(key.0).or_default().entry(text.line(*line)).or_default();
+                *wanted |= sets.contains(key);
+                *run |= report.executed > 0;
+            }
+        }
+        let of_stem = |(stem, lines): (_, BTreeMap<&str, [bool; 2]>)| {
+            let wanted = lines.into_iter().filter(|(_, [wanted, _])| *wanted).collect::<Vec<_>>();
+            let unexecuted = wanted.iter().filter(|(_, [_, run])| !run).map(|(line, _)| (*line).to_owned()).collect();
+            (stem, Coverage { lines: wanted.len(), unexecuted })
+        };
+        lines.into_iter().map(of_stem).collect()
     }
 
     /// Per stem, what its launches did, and how many of their instructions were products.

@@ -132,27 +132,36 @@ fn halves(fused: &Fused) -> Option<String> {
     Some(format!("{}@{}", format!("{half:?}").to_lowercase(), slots.join(",")))
 }
 
+/// The kernel of a rendering and the short list of what is fused: renderings that share these differ in places only.
+pub fn set(stem: &'static str, fused: &Fused) -> (&'static str, String) {
+    let words = fused.prologue.iter().chain(&fused.stages).map(short).chain(halves(fused));
+    (stem, words.collect::<Vec<_>>().join(" "))
+}
+
 /// By kernel and short list, what these launches fuse, and every kernel's prologue.
 pub fn used(launches: impl IntoIterator<Item = Launch>) -> BTreeMap<(&'static str, String), Fused> {
-    let words = |fused: &Fused| fused.prologue.iter().chain(&fused.stages).map(short).collect::<Vec<_>>();
-    let shown = |fused: &Fused| words(fused).into_iter().chain(halves(fused)).collect::<Vec<_>>().join(" ");
     let mut used = BTreeMap::new();
     for (stem, _) in templates().filter(|(stem, _)| takes_prologue(stem)) {
         let fused = Fused { prologue: Some(prologue("relu")), ..Fused::default() };
-        used.insert((stem, shown(&fused)), fused);
+        used.insert(set(stem, &fused), fused);
     }
     for launch in launches {
-        used.entry((launch.stem, shown(&launch.fused))).or_insert(launch.fused);
+        used.entry(set(launch.stem, &launch.fused)).or_insert(launch.fused);
     }
     used
 }
 
-/// Every step of [`programs`], on chips with matrix units and without.
+/// Chips without matrix units, with so few processors that blocks fill large tiles, and with so many that few do.
+pub const CHIPS: [Chip; 3] = [
+    Chip { matrix_units: false, processors: 0 },
+    Chip { matrix_units: true, processors: 0 },
+    Chip { matrix_units: true, processors: 132 },
+];
+
+/// Every step of [`programs`], on all [`CHIPS`].
 pub fn launches(stored: &[Precision]) -> Vec<Launch> {
-    let of = |matrix_units, processors| Chip { matrix_units, processors };
-    let chips = [of(false, 0), of(true, 0), of(true, 132)];
     let of = |program: &Program| {
-        let all = program.steps.iter().flat_map(|step| chips.map(|chip| launch_on(chip, program, step)));
+        let all = program.steps.iter().flat_map(|step| CHIPS.map(|chip| launch_on(chip, program, step)));
         all.map(|launch| launch.expect("a launch")).collect::<Vec<_>>()
     };
     programs(stored).iter().flat_map(of).collect()
