@@ -6,6 +6,7 @@ mod fused;
 mod sources;
 mod wgsl;
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -139,19 +140,39 @@ fn ptxas() -> PathBuf {
     path
 }
 
-/// Assembles a text for one target: registers, bytes of shared memory, bytes of spills, or what ptxas says.
-fn assemble(ptxas: &Path, text: &str, target: &str) -> Result<[usize; 3], String> {
+/// Registers, bytes of shared memory, and bytes of spills.
+type Resources = [usize; 3];
+
+/// Assembles texts for one target, each with its entry: what they take, or what ptxas says.
+fn assemble(ptxas: &Path, texts: &[(&str, &str)], target: &str) -> Result<Vec<Resources>, String> {
     let file = tempfile::NamedTempFile::with_suffix(".ptx").map_err(|e| e.to_string())?;
-    fs::write(file.path(), text).map_err(|e| e.to_string())?;
+    fs::write(file.path(), module(texts)).map_err(|e| e.to_string())?;
     let mut command = Command::new(ptxas);
     command.args(["-v", "-Werror", "-warn-spills", "-warn-lmem-usage", "-arch", target, "-o", "/dev/null"]);
     let output = command.arg(file.path()).output().map_err(|e| format!("{}: {e}", ptxas.display()))?;
     let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
-    let before =
-        |unit: &str| -> Option<usize> { said.split(unit).next()?.split_whitespace().next_back()?.parse().ok() };
-    let registers = before(" registers").filter(|_| output.status.success()).ok_or_else(|| said.clone())?;
-    let spills = before(" bytes spill stores").unwrap_or(0) + before(" bytes spill loads").unwrap_or(0);
-    Ok([registers, before(" bytes smem").unwrap_or(0), spills])
+    let of_entry = |at: usize| -> Option<Resources> {
+        let (_, of_entry) = said.split_once(&format!("Compiling entry function 'entry{at}'"))?;
+        let of_entry = of_entry.split("Compiling entry function").next()?;
+        let before =
+            |unit: &str| -> Option<usize> { of_entry.split_once(unit)?.0.split_whitespace().next_back()?.parse().ok() };
+        let spills = before(" bytes spill stores").unwrap_or(0) + before(" bytes spill loads").unwrap_or(0);
+        Some([before(" registers")?, before(" bytes smem").unwrap_or(0), spills])
+    };
+    let rows: Option<Vec<Resources>> = (0..texts.len()).map(of_entry).collect();
+    rows.filter(|_| output.status.success()).ok_or(said)
+}
+
+/// Texts of one version and target as one, with entries named by their place.
+fn module(texts: &[(&str, &str)]) -> String {
+    let mut module = String::new();
+    for (at, (entry, text)) in texts.iter().enumerate() {
+        let start = text.find(".visible .entry").unwrap_or_else(|| panic!("{entry} has no entry"));
+        let (head, body) = text.split_at(start);
+        module += if at == 0 { head } else { "" };
+        module += &body.replacen(entry, &format!("entry{at}"), 1);
+    }
+    module
 }
 
 /// The chips that a text is for.
@@ -160,11 +181,21 @@ fn able(stem: &str, text: &str) -> &'static [&'static str] {
     &TARGETS[least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"))..]
 }
 
-/// Kernel, short list of what is fused, text and target of everything to assemble: all chips bare and with the longest list
-/// in use, the least chip and [`PRINCIPAL`] with every list in use.
-fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
+/// Something to assemble: a kernel with a short list of what is fused.
+struct Job {
+    stem: &'static str,
+    words: String,
+    text: String,
+    target: &'static str,
+}
+
+/// All chips bare and with the longest list in use, the least chip and [`PRINCIPAL`] with every list in use.
+fn jobs() -> Vec<Job> {
     let used = used(launches(&[Precision::F32, Precision::F16, Precision::Bf16]));
     let mut jobs = Vec::new();
+    let mut add = |stem, words: &str, text: &str, target| {
+        jobs.push(Job { stem, words: words.to_owned(), text: text.to_owned(), target });
+    };
     for (stem, _) in templates() {
         let lists = used.iter().filter(|((of, words), _)| *of == stem && !words.is_empty());
         let lists: Vec<_> = lists.map(|((_, words), fused)| (words.as_str(), fused)).collect();
@@ -175,17 +206,41 @@ fn jobs() -> Vec<(&'static str, String, String, &'static str)> {
             let able = able(stem, &text);
             let is_assembled =
                 |target: &&&str| words.is_empty() || Some(words) == longest || [able[0], PRINCIPAL].contains(target);
-            let targets = able.iter().filter(is_assembled);
             let shown = if words.is_empty() { "-" } else { words };
-            jobs.extend(targets.map(|target| (stem, shown.to_owned(), text.clone(), *target)));
+            able.iter().filter(is_assembled).for_each(|target| add(stem, shown, &text, target));
         }
     }
     for stem in probes() {
         let text = kernel::ptx(stem, &Fused::default()).unwrap_or_else(|e| panic!("{e}"));
-        let targets = able(stem, &text);
-        jobs.extend(targets.iter().map(|target| (stem, "-".to_owned(), text.clone(), *target)));
+        able(stem, &text).iter().for_each(|target| add(stem, "-", &text, target));
     }
     jobs
+}
+
+/// Texts that one call of ptxas assembles: starting it takes as long as a small kernel does.
+const TOGETHER: usize = 12;
+
+/// What each job takes, or what ptxas says of it.
+fn assemble_all(ptxas: &Path, jobs: &[Job]) -> Vec<Result<Resources, String>> {
+    let mut alike: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    for (at, job) in jobs.iter().enumerate() {
+        let least = able(job.stem, &job.text)[0];
+        alike.entry((least, job.target)).or_default().push(at);
+    }
+    let together: Vec<&[usize]> = alike.values().flat_map(|places| places.chunks(TOGETHER)).collect();
+    let one = |places: &&[usize]| {
+        let texts: Vec<_> = places.iter().map(|at| (kernel::entry(jobs[*at].stem), jobs[*at].text.as_str())).collect();
+        let target = jobs[places[0]].target;
+        // Where one fails, each alone says which.
+        let rows = match assemble(ptxas, &texts, target) {
+            Ok(rows) => rows.into_iter().map(Ok).collect(),
+            Err(_) => texts.iter().map(|text| Ok(assemble(ptxas, &[*text], target)?[0])).collect::<Vec<_>>(),
+        };
+        places.iter().copied().zip(rows).collect::<Vec<_>>()
+    };
+    let mut rows: Vec<_> = together.par_iter().flat_map_iter(one).collect();
+    rows.sort_by_key(|(at, _)| *at);
+    rows.into_iter().map(|(_, row)| row).collect()
 }
 
 #[test]
@@ -194,7 +249,7 @@ fn every_stage_assembles() {
     let stem = "activation_forward";
     let source = kernel::source(stem).expect("a kernel");
     let text = kernel::ptx(stem, &every_word(source)).expect("a text");
-    if let Err(said) = assemble(&ptxas, &text, TARGETS[0]) {
+    if let Err(said) = assemble(&ptxas, &[(kernel::entry(stem), &text)], TARGETS[0]) {
         panic!("{said}");
     }
 }
@@ -204,14 +259,14 @@ fn every_kernel_assembles_with_the_recorded_resources() {
     let ptxas = ptxas();
     let jobs = jobs();
     println!("{} texts", jobs.len());
-    let rows: Vec<_> = jobs.par_iter().map(|(.., text, target)| assemble(&ptxas, text, target)).collect();
+    let rows = assemble_all(&ptxas, &jobs);
 
     let mut table = format!(
         "{:<28} {:<8} {:>9} {:>6} {:>6}  {}\n",
         "# kernel", "target", "registers", "shared", "spills", "stages"
     );
     let mut failures = Vec::new();
-    for ((stem, words, _, target), row) in jobs.iter().zip(rows) {
+    for (Job { stem, words, target, .. }, row) in jobs.iter().zip(rows) {
         match row {
             Ok([registers, shared, spills]) => {
                 writeln!(table, "{stem:<28} {target:<8} {registers:>9} {shared:>6} {spills:>6}  {words}")
