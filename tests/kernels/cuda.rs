@@ -20,7 +20,7 @@ fn the_cuda_backend_agrees_with_the_formulas_and_leaves_no_poison() {
     each_case(&SETTINGS, |bench| bench.check(&bench.run(&backend, &bench.inputs), TOLERANCE, true));
     if let Some(folder) = std::env::var_os("FLUOROSCOPE_TEST_RECORDS") {
         let driver = probe().expect("a driver");
-        println!("{}", records::write(Path::new(&folder), &cases::all(), &backend, &driver).display());
+        println!("{}", records::write(Path::new(&folder), &cases::all(), self::backend, &driver).display());
     }
 
     // With times, steps are launched one by one, and a port takes as many values as it says.

@@ -1,22 +1,24 @@
 //! Hardware records: what kernels gave on a device, replayed on the interpreter.
 //!
-//! A file of `tests/kernels/records/` is a chip. Its first line says which, with its driver; every other line is a case of
-//! the table: kernel, hash of its PTX, how many values came out, their hash, and some of them, as bits of f32. Where
-//! every instruction is exactly specified, the interpreter has to give the same bits. Otherwise it has to come close.
+//! A file of `tests/kernels/records/` is a device. Its first line says which, with its driver; every other line is a case of
+//! the table: kernel, hash of its PTX, how many values came out, their hash, and some of them, as bits of f32; and, where
+//! they are not the usual, how tensors are stored and for what chip the kernel was chosen. Where every instruction is
+//! exactly specified, the interpreter has to give the same bits. Otherwise it has to come close.
 
 use std::path::{Path, PathBuf};
 
 use fluoroscope::backend::Backend;
-use fluoroscope::backend::cuda::{Driver, probe};
+use fluoroscope::backend::cuda::{CudaBackend, Driver, probe};
 use fluoroscope::backend::gpu::{Chip, launch_on};
+use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
 use rayon::prelude::*;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::bench::{Bench, Setting, TOLERANCE};
+use crate::bench::{Bench, Setting};
 use crate::cases::{self, Case};
-use crate::common::root;
+use crate::common::{load_driver, root};
 use crate::cuda;
 use crate::sim::Simulator;
 
@@ -27,11 +29,39 @@ const KEPT: usize = 12;
 /// Where instructions are approximate or add in an order of the chip's own: units in the last place of the largest value.
 const ULPS: f64 = 64.0;
 
+/// What is on record of a device: how tensors are stored, for what chip kernels are chosen, by name (no name is the device's
+/// own), and every how many cases.
+const RECORDED: [(Precision, &str, usize); 6] = [
+    (Precision::F32, "", 1),
+    (Precision::F32, "large tiles", 1),
+    (Precision::F32, "no matrix units", 1),
+    (Precision::F16, "", 4),
+    (Precision::F16, "large tiles", 2),
+    (Precision::Bf16, "", 5),
+];
+
+/// The chip of a name, on a device that may have other kernels.
+fn chip_of(name: &str, device: Chip) -> Result<Chip, String> {
+    match name {
+        "" => Ok(device),
+        "large tiles" => Ok(Chip { processors: 0, ..device }),
+        "no matrix units" => Ok(Chip { matrix_units: false, processors: 0 }),
+        other => Err(format!("no chip is called {other:?}")),
+    }
+}
+
+fn precision(name: &str) -> Option<Precision> {
+    RECORDED.iter().map(|(stored, ..)| *stored).find(|stored| stored.to_string() == name)
+}
+
 /// A line of a file.
 #[derive(Clone, Debug, PartialEq)]
 struct Record {
     kernel: String,
     case: String,
+    stored: Precision,
+    /// See [`chip_of`].
+    chip: String,
     /// Of the rendered text.
     ptx: String,
     count: usize,
@@ -62,10 +92,12 @@ impl Outcome {
         Self { kernel: launch.stem, ptx: hash(text.as_bytes()), exact, bits }
     }
 
-    fn record(&self, case: &str) -> Record {
+    fn record(&self, case: &str, stored: Precision, chip: &str) -> Record {
         Record {
             kernel: self.kernel.to_owned(),
             case: case.to_owned(),
+            stored,
+            chip: chip.to_owned(),
             ptx: self.ptx.clone(),
             count: self.bits.len(),
             digest: hash(&self.bits.iter().flat_map(|bits| bits.to_le_bytes()).collect::<Vec<_>>()),
@@ -87,8 +119,15 @@ impl Record {
     fn line(&self) -> String {
         let values: Vec<String> = self.values.iter().map(|bits| format!("{bits:08x}")).collect();
         let Self { kernel, case, ptx, count, digest, .. } = self;
-        json!({ "case": case, "kernel": kernel, "ptx": ptx, "count": count, "digest": digest, "values": values.join(" ") })
-            .to_string()
+        let mut line = json!({ "case": case, "kernel": kernel, "ptx": ptx, "count": count, "digest": digest,
+            "values": values.join(" ") });
+        if self.stored != Precision::F32 {
+            line["stored"] = json!(self.stored.to_string());
+        }
+        if !self.chip.is_empty() {
+            line["chip"] = json!(self.chip);
+        }
+        line.to_string()
     }
 
     fn parse(line: &str) -> Result<Self, String> {
@@ -99,6 +138,11 @@ impl Record {
         Ok(Self {
             kernel: text("kernel")?,
             case: text("case")?,
+            stored: match object["stored"].as_str() {
+                None => Precision::F32,
+                Some(name) => precision(name).ok_or_else(|| format!("nothing is stored in {name:?}"))?,
+            },
+            chip: text("chip").unwrap_or_default(),
             ptx: text("ptx")?,
             count: object["count"].as_u64().ok_or("no count")? as usize,
             digest: text("digest")?,
@@ -109,7 +153,7 @@ impl Record {
     /// What is wrong with a record, now that its case gives `now`.
     fn complaint(&self, now: &Outcome, tolerance: f64) -> Option<String> {
         let Self { kernel, case, .. } = self;
-        let of_now = now.record(case);
+        let of_now = now.record(case, self.stored, &self.chip);
         if self.count != of_now.count || self.values.len() != of_now.values.len() {
             return Some(format!("{kernel}, {case}: {} values were recorded, there are {}", self.count, of_now.count));
         }
@@ -154,15 +198,16 @@ fn replay(text: &str, file: &str) -> Replay {
         Ok(chip) => chip,
         Err(reason) => return Replay { complaints: vec![format!("{file}:1: {reason}")], ..Replay::default() },
     };
-    let simulator = Simulator::of(chip);
+    let simulator = Simulator::default();
     let one = |cases: &mut Vec<Case>, (number, line): (usize, &str)| {
         let place = format!("{file}:{}", number + 2);
         let record = Record::parse(line).map_err(|reason| format!("{place}: {reason}"))?;
         let case = cases.iter().find(|case| case.name == record.case);
         let case = case.ok_or_else(|| format!("{place}: no case is called {:?}; remove the line", record.case))?;
-        let bench = case.bench(SETTING);
-        let now = Outcome::of(&bench, &simulator, chip);
-        match record.complaint(&now, TOLERANCE * bench.condition) {
+        let chip = chip_of(&record.chip, chip).map_err(|reason| format!("{place}: {reason}"))?;
+        let bench = case.bench_in(SETTING, record.stored);
+        let now = Outcome::of(&bench, &simulator.on(chip), chip);
+        match record.complaint(&now, bench.tolerance() * bench.condition) {
             Some(complaint) => Err(format!("{place}: {complaint}")),
             None => Ok((record.ptx != now.ptx).then_some(record.case)),
         }
@@ -179,8 +224,8 @@ fn replay(text: &str, file: &str) -> Replay {
     replay
 }
 
-/// Writes what these cases give on the first device into a folder; gives the file.
-pub fn write(folder: &Path, cases: &[Case], backend: &dyn Backend, driver: &Driver) -> PathBuf {
+/// Writes what these cases give on the first device, all that is [`RECORDED`], into a folder; gives the file.
+pub fn write(folder: &Path, cases: &[Case], backend: impl Fn() -> CudaBackend, driver: &Driver) -> PathBuf {
     let device = &driver.devices[0];
     let [major, minor] = device.capability;
     let name = device.name.to_ascii_lowercase();
@@ -188,12 +233,26 @@ pub fn write(folder: &Path, cases: &[Case], backend: &dyn Backend, driver: &Driv
     let path = folder.join(format!("sm_{major}{minor}-{}.jsonl", words.join("-")));
     let head = json!({ "chip": device.name, "capability": format!("{major}.{minor}"),
         "multiprocessors": device.multiprocessors, "driver": driver.cuda });
-    let of = |case: &Case| Outcome::of(&case.bench(SETTING), backend, device.chip());
-    let lines = cases.iter().map(|case| of(case).record(&case.name).line());
+    let lines = RECORDED.into_iter().flat_map(|(stored, name, every)| {
+        let chip = chip_of(name, device.chip()).expect("a name");
+        let backend = backend().choosing_for(chip);
+        let of = |case: &Case| {
+            let bench = case.bench_in(SETTING, stored);
+            let is_another = name.is_empty() || stem_on(&bench, chip) != stem_on(&bench, device.chip());
+            is_another.then(|| Outcome::of(&bench, &backend, chip).record(&case.name, stored, name).line())
+        };
+        cases.iter().step_by(every).filter_map(of).collect::<Vec<_>>()
+    });
     let text: String = [head.to_string()].into_iter().chain(lines).map(|line| line + "\n").collect();
     let written = std::fs::create_dir_all(folder).and_then(|()| std::fs::write(&path, text));
     written.unwrap_or_else(|e| panic!("{}: {e}", path.display()));
     path
+}
+
+/// The kernel that a chip takes for a case.
+fn stem_on(bench: &Bench, chip: Chip) -> &'static str {
+    let program = bench.program();
+    launch_on(chip, &program, &program.steps[0]).expect("a launch").stem
 }
 
 #[test]
@@ -223,18 +282,21 @@ fn every_device_on_record_is_met() {
 
 #[test]
 fn a_record_is_replayed_and_a_spoiled_one_is_found() {
-    let backend = cuda::backend();
     let cases: Vec<Case> = cases::all().into_iter().step_by(7).collect();
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let path = write(folder.path(), &cases, &backend, &probe().expect("a driver"));
+    load_driver();
+    let path = write(folder.path(), &cases, cuda::backend, &probe().expect("a driver"));
     assert!(path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("sm_")), "{}", path.display());
     let text = std::fs::read_to_string(&path).expect("the record");
     let whole = replay(&text, "record");
-    assert_eq!((whole.count, &whole.complaints, &whole.stale), (cases.len(), &vec![], &vec![]));
-    assert!(text.len() < 400 * cases.len(), "{} bytes", text.len());
-
     let (head, lines) = text.split_once('\n').expect("a head");
     let records: Vec<Record> = lines.lines().map(|line| Record::parse(line).expect("a record")).collect();
+    assert_eq!((whole.count, &whole.complaints, &whole.stale), (records.len(), &vec![], &vec![]));
+    assert!(text.len() < 400 * records.len(), "{} bytes", text.len());
+    for (stored, chip, _) in RECORDED {
+        let count = records.iter().filter(|record| (record.stored, record.chip.as_str()) == (stored, chip)).count();
+        assert!(count > 0, "nothing is on record in {stored} for {chip:?}");
+    }
     let is_exact = |record: &&Record| record.kernel == "conv2d_forward";
     let exact = records.iter().find(is_exact).expect("a convolution");
     let is_rounded = |record: &&Record| record.case.contains("Tanh") || record.case.contains("Gelu");

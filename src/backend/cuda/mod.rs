@@ -26,7 +26,7 @@ pub use self::session::CudaSession;
 use self::device::Device;
 use self::memory::Memory;
 use self::modules::Modules;
-use super::gpu::Uploads;
+use super::gpu::{Chip, Uploads};
 use super::{Backend, BackendError, Roof, Session};
 use crate::kernel::Fused;
 use crate::program::Program;
@@ -38,6 +38,8 @@ pub struct CudaBackend {
     uploads: Uploads<Memory>,
     modules: Modules,
     device: Arc<Device>,
+    /// Which kernels are chosen for.
+    chip: Chip,
     poison: bool,
 }
 
@@ -47,8 +49,17 @@ impl CudaBackend {
     /// # Errors
     /// [`BackendError::Unavailable`] where there is no driver or no such device, or one is too old.
     pub fn new(ordinal: usize) -> Result<Self, BackendError> {
-        let (uploads, modules) = (Uploads::default(), Modules::default());
-        Ok(Self { uploads, modules, device: Device::open(ordinal)?, poison: false })
+        let (uploads, modules, device) = (Uploads::default(), Modules::default(), Device::open(ordinal)?);
+        let chip = device.info.chip();
+        Ok(Self { uploads, modules, device, chip, poison: false })
+    }
+
+    /// Takes the kernels that another chip would, which the device must be able to run: those without matrix units, or
+    /// large tiles for tensors as small as those of tests.
+    #[must_use]
+    pub fn choosing_for(mut self, chip: Chip) -> Self {
+        self.chip = chip;
+        self
     }
 
     /// Loads a small kernel, so that a driver which does not take them is found before anything runs.

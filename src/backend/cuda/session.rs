@@ -148,7 +148,7 @@ fn bind(
     program: &Program,
     step: &Step,
 ) -> Result<Bound, BackendError> {
-    let launch = launch_on(backend.device.info.chip(), program, step).map_err(|error| BackendError::Failed {
+    let launch = launch_on(backend.chip, program, step).map_err(|error| BackendError::Failed {
         backend: super::NAME,
         what: format!("launch {}", step.kernel.stem()),
         reason: error.to_string(),
