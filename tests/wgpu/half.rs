@@ -29,7 +29,7 @@ fn maps_in_f16_are_close_and_do_not_depend_on_the_batch() {
     let mut wrong = Vec::new();
     for net in ["plain", "resnet", "densenet", "mobile", "gated"] {
         let exact = CpuBackend::new(Precision::F64, None).expect("threads start");
-        let exact = maps_by(&golden(net, Precision::F64), Box::new(exact), 2, 2).expect("maps in f64");
+        let exact = maps_by(&golden(net, Precision::F64), Box::new(exact), &crate::METHODS, 2, 2).expect("maps in f64");
         let model = golden(net, Precision::F16);
         let found = maps(&model, &backend, 2, 2).expect("maps in f16");
         assert!(maps(&model, &backend, 2, 1).expect("maps one by one") == found, "{net}");

@@ -47,7 +47,7 @@ fn a_lost_device_is_opened_anew_once_for_a_batch() {
     let whole = maps(&model, &backend, 4, 2).expect("maps");
     let doomed = |losses: usize| {
         let backend = Box::new(Doomed { backend: opened(WgpuOptions::default()), losses: losses.into() });
-        maps_by(&model, backend, 4, 2)
+        maps_by(&model, backend, &crate::METHODS, 4, 2)
     };
     assert!(doomed(1).expect("maps after a loss") == whole);
     match doomed(2) {

@@ -8,6 +8,9 @@ mod common;
 mod half;
 mod loss;
 mod memory;
+#[path = "../proof/nets.rs"]
+#[allow(dead_code, reason = "one small network is built here")]
+mod nets;
 mod painter;
 #[path = "../common/pictures.rs"]
 mod pictures;
@@ -41,18 +44,19 @@ fn images(model: &Model, count: usize) -> Tensor {
 
 /// The maps of images in batches of `batch`, each as the bits of its elements.
 fn maps(model: &Model, backend: &Arc<WgpuBackend>, count: usize, batch: usize) -> Result<Vec<Vec<u32>>, ExplainError> {
-    maps_by(model, Box::new(Arc::clone(backend)), count, batch)
+    maps_by(model, Box::new(Arc::clone(backend)), &METHODS, count, batch)
 }
 
 fn maps_by(
     model: &Model,
     backend: Box<dyn Backend>,
+    methods: &[&str],
     count: usize,
     batch: usize,
 ) -> Result<Vec<Vec<u32>>, ExplainError> {
     let options = ExplainOptions { batch: Some(batch), ..ExplainOptions::default() };
     let mut explainer = Explainer::new(model, backend, options)?;
-    let methods: Vec<MethodChoice> = METHODS.iter().map(|name| name.parse().expect("a method")).collect();
+    let methods: Vec<MethodChoice> = methods.iter().map(|name| name.parse().expect("a method")).collect();
     let lists = explainer.explain(&images(model, count), &methods, &Target::Top(1))?;
     let bits = |heatmap: Heatmap| heatmap.map.data.iter().map(|v| v.to_bits()).collect();
     Ok(lists.into_iter().flatten().map(bits).collect())

@@ -1,10 +1,16 @@
 //! Memory that runs out: the batch is halved, and the maps stay as they are.
 
-use fluoroscope::backend::BackendError;
-use fluoroscope::backend::wgpu::{Limits, WgpuOptions};
-use fluoroscope::explain::ExplainError;
+use std::sync::Arc;
 
-use crate::{golden, maps, opened};
+use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::backend::wgpu::{Limits, WgpuBackend, WgpuOptions};
+use fluoroscope::backend::{Backend, BackendError};
+use fluoroscope::explain::ExplainError;
+use fluoroscope::graph::Precision;
+use fluoroscope::model::Model;
+
+use crate::nets::{self, Net};
+use crate::{golden, maps, maps_by, opened};
 
 #[test]
 fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_little() {
@@ -30,21 +36,28 @@ fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_litt
     assert!(fitted > 1 && refused > 1, "{fitted} fitted, {refused} were refused");
 }
 
+/// Largest difference of maps, given as bits, relative to the peak of the second.
+fn difference(found: &[u32], wanted: &[u32]) -> f32 {
+    let [found, wanted] = [found, wanted].map(|bits| bits.iter().map(|v| f32::from_bits(*v)).collect::<Vec<f32>>());
+    let largest = |values: &mut dyn Iterator<Item = f32>| {
+        values.fold(0f32, |peak, v| if v.abs() > peak || v.is_nan() { v.abs() } else { peak })
+    };
+    largest(&mut found.iter().zip(&wanted).map(|(a, b)| a - b)) / largest(&mut wanted.iter().copied())
+}
+
 /// Filters in parts sum in another order; a tensor that no kernel takes even for one image is named.
 #[test]
 fn tensors_are_as_large_as_a_kernel_takes() {
     let model = golden("vgg");
     let whole = maps(&model, &opened(WgpuOptions::default()), 4, 4).expect("maps of whole filters");
-    let largest = |bits: &[u32]| bits.iter().map(|v| f32::from_bits(*v).abs()).fold(0.0, f32::max);
     let (mut fitted, mut refused) = (0, 0);
     for power in 9..20 {
         let limits = Limits { tensor: Some(1 << power), ..Limits::default() };
         match maps(&model, &opened(WgpuOptions { limits, ..WgpuOptions::default() }), 4, 4) {
             Ok(found) => {
                 for (found, whole) in found.iter().zip(&whole) {
-                    let apart = |(a, b): (&u32, &u32)| (f32::from_bits(*a) - f32::from_bits(*b)).abs();
-                    let most = found.iter().zip(whole).map(apart).fold(0.0, f32::max);
-                    assert!(most <= 1e-4 * largest(whole), "{limits:?}: {most:e} of {:e}", largest(whole));
+                    let apart = difference(found, whole);
+                    assert!(apart <= 1e-4, "{limits:?}: {apart:e} of the peak");
                 }
                 fitted += 1;
             }
@@ -57,6 +70,55 @@ fn tensors_are_as_large_as_a_kernel_takes() {
         }
     }
     assert!(fitted > 1 && refused > 0, "{fitted} fitted, {refused} were refused");
+}
+
+/// Two dense layers with a rectifier between them, on a map.
+fn dense_of(map: [usize; 3], outputs: usize) -> Model {
+    let mut net = Net::new(5, map, Precision::F32);
+    let x = net.dense(net.input(), outputs);
+    let x = net.relu(x);
+    let x = net.dense(x, 4);
+    nets::model(net.finish(x))
+}
+
+/// Whether a gradient is as on the CPU, if there is one.
+fn agrees_with_the_cpu(model: &Model, backend: &Arc<WgpuBackend>) -> Result<(), ExplainError> {
+    let gradient = |backend: Box<dyn Backend>| maps_by(model, backend, &["gradient"], 1, 1);
+    let found = gradient(Box::new(Arc::clone(backend)))?;
+    let cpu = CpuBackend::new(Precision::F32, None).expect("threads start");
+    let apart = difference(&found[0], &gradient(Box::new(cpu)).expect("a map")[0]);
+    assert!(apart <= 1e-4, "{apart:e} of the peak");
+    Ok(())
+}
+
+/// The filters of a dense layer like VGG-16's first are more than the 128 MiB that an adapter has to bind: they lie in parts, over
+/// which its forward step splits the results, and its backward step sums.
+#[test]
+fn filters_of_more_than_a_binding_lie_in_parts() {
+    const BINDING: usize = 128 << 20;
+    let (map, outputs) = ([512, 7, 7], 1400);
+    assert!(4 * map.iter().product::<usize>() * outputs > BINDING);
+    let model = dense_of(map, outputs);
+    let limits = Limits { tensor: Some(BINDING as u64), ..Limits::default() };
+    let backend = opened(WgpuOptions { limits, ..WgpuOptions::default() });
+    agrees_with_the_cpu(&model, &backend).expect("a map");
+}
+
+/// Mesa's llvmpipe ends all loops of a thread after 65,535 rounds, and says nothing.
+#[test]
+fn loops_come_to_their_end_or_it_is_said_that_they_would_not() {
+    let backend = opened(WgpuOptions::default());
+    let is_llvmpipe = backend.adapter().driver.contains("llvmpipe");
+    for (side, is_too_long) in [(60, false), (64, is_llvmpipe)] {
+        match agrees_with_the_cpu(&dense_of([3, side, side], 64), &backend) {
+            Ok(()) => assert!(!is_too_long, "{side}"),
+            Err(error) => {
+                assert!(is_too_long, "{side}: {error}");
+                let said = error.to_string();
+                assert!(said.contains("rounds of its loops") && said.contains("use --backend cpu"), "{said}");
+            }
+        }
+    }
 }
 
 /// DeepLIFT by way of a max-pool takes ten where there are so many.

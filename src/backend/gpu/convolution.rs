@@ -1,6 +1,6 @@
 //! Which kernel computes a convolution, and what it is told.
 
-use super::fields::{Fields, pair_of, window};
+use super::fields::{Fields, pair_of, rounds, window};
 use super::launch::{Chip, Pointers};
 use crate::kernel::pair;
 use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View};
@@ -110,6 +110,17 @@ impl Variant {
         self.row().1
     }
 
+    /// A bound on the rounds of a thread's loops, all together, in WGSL: over taps and channels, or over steps of as many products as
+    /// the smaller tile's, and in them on to the next tap.
+    fn rounds(self, p: &ConvParams, inputs: usize) -> usize {
+        let taps = p.kernel[0] * p.kernel[1];
+        match self {
+            Self::Plain => rounds(p.kernel, inputs.div_ceil(4)),
+            Self::Narrow => rounds(p.kernel, inputs),
+            _ => first_tap(p) + (taps * inputs).div_ceil(8) + 1 + 2 * taps,
+        }
+    }
+
     /// The stems forward and backward; pixels and channels of a block, in PTX and in WGSL alike. WGSL has 16 KiB of shared memory, in
     /// which a step of 16 products fits for the first tile, one of 8 for the second.
     fn row(self) -> ([&'static str; 2], Option<[usize; 2]>) {
@@ -125,6 +136,11 @@ impl Variant {
             Self::MatrixThin => (["conv2d_backward.thin.mma"; 2], Some([256, 8])),
         }
     }
+}
+
+/// Rounds of the loops that find the first tap of a pixel.
+fn first_tap(p: &ConvParams) -> usize {
+    (0..2).map(|axis| p.kernel[axis] + p.stride[axis] + 2).sum()
 }
 
 /// The kernel by subgroups of a convolution in a single group, and pixels and channels of its block. It pads no products, so there
@@ -188,9 +204,11 @@ pub fn convolution(
     let variant = Variant::of(groups, &p, forward, on_units).among(blocks, chip.processors);
     fields.stem = variant.stem(forward);
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
+    let inputs = groups[if forward { 1 } else { 2 }] as usize;
+    fields.rounds = variant.rounds(&p, inputs);
     if p.groups == 1 {
         let (stem, tile) = by_subgroups(channels, forward);
-        fields.by_subgroups = Some((stem, blocks(tile)));
+        fields.by_subgroups = Some((stem, blocks(tile), first_tap(&p) + rounds(p.kernel, inputs.div_ceil(4)) + 64));
     }
     fields.rest = words.into_iter().chain(groups).collect();
 }

@@ -1,7 +1,7 @@
 //! The words and pointers of every kernel.
 
 use super::convolution::convolution;
-use super::launch::{Chip, Place, Pointer, Pointers};
+use super::launch::{BySubgroups, Chip, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::pair;
 use crate::program::{Arrangement, ConvParams, Kernel, OverlayParams, Program, Step, View};
@@ -26,13 +26,16 @@ pub struct Fields {
     messages: usize,
     pub(super) rest: Vec<u32>,
     pub(super) blocks: usize,
-    pub(super) by_subgroups: Option<(&'static str, usize)>,
+    /// A bound on the rounds of a thread's loops, all together, in WGSL.
+    pub(super) rounds: usize,
+    /// The kernel that shares loads or sums within subgroups in place of this one, its blocks and its rounds.
+    pub(super) by_subgroups: Option<(&'static str, usize, usize)>,
 }
 
 impl Fields {
     /// What must fit into a word.
     pub fn counts(&self) -> [(&'static str, usize); 3] {
-        let blocks = self.blocks.max(self.by_subgroups.map_or(0, |(_, blocks)| blocks));
+        let blocks = self.blocks.max(self.by_subgroups.map_or(0, |(_, blocks, _)| blocks));
         [("number of threads", self.count), ("pixels of an item", self.area), ("number of blocks", blocks)]
     }
 
@@ -45,10 +48,25 @@ impl Fields {
         self.blocks as u32
     }
 
-    /// The kernel that shares loads or sums within subgroups in place of this one, and its blocks.
-    pub fn by_subgroups(&self) -> Option<(&'static str, u32)> {
-        self.by_subgroups.map(|(stem, blocks)| (stem, blocks as u32))
+    pub fn rounds(&self) -> usize {
+        self.rounds
     }
+
+    /// The kernel that shares loads or sums within subgroups in place of this one.
+    pub fn by_subgroups(&self) -> Option<BySubgroups> {
+        self.by_subgroups.map(|(stem, blocks, rounds)| BySubgroups { stem, blocks: blocks as u32, rounds })
+    }
+}
+
+/// Rounds of two loops over a window with one of `inner` rounds in them; each goes round once more to end.
+pub(super) fn rounds([height, width]: [usize; 2], inner: usize) -> usize {
+    height * (width * (inner + 2) + 2) + 2
+}
+
+/// Rounds of loops over a row of so many pixels and channels, of which so many threads each have a part.
+fn rounds_of_row(pixels: usize, channels: usize, threads: usize) -> usize {
+    let runs = channels.div_ceil(4);
+    (runs * pixels).div_ceil(threads) + runs.min(pixels) + 4
 }
 
 /// Height and width of a view's buffer.
@@ -107,9 +125,12 @@ fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
     [layout.real() as u32, (epsilon as f32).to_bits()]
 }
 
-/// Blocks of kernels in which subgroups compute a row each: eight of a block, for a layer has few rows, and a processor takes a block.
-fn rows_by_subgroups(rows: usize) -> usize {
-    rows.div_ceil(8)
+/// A block computes a row of so many pixels and channels; or eight subgroups of a block one each, for a layer has few rows, and a
+/// processor takes a block.
+fn rows(fields: &mut Fields, by_subgroups: &'static str, rows: usize, [pixels, channels]: [usize; 2]) {
+    (fields.count, fields.blocks) = (rows, rows);
+    fields.rounds = rounds_of_row(pixels, channels, THREADS);
+    fields.by_subgroups = Some((by_subgroups, rows.div_ceil(8), rounds_of_row(pixels, channels, LANES)));
 }
 
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
@@ -129,6 +150,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         messages,
         rest: Vec::new(),
         blocks: threads.div_ceil(THREADS),
+        rounds: 0,
         by_subgroups: None,
     };
     for view in &step.inputs {
@@ -144,38 +166,48 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let forward = matches!(step.kernel, Kernel::DepthwiseForward(_));
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
+            fields.rounds = rounds(p.kernel, 0);
             if p.kernel[1] <= LANES {
                 let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
                 let lanes = items * buffer.height * buffer.width.next_multiple_of(LANES) * runs;
-                fields.by_subgroups = Some((stem, lanes.div_ceil(THREADS)));
+                let loads = 1 + p.kernel[1] * (p.dilation[1] + p.stride[1]);
+                fields.by_subgroups =
+                    Some((stem, lanes.div_ceil(THREADS), rounds([p.kernel[0], 1], p.kernel[1] + loads)));
             }
         }
         Kernel::PoolMaxForward { pool, index } => {
             fields.rest = pool_window(program, x, y, pool);
             fields.rest.push(u32::from(index.is_some()));
+            fields.rounds = rounds(pool.kernel, 0);
         }
         Kernel::PoolMaxBackward { pool } | Kernel::PoolMaxRescale { pool } => {
             fields.rest = pool_window(program, y, x, pool);
+            fields.rounds = rounds(pool.kernel, 0);
         }
         Kernel::PoolAverageForward { pool, sum } => {
             fields.rest = pool_window(program, x, y, pool).into_iter().chain(divisor(pool, *sum)).collect();
             let input = program.buffer(x);
             let (cells, is_global) = (pool.kernel[0] * pool.kernel[1], pool.kernel == [input.height, input.width]);
+            fields.rounds = rounds(pool.kernel, 0);
             if cells >= if is_global { WIDE_OF_ALL } else { WIDE } {
                 fields.stem = "pool_average_forward.wide";
+                fields.rounds = cells.div_ceil(THREADS / 2) + 1;
                 fields.blocks = items * area * y.channels.div_ceil(8);
             }
         }
         Kernel::PoolAverageBackward { pool } => {
             fields.rest = pool_window(program, y, x, pool).into_iter().chain(divisor(pool, false)).collect();
+            fields.rounds = rounds(pool.kernel, 0);
         }
         Kernel::LayerNormForward { epsilon } => {
             fields.rest = layer_norm(step, pointers, *epsilon).to_vec();
             (fields.count, fields.blocks) = (items * area, items * area);
+            fields.rounds = 3 * rounds_of_row(1, y.channels, THREADS);
         }
         Kernel::LayerNormBackward { epsilon, fixed } => {
             fields.rest = layer_norm(step, pointers, *epsilon).into_iter().chain([u32::from(*fixed)]).collect();
             (fields.count, fields.blocks) = (items * area, items * area);
+            fields.rounds = 4 * rounds_of_row(1, y.channels, THREADS);
         }
         Kernel::ActivationForward | Kernel::ActivationBackward => {}
         Kernel::Rearrange { table, fill } => {
@@ -187,16 +219,22 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         }
         Kernel::UpsampleBilinearBackward(resize) => {
             fields.rest = [size(program, y), size(program, x)].into_iter().chain(resize_words(resize)).collect();
+            // So many outputs read a cell.
+            let outputs = [program.buffer(x).height, program.buffer(x).width];
+            let reach = |axis: usize| outputs[axis].min((2.0 / resize.scale[axis]).ceil() as usize + 2);
+            fields.rounds = rounds([reach(0), reach(1)], 0);
         }
         Kernel::CamMix => {
             let w = program.buffer(x);
             let one_pixel = w.area() == 1 && area > 1;
             fields.rest = vec![step.inputs[1].channels as u32, u32::from(one_pixel)];
             (fields.count, fields.blocks) = (items * area, items * area);
+            fields.rounds = rounds_of_row(1, step.inputs[1].channels, THREADS);
         }
-        Kernel::SquareRows => {
+        Kernel::SquareRows | Kernel::Range => {
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
             (fields.count, fields.blocks) = (items * area, items * area);
+            fields.rounds = rounds_of_row(program.buffer(x).width, x.channels, THREADS);
         }
         Kernel::AuditEpsilon { eps } => {
             let relative = step.inputs.len() > 2;
@@ -207,18 +245,12 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let [biased, relative] = [!step.weights.is_empty(), relative].map(u32::from);
             let eps = (*eps as f32).to_bits();
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, eps, biased, relative];
-            (fields.count, fields.blocks) = (items * area, items * area);
-            fields.by_subgroups = Some(("audit_epsilon.subgroup", rows_by_subgroups(items * area)));
+            rows(&mut fields, "audit_epsilon.subgroup", items * area, [program.buffer(x).width, x.channels]);
         }
         Kernel::AuditRescale => {
             pointers.weight(&step.weights[0]);
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
-            (fields.count, fields.blocks) = (items * area, items * area);
-            fields.by_subgroups = Some(("audit_rescale.subgroup", rows_by_subgroups(items * area)));
-        }
-        Kernel::Range => {
-            fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
-            (fields.count, fields.blocks) = (items * area, items * area);
+            rows(&mut fields, "audit_rescale.subgroup", items * area, [program.buffer(x).width, x.channels]);
         }
         Kernel::Overlay(params) => {
             pointers.weight(&step.weights[0]);

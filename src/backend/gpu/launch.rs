@@ -91,10 +91,21 @@ pub struct Launch {
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
     pub blocks: u32,
-    /// The kernel that shares loads or sums within subgroups in place of this one, and its blocks, where there is one in WGSL.
-    pub subgroups: Option<(&'static str, u32)>,
+    /// A bound on the rounds of a thread's loops, all together, in WGSL.
+    pub rounds: usize,
+    /// The kernel that shares loads or sums within subgroups in place of this one, where there is one in WGSL.
+    pub subgroups: Option<BySubgroups>,
     /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
     pub pairs: bool,
+}
+
+/// Another kernel for the same launch.
+#[derive(Clone, Copy, Debug)]
+pub struct BySubgroups {
+    /// As that of [`Launch`].
+    pub stem: &'static str,
+    pub blocks: u32,
+    pub rounds: usize,
 }
 
 /// A step that cannot be launched on a GPU.
@@ -163,9 +174,9 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     }
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    let (blocks, subgroups) = (fields.blocks(), fields.by_subgroups());
+    let (blocks, rounds, subgroups) = (fields.blocks(), fields.rounds(), fields.by_subgroups());
     let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
-    Ok(Launch { stem, fused, pointers, written, params, blocks, subgroups, pairs: false })
+    Ok(Launch { stem, fused, pointers, written, params, blocks, rounds, subgroups, pairs: false })
 }
 
 /// The arguments of a launch, in order, each with its place.

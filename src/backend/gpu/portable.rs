@@ -1,7 +1,7 @@
 //! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and those that suit a driver which
 //! computes on a CPU: by subgroups and by pairs.
 
-use super::launch::{Launch, PARAM_BYTES, PLACES, Place, Pointer};
+use super::launch::{BySubgroups, Launch, PARAM_BYTES, PLACES, Place, Pointer};
 use crate::kernel::Operand;
 use crate::program::Weight;
 
@@ -67,7 +67,9 @@ impl Launch {
     /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes.
     #[must_use]
     pub fn by_subgroups(mut self) -> Self {
-        (self.stem, self.blocks) = self.subgroups.unwrap_or((self.stem, self.blocks));
+        if let Some(BySubgroups { stem, blocks, rounds }) = self.subgroups {
+            (self.stem, self.blocks, self.rounds) = (stem, blocks, rounds);
+        }
         self
     }
 
@@ -150,7 +152,17 @@ mod tests {
                 fused.types[slot] = Type::F16;
             }
         }
-        Launch { stem: "conv2d_forward", fused, pointers, written, params, blocks: 1, subgroups: None, pairs: false }
+        Launch {
+            stem: "conv2d_forward",
+            fused,
+            pointers,
+            written,
+            params,
+            blocks: 1,
+            rounds: 0,
+            subgroups: None,
+            pairs: false,
+        }
     }
 
     #[test]

@@ -21,6 +21,9 @@ const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
 
+/// Rounds of all loops of a shader after which Mesa's `LP_MAX_TGSI_LOOP_ITERATIONS` ends them.
+const ROUNDS_OF_LLVMPIPE: usize = 65_535;
+
 /// Bounds below those of the device itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
@@ -44,6 +47,7 @@ pub struct Device {
     by_subgroups: bool,
     /// The processor computes, and numbers may have 64 bits.
     by_pairs: bool,
+    most_rounds: usize,
     pub account: Arc<Account>,
     faults: Arc<Faults>,
 }
@@ -98,13 +102,20 @@ impl Device {
         let account = Arc::new(Account::new(ours.memory, info.is_software));
         let by_subgroups = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
-        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, account, faults }))
+        let most_rounds = if info.driver.contains("llvmpipe") { ROUNDS_OF_LLVMPIPE } else { usize::MAX };
+        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, most_rounds, account, faults }))
     }
 
     /// The launch by the kernel that suits what computes.
     pub fn suited(&self, launch: Launch) -> Launch {
-        let launch = if self.by_subgroups { launch.by_subgroups() } else { launch };
+        let is_short = launch.subgroups.is_some_and(|kernel| kernel.rounds <= self.most_rounds);
+        let launch = if self.by_subgroups && is_short { launch.by_subgroups() } else { launch };
         if self.by_pairs { launch.by_pairs() } else { launch }
+    }
+
+    /// How often the loops of a thread may go round, all together: llvmpipe then ends them, and says nothing.
+    pub fn most_rounds(&self) -> usize {
+        self.most_rounds
     }
 
     /// No operation succeeds from now on.

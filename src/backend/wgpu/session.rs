@@ -64,7 +64,14 @@ impl WgpuSession {
         let slots = Slots::new(device, &replayed, loading.poisoned).await?;
         let launches = replayed.steps.iter().map(|step| {
             let launch = launch(&replayed, step)?.packed();
-            Ok(if loading.as_hardware { launch } else { device.suited(launch) })
+            let launch = if loading.as_hardware { launch } else { device.suited(launch) };
+            match device.most_rounds() {
+                most if launch.rounds <= most => Ok(launch),
+                limit => {
+                    let (step, what, count) = (step.label.clone(), "number of rounds of its loops", launch.rounds);
+                    Err(LaunchError { step, what, count, limit })
+                }
+            }
         });
         let launches = launches.collect::<Result<Vec<_>, LaunchError>>();
         let launches = launches.map_err(|error| failed("launch a kernel", &error.to_string()))?;
