@@ -174,7 +174,7 @@ impl<'a> Decoder<'_, 'a> {
             && match of.kind {
                 Kind::Bits => bits_only,
                 Kind::Unsigned => !bits_only && (!counts || of.bits == 32),
-                Kind::Signed => !bits_only && !counts,
+                Kind::Signed => !bits_only && !counts && (op != AtomicOp::Add || of.bits == 32),
                 _ => op == AtomicOp::AddF32,
             }
             && (result || !matches!(op, AtomicOp::Exchange | AtomicOp::CompareSwap));

@@ -1,6 +1,9 @@
 //! Shadow of device memory, for one launch.
 
-use super::Cell;
+use std::ops::Range;
+
+use super::{Cell, Observer};
+use crate::fault::{Access, FaultKind, Space};
 use crate::memory::{index, offset};
 
 /// Bytes whose cells come into being together.
@@ -11,11 +14,13 @@ struct Page {
     /// Log2 of a granule's bytes.
     granule: u32,
     cells: Box<[Cell]>,
+    /// How many of them several blocks have read: no write is allowed there, and no further read changes that.
+    foreign: usize,
 }
 
 impl Page {
     fn new(granule: u32) -> Self {
-        Page { granule, cells: vec![Cell::default(); PAGE >> granule].into() }
+        Page { granule, cells: vec![Cell::default(); PAGE >> granule].into(), foreign: 0 }
     }
 
     /// Splits the granules.
@@ -24,6 +29,7 @@ impl Page {
         let copies = 1 << (self.granule - granule);
         self.cells = self.cells.iter().flat_map(|cell| std::iter::repeat_n(*cell, copies)).collect();
         self.granule = granule;
+        self.foreign *= copies;
     }
 }
 
@@ -39,9 +45,9 @@ impl GlobalShadow {
         GlobalShadow { allocations: std::iter::repeat_with(Vec::new).take(allocations).collect() }
     }
 
-    /// The cells of an aligned access of at most 16 bytes, and the bytes of each.
+    /// The page of an aligned access of at most 16 bytes, and its cells there.
     #[inline(always)]
-    pub fn cells(&mut self, address: u64, bytes: u32) -> (&mut [Cell], usize) {
+    fn page(&mut self, address: u64, bytes: u32) -> (&mut Page, Range<usize>) {
         let pages = &mut self.allocations[index(address)];
         let offset = offset(address) as usize;
         let page = offset / PAGE;
@@ -54,6 +60,41 @@ impl GlobalShadow {
             page.refine(granule);
         }
         let first = (offset % PAGE) >> page.granule;
-        (&mut page.cells[first..first + (bytes >> page.granule) as usize], 1 << page.granule)
+        let range = first..first + (bytes >> page.granule) as usize;
+        (page, range)
+    }
+
+    /// The cells of an aligned access of at most 16 bytes, and the bytes of each.
+    #[inline(always)]
+    pub fn cells(&mut self, address: u64, bytes: u32) -> (&mut [Cell], usize) {
+        let (page, range) = self.page(address, bytes);
+        (&mut page.cells[range], 1 << page.granule)
+    }
+
+    /// Checks and records a lane's read of at most 16 aligned bytes.
+    #[inline(always)]
+    pub fn read(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        address: u64,
+        bytes: u32,
+        non_coherent: bool,
+    ) -> Result<(), FaultKind> {
+        let (page, range) = self.page(address, bytes);
+        if page.foreign == page.cells.len() {
+            return Ok(());
+        }
+        for (i, cell) in page.cells[range].iter_mut().enumerate() {
+            if cell.read_unwritten(by, lane, non_coherent) {
+                continue;
+            }
+            let was_foreign = cell.is_foreign();
+            cell.read(by, lane, non_coherent).map_err(|conflict| {
+                conflict.fault(Space::Global, address + ((i as u64) << page.granule), Access::Read)
+            })?;
+            page.foreign += usize::from(cell.is_foreign() && !was_foreign);
+        }
+        Ok(())
     }
 }

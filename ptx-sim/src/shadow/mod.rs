@@ -152,6 +152,11 @@ impl Conflict {
 }
 
 impl Cell {
+    /// Whether threads of several blocks have read.
+    fn is_foreign(&self) -> bool {
+        self.reader & FOREIGN != 0
+    }
+
     /// Records a read of memory that the launch has not written, where it is plain: no reader so far is of another block or
     /// of an earlier tick that is not ordered before. False where [`read`](Self::read) must look closer.
     #[inline(always)]

@@ -49,7 +49,7 @@ fn in_shared_memory(
             Err(conflict.fault(Space::Shared, address, Access::Atomic))
         })?;
     }
-    Ok(update(&mut machine.shared.bytes[offset..offset + bytes as usize], warp, atomic, lane))
+    Ok(update(&mut machine.shared.bytes[offset..offset + bytes as usize], warp, atomic, lane, false))
 }
 
 fn in_global_memory(
@@ -74,11 +74,12 @@ fn in_global_memory(
             written.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
         }
     }
-    Ok(update(&mut allocation.data[offset..offset + bytes as usize], warp, atomic, lane))
+    Ok(update(&mut allocation.data[offset..offset + bytes as usize], warp, atomic, lane, true))
 }
 
-/// Replaces the value in memory; gives the old one.
-fn update(memory: &mut [u8], warp: &Warp, atomic: &Atomic, lane: usize) -> u64 {
+/// Replaces the value in memory; gives the old one. With `ftz`, as in global memory, sums of f32 take subnormal numbers for
+/// zeros.
+fn update(memory: &mut [u8], warp: &Warp, atomic: &Atomic, lane: usize, ftz: bool) -> u64 {
     let operand = |row: u16| match atomic.element.wide {
         true => warp.registers.wide[usize::from(row)][lane],
         false => u64::from(warp.registers.narrow[usize::from(row)][lane]),
@@ -86,12 +87,12 @@ fn update(memory: &mut [u8], warp: &Warp, atomic: &Atomic, lane: usize) -> u64 {
     let mut bytes = [0; 8];
     bytes[..memory.len()].copy_from_slice(memory);
     let old = u64::from_le_bytes(bytes);
-    let new = combine(atomic, old, operand(atomic.a), atomic.b.map(operand));
+    let new = combine(atomic, old, operand(atomic.a), atomic.b.map(operand), ftz);
     memory.copy_from_slice(&new.to_le_bytes()[..memory.len()]);
     old
 }
 
-fn combine(atomic: &Atomic, old: u64, a: u64, b: Option<u64>) -> u64 {
+fn combine(atomic: &Atomic, old: u64, a: u64, b: Option<u64>, ftz: bool) -> u64 {
     // Signed values are compared as such.
     let signed = |value: u64| if atomic.element.wide { value as i64 } else { i64::from(value as i32) };
     let less = match atomic.element.signed {
@@ -100,7 +101,7 @@ fn combine(atomic: &Atomic, old: u64, a: u64, b: Option<u64>) -> u64 {
     };
     match atomic.op {
         AtomicOp::Add => old.wrapping_add(a),
-        AtomicOp::AddF32 => u64::from((f32::from_bits(old as u32) + f32::from_bits(a as u32)).to_bits()),
+        AtomicOp::AddF32 => u64::from(add_f32(old as u32, a as u32, ftz)),
         AtomicOp::Min => {
             if less {
                 old
@@ -141,4 +142,9 @@ fn combine(atomic: &Atomic, old: u64, a: u64, b: Option<u64>) -> u64 {
             }
         }
     }
+}
+
+fn add_f32(x: u32, y: u32, ftz: bool) -> u32 {
+    let flushed = |value: f32| if ftz && value.is_subnormal() { 0f32.copysign(value) } else { value };
+    flushed(flushed(f32::from_bits(x)) + flushed(f32::from_bits(y))).to_bits()
 }

@@ -5,7 +5,7 @@ use super::traffic::count_global;
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, OtherThread, Space, Stop};
 use crate::memory::offset;
-use crate::shadow::{Cell, Conflict, GlobalShadow, Observer, bits};
+use crate::shadow::{Cell, Conflict, bits};
 
 #[inline(always)]
 pub(super) fn load(
@@ -54,8 +54,8 @@ pub(super) fn read_lanes<'m>(
         if !allocation.read_only {
             let by = machine.clock.observer(warp);
             for lane in bits(mask) {
-                read_cells(&mut machine.shadow, &by, lane, addresses[lane], bytes, non_coherent)
-                    .map_err(|kind| Stop::lane(kind, lane))?;
+                let read = machine.shadow.read(&by, lane, addresses[lane], bytes, non_coherent);
+                read.map_err(|kind| Stop::lane(kind, lane))?;
             }
         }
     }
@@ -78,30 +78,10 @@ pub(super) fn read_lane<'m>(
         }
         if !allocation.read_only {
             let by = machine.clock.observer(warp);
-            read_cells(&mut machine.shadow, &by, lane, address, bytes, non_coherent)?;
+            machine.shadow.read(&by, lane, address, bytes, non_coherent)?;
         }
     }
     Ok(&allocation.data[offset..offset + bytes as usize])
-}
-
-/// Checks and records a lane's read.
-#[inline(always)]
-fn read_cells(
-    shadow: &mut GlobalShadow,
-    by: &Observer<'_>,
-    lane: usize,
-    address: u64,
-    bytes: u32,
-    non_coherent: bool,
-) -> Result<(), FaultKind> {
-    let (cells, granule) = shadow.cells(address, bytes);
-    for (i, cell) in cells.iter_mut().enumerate() {
-        if !cell.read_unwritten(by, lane, non_coherent) {
-            cell.read(by, lane, non_coherent)
-                .map_err(|conflict| conflict.fault(Space::Global, address + (i * granule) as u64, Access::Read))?;
-        }
-    }
-    Ok(())
 }
 
 #[inline(always)]
