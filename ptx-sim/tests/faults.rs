@@ -140,6 +140,19 @@ fn reads_are_remembered_until_all_warps_have_met() {
     found(64, "", "bar.sync 0;");
     found(96, "", "bar.sync 1, 64;");
     good(64, &after(64, "bar.sync 0;", "bar.sync 0;"));
+    // An atomic operation writes, too.
+    let atomic = after(64, "", "").replace("st.shared.u32 [%s], %t; ret;", "red.shared.add.u32 [%s], 1; ret;");
+    race(&fault_of(64, &atomic), 3, Space::Shared, Access::Read, Access::Atomic);
+    // Lanes of a warp need no more than its own barrier, which orders nothing of other warps.
+    let exchange = |reader: &str| {
+        format!(
+            "{NEIGHBOUR} st.shared.u32 [%s], %t; bar.sync 0; setp.lt.u32 %p, %t, 32; @!%p bra OTHER;\n\
+             ld.shared.u32 %a, [{reader}]; bar.warp.sync 0xffffffff;\nsetp.lt.u32 %q, %t, 31;\n\
+             @%q st.shared.u32 [%b], %a;\nret;\nOTHER:\nst.shared.u32 [%s], %t; ret;"
+        )
+    };
+    good(64, &exchange("%s"));
+    race(&fault_of(64, &exchange("%s+128")), 7, Space::Shared, Access::Read, Access::Write);
     good(96, &after(96, "bar.sync 0;", "bar.sync 0;"));
 }
 
@@ -151,6 +164,27 @@ fn accesses_of_different_sizes_meet() {
     for store in ["st.global.u32 [%at+24], %b;", "st.global.u8 [%at+31], %b;"] {
         let one = format!("{quads}setp.eq.u32 %p, %t, 7;\n@%p {store}");
         race(&fault_of(32, &one), 5, Space::Global, Access::Read, Access::Write);
+    }
+}
+
+#[test]
+fn what_all_blocks_read_none_writes() {
+    // 4096 bytes, a page of the shadow, of which each of 256 threads reads 16.
+    let reads = "and.b32 %i, %t, 255; mul.lo.u32 %i, %i, 16; cvt.u64.u32 %y, %i; add.u64 %at, %x, %y;\n\
+         ld.global.v4.u32 {%a, %a, %a, %a}, [%at];\nmov.u32 %b, %ctaid.x; setp.eq.u32 %p, %b, 3;\n";
+    for (store, found) in
+        [("", false), ("@%p st.global.u32 [%at+4], %b;", true), ("@%p st.global.u8 [%at+9], %b;", true)]
+    {
+        let text = kernel_text(&["x"], &format!("{HEAD}{reads}{store}"));
+        let module = Module::parse(&text).unwrap();
+        let mut memory = Memory::new();
+        let x = alloc_u32(&mut memory, &[7; 1024]);
+        let kernel = module.kernel("k").unwrap();
+        let result = run(kernel, &launch(4, 256, &[x]), &mut memory, &Options::default());
+        match result {
+            Ok(_) => assert!(!found, "{store}"),
+            Err(fault) => race(&fault, BODY + 4, Space::Global, Access::Read, Access::Write),
+        }
     }
 }
 
@@ -250,6 +284,8 @@ fn copies_are_waited_for() {
     race(&fault, 5, Space::Shared, Access::Write, Access::Read);
     let fault = fault_of(32, "cp.async.ca.shared.global [%s], [%at], 4, 8;");
     assert_eq!(fault.kind, FaultKind::CopySize { src_size: 8, bytes: 4 });
+    let fault = fault_of(32, "cp.async.ca.shared.global [%s], [%at+2], 4, 0;");
+    assert!(matches!(fault.kind, FaultKind::Misaligned { space: Space::Global, .. }), "{fault}");
     let fault = fault_of(32, "cp.async.cg.shared.global [%s], [%at], 16;");
     assert!(matches!(fault.kind, FaultKind::Misaligned { .. }) && fault.lane == Some(1), "{fault}");
 }

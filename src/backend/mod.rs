@@ -15,6 +15,7 @@ pub use self::values::Values;
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::gpu::LaunchError;
 pub use crate::program::Phase;
 use crate::program::{Port, Program};
 
@@ -29,6 +30,9 @@ pub enum BackendError {
     /// A kernel of this device takes no tensor of this size.
     #[error("the {backend} device takes {most} bytes a tensor, and {what} has {bytes}; use a smaller --batch{}", elsewhere(.backend))]
     TooLarge { backend: &'static str, what: String, bytes: usize, most: usize },
+    /// A step has more threads, say, than a kernel can count.
+    #[error("the {backend} device cannot run {error}; use a smaller --batch{}", elsewhere(.backend))]
+    TooMany { backend: &'static str, error: LaunchError },
     /// Nothing more can be computed on this device until it is opened anew.
     #[error("the {backend} device stopped: {reason}; run again, and where it stops again use --backend cpu")]
     DeviceLost { backend: &'static str, reason: String },
@@ -41,7 +45,7 @@ pub enum BackendError {
 impl BackendError {
     /// Fewer images at a time may do.
     pub fn is_size(&self) -> bool {
-        matches!(self, Self::OutOfMemory { .. } | Self::TooLarge { .. })
+        matches!(self, Self::OutOfMemory { .. } | Self::TooLarge { .. } | Self::TooMany { .. })
     }
 
     pub fn is_loss(&self) -> bool {
@@ -69,7 +73,8 @@ pub trait Backend: Send + Sync {
     /// prepared the same way are shared.
     ///
     /// # Errors
-    /// [`BackendError::OutOfMemory`] where the slots do not fit, [`BackendError::TooLarge`] where one of them is.
+    /// [`BackendError::OutOfMemory`] where the slots do not fit, [`BackendError::TooLarge`] where one of them is,
+    /// [`BackendError::TooMany`] where a kernel cannot count what it has to do.
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError>;
 
     /// Sessions that keep the device busy between them. More than one where [`Session::run`] returns before its work is

@@ -197,7 +197,9 @@ impl<'m> Evaluator<'m> {
         loop {
             match self.start(work, part) {
                 Ok((key, loaded, flight)) => return Ok(State::Flying(key, loaded, flight)),
-                Err(ExplainError::Backend(BackendError::TooLarge { .. })) => return Ok(State::Grounded),
+                Err(ExplainError::Backend(BackendError::TooLarge { .. } | BackendError::TooMany { .. })) => {
+                    return Ok(State::Grounded);
+                }
                 Err(ExplainError::Backend(BackendError::OutOfMemory { .. })) if self.idle.is_empty() => {
                     self.cramped |= self.flying() > 0;
                     return Ok(State::Grounded);
@@ -263,7 +265,7 @@ impl<'m> Evaluator<'m> {
                     }
                     reopened = true;
                 }
-                Err(ExplainError::Backend(error @ BackendError::TooLarge { .. })) => {
+                Err(ExplainError::Backend(error @ (BackendError::TooLarge { .. } | BackendError::TooMany { .. }))) => {
                     self.halve(work, &step).ok_or(error)?;
                 }
                 Err(ExplainError::Backend(error @ BackendError::OutOfMemory { .. })) => {

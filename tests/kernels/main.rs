@@ -35,9 +35,9 @@ use rayon::prelude::*;
 use sim::{Coverage, Simulator};
 
 /// The least chip.
-const NO_UNITS: Chip = Chip { matrix_units: false, processors: 0 };
+const NO_UNITS: Chip = fused::CHIPS[0];
 /// Matrix units on which blocks fill large tiles, and so many of them that none does.
-const UNITS: Chip = Chip { matrix_units: true, processors: 0 };
+const UNITS: Chip = fused::CHIPS[1];
 const MANY_UNITS: Chip = Chip { matrix_units: true, processors: 1 << 20 };
 
 fn cpu(precision: Precision, threads: usize) -> CpuBackend {

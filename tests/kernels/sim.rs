@@ -112,7 +112,8 @@ impl Simulator {
         stems
     }
 
-    /// Per stem, over the different lines of the texts of these sets: a line has run where it ran in any text of the stem.
+    /// Per stem, over the different lines of the texts of these sets; a line has run where one that reads the same has, in any text
+    /// of the stem.
     pub fn coverage_of(&self, sets: &HashSet<(&'static str, Fused)>) -> Vec<(&'static str, Coverage)> {
         let texts = self.texts.lock().unwrap_or_else(PoisonError::into_inner);
         let mut lines: BTreeMap<&'static str, BTreeMap<&str, [bool; 2]>> = BTreeMap::new();

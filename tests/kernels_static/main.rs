@@ -166,10 +166,14 @@ fn assemble(ptxas: &Path, texts: &[(&str, &str)], target: &str) -> Result<Vec<Re
 /// Texts of one version and target as one, with entries named by their place.
 fn module(texts: &[(&str, &str)]) -> String {
     let mut module = String::new();
+    let directives = |head: &str| head.lines().filter(|line| line.starts_with('.')).collect::<Vec<_>>().join("\n");
     for (at, (entry, text)) in texts.iter().enumerate() {
         let start = text.find(".visible .entry").unwrap_or_else(|| panic!("{entry} has no entry"));
         let (head, body) = text.split_at(start);
-        module += if at == 0 { head } else { "" };
+        match at {
+            0 => module += head,
+            _ => assert_eq!(directives(head), directives(&module[..module.find(".visible").unwrap_or(0)]), "{entry}"),
+        }
         module += &body.replacen(entry, &format!("entry{at}"), 1);
     }
     module

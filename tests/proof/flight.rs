@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use fluoroscope::backend::cpu::CpuBackend;
+use fluoroscope::backend::gpu::LaunchError;
 use fluoroscope::backend::{Backend, BackendError, Phase, Session, Values};
 use fluoroscope::explain::{Baseline, ExplainError, ExplainOptions, Explainer, Heatmap, Target};
 use fluoroscope::graph::Precision;
@@ -20,6 +21,8 @@ use crate::run::choice;
 struct Device {
     cpu: CpuBackend,
     room: usize,
+    /// Messages that a kernel can count.
+    counts: usize,
     held: Arc<AtomicUsize>,
     /// The most sessions at a time that had work which nobody had waited for.
     most: Arc<AtomicUsize>,
@@ -55,6 +58,11 @@ impl Backend for Device {
         let messages = program.images * program.messages_per_image;
         if self.held.load(Ordering::SeqCst) + messages > self.room {
             return Err(BackendError::OutOfMemory { backend: "device", bytes: 0 });
+        }
+        if messages > self.counts {
+            let (step, what) = (String::new(), "number of messages");
+            let error = LaunchError { step, what, count: messages, limit: self.counts };
+            return Err(BackendError::TooMany { backend: "device", error });
         }
         self.held.fetch_add(messages, Ordering::SeqCst);
         let [held, most, busy] = [&self.held, &self.most, &self.busy].map(Arc::clone);
@@ -174,7 +182,7 @@ fn pipelined(model: &Model, device: Device, target: &Target) -> (Result<Lists, E
 fn device(precision: Precision, room: usize) -> Device {
     let cpu = CpuBackend::new(precision, Some(1)).expect("a backend");
     let [held, most, busy, referred, fetched] = [(); 5].map(|()| Arc::default());
-    Device { cpu, room, held, most, busy, referred, fetched }
+    Device { cpu, room, counts: usize::MAX, held, most, busy, referred, fetched }
 }
 
 #[test]
@@ -210,6 +218,27 @@ fn batches_in_flight_change_no_bit_in_whatever_memory() {
             let most = most.load(Ordering::SeqCst);
             assert!(room < 2 * BATCH || most >= 2, "{what}: {most} sessions at work");
         }
+    }
+}
+
+#[test]
+fn batches_are_as_large_as_a_kernel_counts() {
+    let model = model();
+    let target = Target::Top(1);
+    let (want, _) = pipelined(&model, device(Precision::F32, 100), &target);
+    let want = want.expect("maps");
+    for (counts, batch) in [(4, None), (3, Some(2)), (1, Some(1)), (0, Some(1))] {
+        let (got, halved) = pipelined(&model, Device { counts, ..device(Precision::F32, 100) }, &target);
+        match got {
+            Ok(got) => assert_same(&got, &want, &format!("{counts} messages")),
+            Err(ExplainError::Backend(error @ BackendError::TooMany { .. })) => {
+                assert_eq!(counts, 0, "{error}");
+                let said = "number of messages 1 exceeds the 0 of a kernel; use a smaller --batch, or --backend cpu";
+                assert!(error.to_string().ends_with(said), "{error}");
+            }
+            Err(error) => panic!("{counts} messages: {error}"),
+        }
+        assert_eq!(halved, batch, "{counts} messages");
     }
 }
 

@@ -3,16 +3,16 @@
 //! A barrier that all warps wait at orders what was read before it; most reads meet no write until then, and cost no more
 //! than to be put down here.
 
-/// Log2 of the bytes of a block.
-const BLOCK: u32 = 8;
+/// Log2 of the bytes of a line.
+const LINE: u32 = 8;
 
-/// Blocks of the largest shared memory, by 64.
+/// Lines of the largest shared memory, by 64.
 const WORDS: usize = 16;
 
 /// Reads that are put down before they are settled.
 const LONGEST: usize = 2048;
 
-/// The blocks from one to another.
+/// The lines from one to another.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Span {
     first: u32,
@@ -23,16 +23,16 @@ impl Span {
     /// Of the bytes from one to another.
     #[inline(always)]
     pub fn new(first: u32, last: u32) -> Self {
-        Span { first: first >> BLOCK, last: last >> BLOCK }
+        Span { first: first >> LINE, last: last >> LINE }
     }
 
-    /// A bit for each block, in words of which the place is given.
+    /// A bit for each line, in words of which the place is given.
     #[inline(always)]
     fn words(self) -> impl Iterator<Item = (usize, u64)> {
         (self.first / 64..=self.last / 64).map(move |word| {
             let from = self.first.max(word * 64) & 63;
             let to = self.last.min(word * 64 + 63) & 63;
-            (word as usize % WORDS, (!0 << from) & (!0 >> (63 - to)))
+            (word as usize, (!0 << from) & (!0 >> (63 - to)))
         })
     }
 }
@@ -48,33 +48,33 @@ pub(crate) struct Read {
 #[derive(Default)]
 pub(crate) struct Reads {
     log: Vec<Read>,
-    /// The blocks that they may touch.
-    blocks: [u64; WORDS],
+    /// The lines that they may touch.
+    lines: [u64; WORDS],
 }
 
 impl Reads {
     /// Puts down a read; true where the log is full.
     #[inline(always)]
     pub fn log(&mut self, warp: usize, mask: u32, addresses: &[u64; 32], bytes: u32, span: Span) -> bool {
-        span.words().for_each(|(word, blocks)| self.blocks[word] |= blocks);
+        span.words().for_each(|(word, lines)| self.lines[word] |= lines);
         self.log.push(Read { warp, mask, bytes, addresses: addresses.map(|address| address as u32) });
         self.log.len() == LONGEST
     }
 
-    /// Whether a read may touch these blocks.
+    /// Whether a read may touch these lines.
     #[inline(always)]
     pub fn meet(&self, span: Span) -> bool {
-        span.words().any(|(word, blocks)| self.blocks[word] & blocks != 0)
+        span.words().any(|(word, lines)| self.lines[word] & lines != 0)
     }
 
     /// All reads so far, which are forgotten.
-    pub fn take(&mut self) -> Vec<Read> {
-        self.blocks = [0; WORDS];
-        std::mem::take(&mut self.log)
+    pub fn take(&mut self) -> impl Iterator<Item = Read> + '_ {
+        self.lines = [0; WORDS];
+        self.log.drain(..)
     }
 
     pub fn clear(&mut self) {
-        self.blocks = [0; WORDS];
+        self.lines = [0; WORDS];
         self.log.clear();
     }
 }

@@ -44,7 +44,7 @@ impl Shared {
         Ok(address as usize)
     }
 
-    /// That the accesses of some lanes are aligned and in range; gives the blocks that they lie in.
+    /// That the accesses of some lanes are aligned and in range; gives the lines that they lie in.
     #[inline(always)]
     pub fn reach(&self, addresses: &[u64; 32], mask: u32, bytes: u32, access: Access) -> Result<Span, Stop> {
         let hull = hull(addresses, mask);
@@ -52,10 +52,8 @@ impl Shared {
         if hull.any & u64::from(bytes - 1) == 0 && hull.any >> 32 == 0 && end <= self.bytes.len() as u64 {
             return Ok(Span::new(hull.first, hull.last + bytes - 1));
         }
-        for lane in bits(mask) {
-            self.range(addresses[lane], bytes, access).map_err(|kind| Stop::lane(kind, lane))?;
-        }
-        Ok(Span::default())
+        let fault = |lane| self.range(addresses[lane], bytes, access).err().map(|kind| Stop::lane(kind, lane));
+        Err(bits(mask).find_map(fault).unwrap_or_else(|| unreachable!("one of them is not in range")))
     }
 
     /// Checks and records reads that are in range.
@@ -115,11 +113,10 @@ impl Shared {
     /// The cells of an access.
     #[inline(always)]
     fn granules(&self, offset: usize, bytes: u32) -> Range<usize> {
-        let first = offset >> self.granule;
-        first..first + (bytes >> self.granule).max(1) as usize
+        granules(offset, bytes, self.granule)
     }
 
-    /// Lets the cells know of all reads so far, if any may be of these blocks.
+    /// Lets the cells know of all reads so far, if any may be of these lines.
     #[inline(always)]
     pub fn settle_in(&mut self, clock: &Clock, span: Span) {
         if self.reads.meet(span) {
@@ -133,9 +130,8 @@ impl Shared {
         for read in self.reads.take() {
             let by = clock.observer(read.warp);
             for lane in bits(read.mask) {
-                for at in self.granules(read.addresses[lane] as usize, read.bytes) {
-                    self.cells[at].add_reader(&by, lane);
-                }
+                let place = granules(read.addresses[lane] as usize, read.bytes, self.granule);
+                self.cells[place].iter_mut().for_each(|cell| cell.add_reader(&by, lane));
             }
         }
     }
@@ -148,7 +144,7 @@ impl Shared {
         }
     }
 
-    /// Checks and records the write of a lane, in range, before it happens; the reads of its blocks are settled. `allow`
+    /// Checks and records the write of a lane, in range, before it happens; the reads of its lines are settled. `allow`
     /// decides on conflicts, by the address of a granule and its bytes.
     #[inline(always)]
     pub fn write(
@@ -201,4 +197,10 @@ impl Shared {
     pub fn is_written(&self, offset: usize, bytes: u32) -> bool {
         self.granules(offset, bytes).all(|at| self.writes[at] != 0)
     }
+}
+
+#[inline(always)]
+fn granules(offset: usize, bytes: u32, granule: u32) -> Range<usize> {
+    let first = offset >> granule;
+    first..first + (bytes >> granule).max(1) as usize
 }

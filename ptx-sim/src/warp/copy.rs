@@ -37,6 +37,11 @@ impl Copies {
 pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy: &CopyAsync) -> Result<(), Stop> {
     let (to, from) = (warp.addresses(copy.to), warp.addresses(copy.from));
     let (bytes, by) = (copy.bytes, warp.index);
+    // A lane that reads nothing has an address all the same.
+    if let Some(lane) = bits(mask).find(|lane| from[*lane] & u64::from(bytes - 1) != 0) {
+        let kind = FaultKind::Misaligned { space: Space::Global, access: Access::Read, address: from[lane], bytes };
+        return Err(Stop::lane(kind, lane));
+    }
     let sizes = copy.src_size.map_or([bytes; 32], |row| warp.registers.narrow[usize::from(row)]);
     let reading = bits(mask).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
     let partial = bits(reading).any(|lane| sizes[lane] != bytes);
@@ -82,9 +87,6 @@ fn read_part(
 ) -> Result<[u8; 16], FaultKind> {
     if size > bytes {
         return Err(FaultKind::CopySize { src_size: size, bytes });
-    }
-    if from & u64::from(bytes - 1) != 0 {
-        return Err(FaultKind::Misaligned { space: Space::Global, access: Access::Read, address: from, bytes });
     }
     let mut data = [0; 16];
     let mut done = 0;

@@ -148,11 +148,8 @@ fn bind(
     program: &Program,
     step: &Step,
 ) -> Result<Bound, BackendError> {
-    let launch = launch_on(backend.chip, program, step).map_err(|error| BackendError::Failed {
-        backend: super::NAME,
-        what: format!("launch {}", step.kernel.stem()),
-        reason: error.to_string(),
-    })?;
+    let launch = launch_on(backend.chip, program, step);
+    let launch = launch.map_err(|error| BackendError::TooMany { backend: super::NAME, error })?;
     let function = backend.modules.get(&backend.device, launch.stem, &launch.fused)?;
     let (mut pointers, mut uploads) = (Vec::new(), Vec::new());
     for pointer in &launch.pointers {

@@ -1,6 +1,7 @@
 //! Which kernel computes a convolution, and what it is told.
 
-use super::fields::{Fields, pair_of, rounds, window};
+use super::fields::{Fields, pair_of, window};
+use super::iterations::{self, over_cells, plain};
 use super::launch::{Chip, Pointers};
 use crate::kernel::pair;
 use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View};
@@ -110,14 +111,13 @@ impl Variant {
         self.row().1
     }
 
-    /// A bound on the rounds of a thread's loops, all together, in WGSL: over taps and channels, or over steps of as many products as
-    /// the smaller tile's, and in them on to the next tap.
-    fn rounds(self, p: &ConvParams, inputs: usize) -> usize {
-        let taps = p.kernel[0] * p.kernel[1];
+    /// A bound on the iterations of a thread's loops, all together, in WGSL.
+    fn iterations(self, p: &ConvParams, inputs: usize) -> usize {
         match self {
-            Self::Plain => rounds(p.kernel, inputs.div_ceil(4)),
-            Self::Narrow => rounds(p.kernel, inputs),
-            _ => first_tap(p) + (taps * inputs).div_ceil(8) + 1 + 2 * taps,
+            Self::Plain => over_cells(p.kernel, plain(inputs.div_ceil(4))).entered,
+            Self::Narrow => over_cells(p.kernel, plain(inputs)).entered,
+            Self::Tile => iterations::tile(p, inputs, 16),
+            _ => iterations::tile(p, inputs, 8),
         }
     }
 
@@ -136,11 +136,6 @@ impl Variant {
             Self::MatrixThin => (["conv2d_backward.thin.mma"; 2], Some([256, 8])),
         }
     }
-}
-
-/// Rounds of the loops that find the first tap of a pixel.
-fn first_tap(p: &ConvParams) -> usize {
-    (0..2).map(|axis| p.kernel[axis] + p.stride[axis] + 2).sum()
 }
 
 /// The kernel by subgroups of a convolution in a single group, and pixels and channels of its block. It pads no products, so there
@@ -205,10 +200,10 @@ pub fn convolution(
     fields.stem = variant.stem(forward);
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;
-    fields.rounds = variant.rounds(&p, inputs);
+    fields.iterations = variant.iterations(&p, inputs);
     if p.groups == 1 {
         let (stem, tile) = by_subgroups(channels, forward);
-        fields.by_subgroups = Some((stem, blocks(tile), first_tap(&p) + rounds(p.kernel, inputs.div_ceil(4)) + 64));
+        fields.by_subgroups = Some((stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
     }
     fields.rest = words.into_iter().chain(groups).collect();
 }

@@ -1,6 +1,7 @@
 //! The words and pointers of every kernel.
 
 use super::convolution::convolution;
+use super::iterations::{self, Loops, over_cells, plain, readers, windows};
 use super::launch::{BySubgroups, Chip, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::pair;
@@ -26,9 +27,9 @@ pub struct Fields {
     messages: usize,
     pub(super) rest: Vec<u32>,
     pub(super) blocks: usize,
-    /// A bound on the rounds of a thread's loops, all together, in WGSL.
-    pub(super) rounds: usize,
-    /// The kernel that shares loads or sums within subgroups in place of this one, its blocks and its rounds.
+    /// A bound on those of all loops of a thread together, in WGSL.
+    pub(super) iterations: usize,
+    /// The kernel that shares loads or sums within subgroups in place of this one, its blocks and its iterations.
     pub(super) by_subgroups: Option<(&'static str, usize, usize)>,
 }
 
@@ -48,25 +49,14 @@ impl Fields {
         self.blocks as u32
     }
 
-    pub fn rounds(&self) -> usize {
-        self.rounds
+    pub fn iterations(&self) -> usize {
+        self.iterations
     }
 
     /// The kernel that shares loads or sums within subgroups in place of this one.
     pub fn by_subgroups(&self) -> Option<BySubgroups> {
-        self.by_subgroups.map(|(stem, blocks, rounds)| BySubgroups { stem, blocks: blocks as u32, rounds })
+        self.by_subgroups.map(|(stem, blocks, iterations)| BySubgroups { stem, blocks: blocks as u32, iterations })
     }
-}
-
-/// Rounds of two loops over a window with one of `inner` rounds in them; each goes round once more to end.
-pub(super) fn rounds([height, width]: [usize; 2], inner: usize) -> usize {
-    height * (width * (inner + 2) + 2) + 2
-}
-
-/// Rounds of loops over a row of so many pixels and channels, of which so many threads each have a part.
-fn rounds_of_row(pixels: usize, channels: usize, threads: usize) -> usize {
-    let runs = channels.div_ceil(4);
-    (runs * pixels).div_ceil(threads) + runs.min(pixels) + 4
 }
 
 /// Height and width of a view's buffer.
@@ -86,9 +76,24 @@ pub(super) fn window(program: &Program, x: View, y: View, p: &ConvParams) -> Vec
     sizes.into_iter().chain([p.kernel, p.stride, p.dilation, pads].map(pair_of)).collect()
 }
 
-fn pool_window(program: &Program, x: View, y: View, pool: &Pool) -> Vec<u32> {
+/// The window of a pool.
+fn conv_of(pool: &Pool) -> ConvParams {
     let (kernel, stride, dilation, pads) = (pool.kernel, pool.stride, pool.dilation, pool.pads);
-    window(program, x, y, &ConvParams { kernel, stride, dilation, pads, groups: 1 })
+    ConvParams { kernel, stride, dilation, pads, groups: 1 }
+}
+
+fn pool_window(program: &Program, x: View, y: View, pool: &Pool) -> Vec<u32> {
+    window(program, x, y, &conv_of(pool))
+}
+
+fn sides(program: &Program, view: View) -> [usize; 2] {
+    let buffer = program.buffer(view);
+    [buffer.height, buffer.width]
+}
+
+/// Iterations of a loop over a pixel's channels, of which each thread of a block has runs of four.
+fn of_channels(channels: usize) -> usize {
+    plain(channels.div_ceil(4 * THREADS)).entered
 }
 
 /// How an average divides: 0 not at all, 1 by real cells, 2 by padded ones too; then the padding at the bottom and right.
@@ -129,8 +134,9 @@ fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
 /// processor takes a block.
 fn rows(fields: &mut Fields, by_subgroups: &'static str, rows: usize, [pixels, channels]: [usize; 2]) {
     (fields.count, fields.blocks) = (rows, rows);
-    fields.rounds = rounds_of_row(pixels, channels, THREADS);
-    fields.by_subgroups = Some((by_subgroups, rows.div_ceil(8), rounds_of_row(pixels, channels, LANES)));
+    let iterations = |threads: usize| iterations::row(pixels, channels, threads).entered;
+    fields.iterations = iterations(THREADS);
+    fields.by_subgroups = Some((by_subgroups, rows.div_ceil(8), iterations(LANES)));
 }
 
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
@@ -150,7 +156,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         messages,
         rest: Vec::new(),
         blocks: threads.div_ceil(THREADS),
-        rounds: 0,
+        iterations: 0,
         by_subgroups: None,
     };
     for view in &step.inputs {
@@ -166,48 +172,47 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let forward = matches!(step.kernel, Kernel::DepthwiseForward(_));
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
-            fields.rounds = rounds(p.kernel, 0);
+            fields.iterations = over_cells(p.kernel, Loops::default()).entered;
             if p.kernel[1] <= LANES {
                 let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
                 let lanes = items * buffer.height * buffer.width.next_multiple_of(LANES) * runs;
-                let loads = 1 + p.kernel[1] * (p.dilation[1] + p.stride[1]);
-                fields.by_subgroups =
-                    Some((stem, lanes.div_ceil(THREADS), rounds([p.kernel[0], 1], p.kernel[1] + loads)));
+                let iterations = iterations::depthwise_by_subgroups(p, forward);
+                fields.by_subgroups = Some((stem, lanes.div_ceil(THREADS), iterations));
             }
         }
         Kernel::PoolMaxForward { pool, index } => {
             fields.rest = pool_window(program, x, y, pool);
             fields.rest.push(u32::from(index.is_some()));
-            fields.rounds = rounds(pool.kernel, 0);
+            fields.iterations = over_cells(pool.kernel, Loops::default()).entered;
         }
         Kernel::PoolMaxBackward { pool } | Kernel::PoolMaxRescale { pool } => {
             fields.rest = pool_window(program, y, x, pool);
-            fields.rounds = rounds(pool.kernel, 0);
+            fields.iterations = windows(&conv_of(pool), sides(program, x)).entered;
         }
         Kernel::PoolAverageForward { pool, sum } => {
             fields.rest = pool_window(program, x, y, pool).into_iter().chain(divisor(pool, *sum)).collect();
             let input = program.buffer(x);
             let (cells, is_global) = (pool.kernel[0] * pool.kernel[1], pool.kernel == [input.height, input.width]);
-            fields.rounds = rounds(pool.kernel, 0);
+            fields.iterations = over_cells(pool.kernel, Loops::default()).entered;
             if cells >= if is_global { WIDE_OF_ALL } else { WIDE } {
                 fields.stem = "pool_average_forward.wide";
-                fields.rounds = cells.div_ceil(THREADS / 2) + 1;
+                fields.iterations = plain(cells.div_ceil(THREADS / 2)).entered;
                 fields.blocks = items * area * y.channels.div_ceil(8);
             }
         }
         Kernel::PoolAverageBackward { pool } => {
             fields.rest = pool_window(program, y, x, pool).into_iter().chain(divisor(pool, false)).collect();
-            fields.rounds = rounds(pool.kernel, 0);
+            fields.iterations = windows(&conv_of(pool), sides(program, x)).entered;
         }
         Kernel::LayerNormForward { epsilon } => {
             fields.rest = layer_norm(step, pointers, *epsilon).to_vec();
             (fields.count, fields.blocks) = (items * area, items * area);
-            fields.rounds = 3 * rounds_of_row(1, y.channels, THREADS);
+            fields.iterations = 3 * of_channels(y.channels);
         }
         Kernel::LayerNormBackward { epsilon, fixed } => {
             fields.rest = layer_norm(step, pointers, *epsilon).into_iter().chain([u32::from(*fixed)]).collect();
             (fields.count, fields.blocks) = (items * area, items * area);
-            fields.rounds = 4 * rounds_of_row(1, y.channels, THREADS);
+            fields.iterations = 4 * of_channels(y.channels);
         }
         Kernel::ActivationForward | Kernel::ActivationBackward => {}
         Kernel::Rearrange { table, fill } => {
@@ -219,22 +224,19 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         }
         Kernel::UpsampleBilinearBackward(resize) => {
             fields.rest = [size(program, y), size(program, x)].into_iter().chain(resize_words(resize)).collect();
-            // So many outputs read a cell.
-            let outputs = [program.buffer(x).height, program.buffer(x).width];
-            let reach = |axis: usize| outputs[axis].min((2.0 / resize.scale[axis]).ceil() as usize + 2);
-            fields.rounds = rounds([reach(0), reach(1)], 0);
+            fields.iterations = readers(resize, sides(program, x)).entered;
         }
         Kernel::CamMix => {
             let w = program.buffer(x);
             let one_pixel = w.area() == 1 && area > 1;
             fields.rest = vec![step.inputs[1].channels as u32, u32::from(one_pixel)];
             (fields.count, fields.blocks) = (items * area, items * area);
-            fields.rounds = rounds_of_row(1, step.inputs[1].channels, THREADS);
+            fields.iterations = of_channels(step.inputs[1].channels);
         }
         Kernel::SquareRows | Kernel::Range => {
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
             (fields.count, fields.blocks) = (items * area, items * area);
-            fields.rounds = rounds_of_row(program.buffer(x).width, x.channels, THREADS);
+            fields.iterations = plain((program.buffer(x).width * x.channels.div_ceil(4)).div_ceil(THREADS)).entered;
         }
         Kernel::AuditEpsilon { eps } => {
             let relative = step.inputs.len() > 2;

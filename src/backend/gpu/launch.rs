@@ -91,8 +91,8 @@ pub struct Launch {
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads.
     pub blocks: u32,
-    /// A bound on the rounds of a thread's loops, all together, in WGSL.
-    pub rounds: usize,
+    /// A bound on the iterations of a thread's loops, all together, in WGSL.
+    pub iterations: usize,
     /// The kernel that shares loads or sums within subgroups in place of this one, where there is one in WGSL.
     pub subgroups: Option<BySubgroups>,
     /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
@@ -105,7 +105,7 @@ pub struct BySubgroups {
     /// As that of [`Launch`].
     pub stem: &'static str,
     pub blocks: u32,
-    pub rounds: usize,
+    pub iterations: usize,
 }
 
 /// A step that cannot be launched on a GPU.
@@ -174,9 +174,9 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     }
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    let (blocks, rounds, subgroups) = (fields.blocks(), fields.rounds(), fields.by_subgroups());
+    let (blocks, iterations, subgroups) = (fields.blocks(), fields.iterations(), fields.by_subgroups());
     let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
-    Ok(Launch { stem, fused, pointers, written, params, blocks, rounds, subgroups, pairs: false })
+    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, subgroups, pairs: false })
 }
 
 /// The arguments of a launch, in order, each with its place.

@@ -4,6 +4,7 @@
 mod bindings;
 mod convolution;
 mod fields;
+mod iterations;
 mod launch;
 pub mod number;
 mod portable;

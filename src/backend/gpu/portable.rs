@@ -67,8 +67,8 @@ impl Launch {
     /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes.
     #[must_use]
     pub fn by_subgroups(mut self) -> Self {
-        if let Some(BySubgroups { stem, blocks, rounds }) = self.subgroups {
-            (self.stem, self.blocks, self.rounds) = (stem, blocks, rounds);
+        if let Some(BySubgroups { stem, blocks, iterations }) = self.subgroups {
+            (self.stem, self.blocks, self.iterations) = (stem, blocks, iterations);
         }
         self
     }
@@ -159,7 +159,7 @@ mod tests {
             written,
             params,
             blocks: 1,
-            rounds: 0,
+            iterations: 0,
             subgroups: None,
             pairs: false,
         }

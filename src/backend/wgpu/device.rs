@@ -21,8 +21,8 @@ const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
 
-/// Rounds of all loops of a shader after which Mesa's `LP_MAX_TGSI_LOOP_ITERATIONS` ends them.
-const ROUNDS_OF_LLVMPIPE: usize = 65_535;
+/// Iterations of all loops of a shader after which Mesa's `LP_MAX_TGSI_LOOP_ITERATIONS` ends them.
+const ITERATIONS_OF_LLVMPIPE: usize = 65_535;
 
 /// Bounds below those of the device itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,8 @@ pub struct Device {
     by_subgroups: bool,
     /// The processor computes, and numbers may have 64 bits.
     by_pairs: bool,
-    most_rounds: usize,
+    /// Of all loops of a thread together; a driver that ends them then does not say so.
+    most_iterations: usize,
     pub account: Arc<Account>,
     faults: Arc<Faults>,
 }
@@ -102,20 +103,28 @@ impl Device {
         let account = Arc::new(Account::new(ours.memory, info.is_software));
         let by_subgroups = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
-        let most_rounds = if info.driver.contains("llvmpipe") { ROUNDS_OF_LLVMPIPE } else { usize::MAX };
-        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, most_rounds, account, faults }))
+        let most_iterations = if info.driver.contains("llvmpipe") { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
+        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, most_iterations, account, faults }))
     }
 
     /// The launch by the kernel that suits what computes.
     pub fn suited(&self, launch: Launch) -> Launch {
-        let is_short = launch.subgroups.is_some_and(|kernel| kernel.rounds <= self.most_rounds);
+        let is_short = launch.subgroups.is_some_and(|kernel| kernel.iterations <= self.most_iterations);
         let launch = if self.by_subgroups && is_short { launch.by_subgroups() } else { launch };
         if self.by_pairs { launch.by_pairs() } else { launch }
     }
 
-    /// How often the loops of a thread may go round, all together: llvmpipe then ends them, and says nothing.
-    pub fn most_rounds(&self) -> usize {
-        self.most_rounds
+    /// The launch of a step, whose loops the driver lets come to their end.
+    ///
+    /// # Errors
+    /// [`BackendError::Failed`] where it would not.
+    pub fn ends(&self, step: &str, launch: Launch) -> Result<Launch, BackendError> {
+        let (iterations, most) = (launch.iterations, self.most_iterations);
+        if iterations <= most {
+            return Ok(launch);
+        }
+        let reason = format!("its loops take up to {iterations} iterations, and the driver ends them after {most}");
+        Err(failed(&format!("run {step}"), &reason))
     }
 
     /// No operation succeeds from now on.

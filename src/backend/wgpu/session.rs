@@ -5,12 +5,11 @@ use std::time::Duration;
 
 use super::bound::{Bound, bind};
 use super::clock::Clock;
-use super::device::failed;
 use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
 use super::slots::{self, Slots};
 use super::{edge, items};
-use crate::backend::gpu::{LaunchError, launch, within_bindings};
+use crate::backend::gpu::{launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{BufferId, Element, Port, Program, Split, Step, split};
 
@@ -52,7 +51,7 @@ impl WgpuSession {
     /// Slots, weights and kernels of a program.
     ///
     /// # Errors
-    /// [`BackendError::OutOfMemory`], [`BackendError::TooLarge`], or a kernel that the driver refuses.
+    /// [`BackendError::OutOfMemory`], [`BackendError::TooLarge`], [`BackendError::TooMany`], or a kernel that the driver refuses.
     pub async fn new(opened: &Arc<Opened>, program: Arc<Program>, loading: Loading) -> Result<Self, BackendError> {
         let device = &opened.device;
         device.check()?;
@@ -63,18 +62,12 @@ impl WgpuSession {
         let Split { program: replayed, steps: parts } = split;
         let slots = Slots::new(device, &replayed, loading.poisoned).await?;
         let launches = replayed.steps.iter().map(|step| {
-            let launch = launch(&replayed, step)?.packed();
+            let launch = launch(&replayed, step);
+            let launch = launch.map_err(|error| BackendError::TooMany { backend: super::NAME, error })?.packed();
             let launch = if loading.as_hardware { launch } else { device.suited(launch) };
-            match device.most_rounds() {
-                most if launch.rounds <= most => Ok(launch),
-                limit => {
-                    let (step, what, count) = (step.label.clone(), "number of rounds of its loops", launch.rounds);
-                    Err(LaunchError { step, what, count, limit })
-                }
-            }
+            device.ends(&step.label, launch)
         });
-        let launches = launches.collect::<Result<Vec<_>, LaunchError>>();
-        let launches = launches.map_err(|error| failed("launch a kernel", &error.to_string()))?;
+        let launches = launches.collect::<Result<Vec<_>, BackendError>>()?;
         let bound = bind(opened, &replayed, &slots, &launches).await?;
         let (clock, received, fetched) = (None, RefCell::new(None), RefCell::default());
         Ok(Self { opened: Arc::clone(opened), program, replayed, parts, slots, bound, clock, received, fetched })
