@@ -5,6 +5,7 @@
 
 mod pairs;
 mod template;
+mod texels;
 
 use std::sync::LazyLock;
 
@@ -12,6 +13,7 @@ use template::Templates;
 
 pub use pairs::by_pairs;
 pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
+pub use texels::{TEXELS_OF_A_ROW, by_texels};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 

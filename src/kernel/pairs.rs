@@ -43,7 +43,7 @@ pub fn by_pairs(text: &str) -> String {
 }
 
 /// The tensor of four numbers that a line declares.
-fn declared<'a>(line: &'a str, number: &str) -> Option<&'a str> {
+pub(super) fn declared<'a>(line: &'a str, number: &str) -> Option<&'a str> {
     let (head, _) = line.split_once(&format!(": array<vec4<{number}>>;"))?;
     let (qualifiers, name) = head.rsplit_once("> ")?;
     qualifiers.contains("var<storage").then_some(name)
@@ -68,7 +68,7 @@ fn converted(line: &str, name: &str, load: [&str; 2], store: [&str; 2]) -> Strin
 }
 
 /// Where `name[...]` begins and ends in the code of a line.
-fn accesses<'a>(line: &'a str, name: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
+pub(super) fn accesses<'a>(line: &'a str, name: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
     let code = line.split_once("//").map_or(line, |(code, _)| code);
     code.match_indices(name).filter_map(move |(start, _)| {
         let is_part_of_a_word = code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');

@@ -39,6 +39,20 @@ pub enum Pointer {
 }
 
 impl Pointer {
+    /// How many numbers it points to, if they are f32.
+    pub fn floats(&self, program: &Program) -> Option<usize> {
+        match self {
+            Self::Buffer(id) => {
+                let buffer = &program.buffers[id.0];
+                (buffer.element == Element::Float).then(|| program.count(buffer.per).saturating_mul(buffer.item_len()))
+            }
+            Self::Weight(weight, stored) => (*stored == Type::F32).then(|| weight.physical()),
+            Self::Weights(weights) => Some(weights.iter().map(Weight::physical).sum()),
+            Self::Table(_) => None,
+            Self::Zeros(count) => Some(*count),
+        }
+    }
+
     /// How its numbers are stored; of no meaning for marks and tables.
     fn stored(&self, program: &Program) -> Type {
         match self {
@@ -97,6 +111,8 @@ pub struct Launch {
     pub subgroups: Option<BySubgroups>,
     /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
     pub pairs: bool,
+    /// Which pointers its WGSL has as [textures](crate::kernel::by_texels).
+    pub texels: [bool; MOST_TENSORS],
 }
 
 /// Another kernel for the same launch.
@@ -176,7 +192,8 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
     let (blocks, iterations, subgroups) = (fields.blocks(), fields.iterations(), fields.by_subgroups());
     let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
-    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, subgroups, pairs: false })
+    let (pairs, texels) = (false, [false; MOST_TENSORS]);
+    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, subgroups, pairs, texels })
 }
 
 /// The arguments of a launch, in order, each with its place.

@@ -1,9 +1,9 @@
 //! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and those that suit a driver which
-//! computes on a CPU: by subgroups and by pairs.
+//! computes on a CPU: by subgroups, by pairs and from textures.
 
 use super::launch::{BySubgroups, Launch, PARAM_BYTES, PLACES, Place, Pointer};
 use crate::kernel::Operand;
-use crate::program::Weight;
+use crate::program::{Program, Weight};
 
 /// What a kernel calls the pointer to the packed weights.
 const CONSTANTS: &str = "constants";
@@ -80,6 +80,16 @@ impl Launch {
         self
     }
 
+    /// The launch by a kernel that loads from textures what it only reads, if those are numbers in f32, and at most so many.
+    #[must_use]
+    pub fn by_texels(mut self, program: &Program, most: usize) -> Self {
+        for (number, pointer) in self.pointers.iter().enumerate() {
+            let fits = pointer.floats(program).is_some_and(|count| count <= most);
+            self.texels[number] = fits && !self.written[number];
+        }
+        self
+    }
+
     fn homes(&self) -> Vec<Home> {
         let stages = self.fused.prologue.iter().chain(&self.fused.stages);
         let operands = stages.flat_map(|stage| &stage.operands).flat_map(|o| std::iter::once(o).chain(&o.scale_shift));
@@ -115,7 +125,7 @@ fn place(params: &[u8; PARAM_BYTES], slot: usize) -> [u8; 16] {
 mod tests {
     use super::*;
     use crate::graph::{Constant, Precision};
-    use crate::kernel::{Fused, StageText, Type};
+    use crate::kernel::{Fused, MOST_TENSORS, StageText, Type};
     use crate::program::{BufferId, Layout, Part};
 
     fn weight(channels: usize) -> Pointer {
@@ -162,6 +172,7 @@ mod tests {
             iterations: 0,
             subgroups: None,
             pairs: false,
+            texels: [false; MOST_TENSORS],
         }
     }
 

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use super::device::Device;
 use super::memory::{GRAIN, Memory};
+use super::mirrors::{Copy, Mirrors};
 use super::opened::Opened;
 use super::pipelines::Pipeline;
 use super::slots::{self, Slots};
+use super::texels::Texels;
 use crate::backend::BackendError;
 use crate::backend::gpu::{Launch, PARAM_BYTES, Pointer, Upload};
 use crate::program::{BufferId, Program};
@@ -18,11 +20,21 @@ const PARAMETERS: wgpu::BufferUsages = wgpu::BufferUsages::UNIFORM.union(wgpu::B
 /// The steps of a program.
 pub struct Bound {
     pub steps: Vec<Dispatch>,
+    mirrors: Mirrors,
     _parameters: Memory,
+}
+
+impl Bound {
+    /// Bytes of the textures that slots are copied to.
+    pub fn mirrored(&self) -> usize {
+        self.mirrors.bytes()
+    }
 }
 
 /// A step, ready to be dispatched.
 pub struct Dispatch {
+    /// What it loads from textures and is not there yet.
+    copies: Vec<Copy>,
     pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     /// Workgroups along x and y.
@@ -33,10 +45,21 @@ pub struct Dispatch {
 /// What a pointer of a step is bound to.
 enum Source {
     Slot(BufferId),
+    Mirror(BufferId),
     Constant(Arc<Upload<Memory>>),
+    Texels(Arc<Upload<Texels>>),
 }
 
 impl Dispatch {
+    /// It copies before it is dispatched.
+    pub fn copies(&self) -> bool {
+        !self.copies.is_empty()
+    }
+
+    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.copies.iter().for_each(|copy| copy.encode(encoder));
+    }
+
     pub fn dispatch(&self, pass: &mut wgpu::ComputePass) {
         pass.set_pipeline(&self.pipeline.raw);
         pass.set_bind_group(0, &self.group, &[]);
@@ -56,12 +79,18 @@ pub async fn bind(
 ) -> Result<Bound, BackendError> {
     let pipelines = opened.pipelines.of(&opened.device, &launches.iter().collect::<Vec<_>>()).await?;
     let parameters = parameters(opened, launches).await?;
+    let mirrors = Mirrors::new(&opened.device, program, launches).await?;
+    let copies = mirrors.copies(program, slots, launches);
     let mut steps = Vec::new();
-    for (number, (launch, pipeline)) in launches.iter().zip(pipelines).enumerate() {
-        let at = (number * PARAM_BYTES) as u64;
-        steps.push(step(opened, program, slots, (&parameters, at), launch, pipeline).await?);
+    for (number, ((launch, pipeline), copies)) in launches.iter().zip(pipelines).zip(copies).enumerate() {
+        let sources = sources(opened, launch).await?;
+        let mut entries: Vec<_> = sources.iter().map(|source| source.resource(program, slots, &mirrors)).collect();
+        entries.push(bytes_of(&parameters.buffer, (number * PARAM_BYTES) as u64, PARAM_BYTES as u64));
+        let group = group(&opened.device, &pipeline, entries).await?;
+        let grid = grid(&opened.device, launch.blocks);
+        steps.push(Dispatch { copies, pipeline, group, grid, _sources: sources });
     }
-    Ok(Bound { steps, _parameters: parameters })
+    Ok(Bound { steps, mirrors, _parameters: parameters })
 }
 
 /// The parameters of all launches, one after another.
@@ -73,54 +102,52 @@ async fn parameters(opened: &Opened, launches: &[Launch]) -> Result<Memory, Back
     Ok(memory)
 }
 
-async fn step(
-    opened: &Opened,
-    program: &Program,
-    slots: &Slots,
-    (parameters, at): (&Memory, u64),
-    launch: &Launch,
-    pipeline: Arc<Pipeline>,
-) -> Result<Dispatch, BackendError> {
-    let device = &opened.device;
+/// What the pointers of a launch are bound to, constants uploaded.
+async fn sources(opened: &Opened, launch: &Launch) -> Result<Vec<Source>, BackendError> {
     let mut sources = Vec::new();
-    for pointer in &launch.pointers {
-        sources.push(match pointer {
-            Pointer::Buffer(id) => Source::Slot(*id),
-            constant => Source::Constant(upload(opened, constant).await?),
+    for (pointer, is_texture) in launch.pointers.iter().zip(launch.texels) {
+        sources.push(match (pointer, is_texture) {
+            (Pointer::Buffer(id), false) => Source::Slot(*id),
+            (Pointer::Buffer(id), true) => Source::Mirror(*id),
+            (constant, false) => Source::Constant(upload(opened, constant).await?),
+            (constant, true) => Source::Texels(upload_texels(opened, constant).await?),
         });
     }
-    let mut entries = Vec::new();
-    for (number, source) in sources.iter().enumerate() {
-        let (buffer, bytes) = match source {
-            Source::Slot(id) => (slots.of(program, *id), slots::bytes(program, *id).next_multiple_of(GRAIN) as u64),
-            Source::Constant(upload) => (&upload.memory.buffer, upload.memory.bytes()),
-        };
-        entries.push(entry(number, buffer, 0, bytes));
-    }
-    entries.push(entry(entries.len(), &parameters.buffer, at, PARAM_BYTES as u64));
-    let bound = group(device, &pipeline, &entries).await?;
-    let grid = grid(device, launch.blocks);
-    Ok(Dispatch { pipeline, group: bound, grid, _sources: sources })
+    Ok(sources)
 }
 
-/// The buffers of a kernel.
+impl Source {
+    fn resource<'a>(&'a self, program: &Program, slots: &'a Slots, mirrors: &'a Mirrors) -> wgpu::BindingResource<'a> {
+        match self {
+            Self::Slot(id) => {
+                let bytes = slots::bytes(program, *id).next_multiple_of(GRAIN) as u64;
+                bytes_of(slots.of(program, *id), 0, bytes)
+            }
+            Self::Constant(upload) => bytes_of(&upload.memory.buffer, 0, upload.memory.bytes()),
+            Self::Mirror(id) => wgpu::BindingResource::TextureView(&mirrors.of(program, *id).view),
+            Self::Texels(upload) => wgpu::BindingResource::TextureView(&upload.memory.view),
+        }
+    }
+}
+
+/// What a kernel binds, in order.
 ///
 /// # Errors
-/// [`BackendError::Failed`] where they are not what it takes.
+/// [`BackendError::Failed`] where it is not what the kernel takes.
 pub async fn group(
     device: &Arc<Device>,
     pipeline: &Pipeline,
-    entries: &[wgpu::BindGroupEntry<'_>],
+    resources: Vec<wgpu::BindingResource<'_>>,
 ) -> Result<wgpu::BindGroup, BackendError> {
-    let layout = &pipeline.bindings;
-    let descriptor = wgpu::BindGroupDescriptor { label: None, layout, entries };
+    let entry = |(binding, resource)| wgpu::BindGroupEntry { binding: binding as u32, resource };
+    let entries: Vec<_> = resources.into_iter().enumerate().map(entry).collect();
+    let descriptor = wgpu::BindGroupDescriptor { label: None, layout: &pipeline.bindings, entries: &entries };
     device.attempt("bind a kernel", 0, |raw| raw.create_bind_group(&descriptor)).await
 }
 
 /// So many bytes of a buffer.
-pub fn entry(binding: usize, buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindGroupEntry<'_> {
-    let buffer = wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) };
-    wgpu::BindGroupEntry { binding: binding as u32, resource: wgpu::BindingResource::Buffer(buffer) }
+pub fn bytes_of(buffer: &wgpu::Buffer, offset: u64, size: u64) -> wgpu::BindingResource<'_> {
+    wgpu::BindingResource::Buffer(wgpu::BufferBinding { buffer, offset, size: wgpu::BufferSize::new(size) })
 }
 
 /// A constant, copied where it is not there.
@@ -134,6 +161,19 @@ async fn upload(opened: &Opened, pointer: &Pointer) -> Result<Arc<Upload<Memory>
     let memory = Memory::new(device, "a constant", 4 * words.len(), CONSTANT, false).await?;
     memory.fill(device, bytemuck::cast_slice(&words)).await?;
     Ok(uploads.keep(pointer, memory))
+}
+
+/// The same in a texture.
+async fn upload_texels(opened: &Opened, pointer: &Pointer) -> Result<Arc<Upload<Texels>>, BackendError> {
+    let (device, uploads) = (&opened.device, &opened.textures);
+    if let Some(upload) = uploads.find(pointer) {
+        return Ok(upload);
+    }
+    let mut words = pointer.words();
+    words.resize(words.len().next_multiple_of(GRAIN / 4), 0);
+    let texels = Texels::new(device, "a constant", 4 * words.len()).await?;
+    texels.fill(device, bytemuck::cast_slice(&words)).await?;
+    Ok(uploads.keep(pointer, texels))
 }
 
 /// So many workgroups along x and y.

@@ -45,7 +45,7 @@ impl Clock {
         Ok(Self { marks: Some(Marks { set, resolved, received, nanoseconds }) })
     }
 
-    /// Runs so many steps, each in a pass of its own: the time of each.
+    /// Runs so many steps, each in a pass of its own after what it copies: the time of each.
     ///
     /// # Errors
     /// Whatever the device reports.
@@ -53,13 +53,14 @@ impl Clock {
         &self,
         device: &Arc<Device>,
         steps: usize,
+        copy: impl Fn(usize, &mut wgpu::CommandEncoder),
         dispatch: impl Fn(usize, &mut wgpu::ComputePass),
     ) -> Result<Vec<Duration>, BackendError> {
         let (all, mut times): (Vec<usize>, _) = ((0..steps).collect(), Vec::new());
         match &self.marks {
             Some(marks) => {
                 for some in all.chunks(MOST_STEPS) {
-                    times.extend(marks.time(device, some, &dispatch).await?);
+                    times.extend(marks.time(device, some, &copy, &dispatch).await?);
                 }
             }
             None => {
@@ -68,6 +69,7 @@ impl Clock {
                     let start = Instant::now();
                     let sent = device.attempt("run a step", 0, |raw| {
                         let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+                        copy(step, &mut encoder);
                         dispatch(step, &mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
                         device.queue.submit([encoder.finish()]);
                     });
@@ -86,19 +88,24 @@ impl Marks {
         &self,
         device: &Arc<Device>,
         steps: &[usize],
+        copy: impl Fn(usize, &mut wgpu::CommandEncoder),
         dispatch: impl Fn(usize, &mut wgpu::ComputePass),
     ) -> Result<Vec<Duration>, BackendError> {
         let count = 2 * steps.len();
         let sent = device.attempt("run a program", 0, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             for (number, step) in steps.iter().enumerate() {
-                let timestamp_writes = Some(wgpu::ComputePassTimestampWrites {
-                    query_set: &self.set,
-                    beginning_of_pass_write_index: Some(2 * number as u32),
-                    end_of_pass_write_index: Some(2 * number as u32 + 1),
-                });
-                let descriptor = wgpu::ComputePassDescriptor { label: None, timestamp_writes };
-                dispatch(*step, &mut encoder.begin_compute_pass(&descriptor));
+                let mark = |begins: bool| wgpu::ComputePassDescriptor {
+                    label: None,
+                    timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
+                        query_set: &self.set,
+                        beginning_of_pass_write_index: begins.then_some(2 * number as u32),
+                        end_of_pass_write_index: (!begins).then_some(2 * number as u32 + 1),
+                    }),
+                };
+                drop(encoder.begin_compute_pass(&mark(true)));
+                copy(*step, &mut encoder);
+                dispatch(*step, &mut encoder.begin_compute_pass(&mark(false)));
             }
             encoder.resolve_query_set(&self.set, 0..count as u32, &self.resolved.buffer, 0);
             let bytes = (count * MARK) as u64;
@@ -125,7 +132,7 @@ mod tests {
         let device = &opened.device;
         let clocks = [edge::block_on(device, Clock::new(device, 3)).expect("a clock"), Clock { marks: None }];
         for clock in clocks {
-            let times = edge::block_on(device, clock.time(device, 3, |_, _| {})).expect("times");
+            let times = edge::block_on(device, clock.time(device, 3, |_, _| {}, |_, _| {})).expect("times");
             assert!(times.len() == 3 && times.iter().sum::<Duration>() < Duration::from_secs(60), "{times:?}");
         }
     }

@@ -8,8 +8,10 @@ use super::NAME;
 use super::account::Account;
 use super::adapters::{Absence, Adapter, AdapterInfo};
 use super::edge::{promise, turn};
+use super::texels;
 use crate::backend::BackendError;
 use crate::backend::gpu::{LANES, Launch};
+use crate::program::Program;
 
 /// What is used where an adapter has it.
 const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
@@ -47,6 +49,8 @@ pub struct Device {
     by_subgroups: bool,
     /// The processor computes, and numbers may have 64 bits.
     by_pairs: bool,
+    /// The processor computes, and loads from textures much faster than from buffers.
+    by_texels: bool,
     /// Of all loops of a thread together; a driver that ends them then does not say so.
     most_iterations: usize,
     pub account: Arc<Account>,
@@ -103,14 +107,27 @@ impl Device {
         let account = Arc::new(Account::new(ours.memory, info.is_software));
         let by_subgroups = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
-        let most_iterations = if info.driver.contains("llvmpipe") { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
-        Ok(Arc::new(Self { raw, queue, info, limits, by_subgroups, by_pairs, most_iterations, account, faults }))
+        let by_texels = info.driver.contains("llvmpipe");
+        let most_iterations = if by_texels { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
+        Ok(Arc::new(Self {
+            raw,
+            queue,
+            info,
+            limits,
+            by_subgroups,
+            by_pairs,
+            by_texels,
+            most_iterations,
+            account,
+            faults,
+        }))
     }
 
     /// The launch by the kernel that suits what computes.
-    pub fn suited(&self, launch: Launch) -> Launch {
+    pub fn suited(&self, program: &Program, launch: Launch) -> Launch {
         let is_short = launch.subgroups.is_some_and(|kernel| kernel.iterations <= self.most_iterations);
         let launch = if self.by_subgroups && is_short { launch.by_subgroups() } else { launch };
+        let launch = if self.by_texels { launch.by_texels(program, texels::most(self)) } else { launch };
         if self.by_pairs { launch.by_pairs() } else { launch }
     }
 

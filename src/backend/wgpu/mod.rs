@@ -16,11 +16,13 @@ mod disk;
 mod edge;
 mod items;
 mod memory;
+mod mirrors;
 mod opened;
 mod pipelines;
 mod roof;
 mod session;
 mod slots;
+mod texels;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -112,6 +114,7 @@ impl WgpuBackend {
             Err(BackendError::OutOfMemory { .. }) => {
                 // What was dropped is freed once the device has done its work.
                 opened.uploads.prune();
+                opened.textures.prune();
                 opened.device.idle().await?;
                 WgpuSession::new(&opened, program, self.loading).await
             }

@@ -7,12 +7,14 @@ use super::adapters::{self, AdapterInfo};
 use super::device::Device;
 use super::memory::Memory;
 use super::pipelines::Pipelines;
+use super::texels::Texels;
 use crate::backend::BackendError;
 use crate::backend::gpu::Uploads;
 
-/// A device, its constants and its kernels.
+/// A device, its constants, in buffers and in textures, and its kernels.
 pub struct Opened {
     pub uploads: Uploads<Memory>,
+    pub textures: Uploads<Texels>,
     pub pipelines: Pipelines,
     pub device: Arc<Device>,
 }
@@ -24,7 +26,7 @@ impl Opened {
         let adapter = adapters::find(&options.adapter).await?;
         let device = Device::open(adapter, &options.limits).await?;
         let pipelines = Pipelines::new(&device, options.folder.as_deref());
-        Ok(Arc::new(Self { uploads: Uploads::default(), pipelines, device }))
+        Ok(Arc::new(Self { uploads: Uploads::default(), textures: Uploads::default(), pipelines, device }))
     }
 
     pub fn info(&self) -> &AdapterInfo {

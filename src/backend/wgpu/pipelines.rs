@@ -1,6 +1,6 @@
 //! Kernels, compiled by the driver and kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,7 +10,7 @@ use super::device::{Device, Outcome, failed};
 use super::disk::Disk;
 use crate::backend::BackendError;
 use crate::backend::gpu::{Launch, PARAM_BYTES};
-use crate::kernel::{self, Fused};
+use crate::kernel::{self, Fused, MOST_TENSORS};
 
 /// A kernel on the device.
 pub struct Pipeline {
@@ -19,8 +19,22 @@ pub struct Pipeline {
     pub bindings: wgpu::BindGroupLayout,
 }
 
-/// Stem of a kernel, what is fused into it, and whether it is by pairs.
-type Key = (&'static str, Fused, bool);
+/// A kernel, what is fused into it, and how it loads and stores.
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
+struct Key {
+    stem: &'static str,
+    fused: Fused,
+    written: Vec<bool>,
+    pairs: bool,
+    texels: [bool; MOST_TENSORS],
+}
+
+impl Key {
+    fn of(launch: &Launch) -> Self {
+        let Launch { stem, fused, written, pairs, texels, .. } = launch.clone();
+        Self { stem, fused, written, pairs, texels }
+    }
+}
 
 /// Kernels that are compiled.
 pub struct Pipelines {
@@ -39,24 +53,22 @@ impl Pipelines {
     /// # Errors
     /// [`BackendError::Failed`] where the driver refuses one.
     pub async fn of(&self, device: &Arc<Device>, launches: &[&Launch]) -> Result<Vec<Arc<Pipeline>>, BackendError> {
-        let key = |launch: &Launch| (launch.stem, launch.fused.clone(), launch.pairs);
-        let mut missing: HashMap<Key, &Launch> = launches.iter().map(|launch| (key(launch), *launch)).collect();
-        missing.retain(|key, _| self.find(key).is_none());
-        let missing: Vec<(Key, &Launch)> = missing.into_iter().collect();
-        let begin = |(key, launch): &(Key, &Launch)| compile(device, self.disk.as_ref(), key, &launch.written);
+        let keys: Vec<Key> = launches.iter().map(|launch| Key::of(launch)).collect();
+        let mut missing: HashSet<Key> = keys.iter().cloned().collect();
+        missing.retain(|key| self.find(key).is_none());
+        let missing: Vec<Key> = missing.into_iter().collect();
+        let begin = |key: &Key| compile(device, self.disk.as_ref(), key);
         let begun: Vec<_> = missing.par_iter().map(begin).collect::<Result<_, _>>()?;
         let is_new = !begun.is_empty();
-        for ((key, _), pipeline) in missing.into_iter().zip(begun) {
+        for (key, pipeline) in missing.into_iter().zip(begun) {
             let pipeline = Arc::new(pipeline.await?);
             self.compiled.lock().unwrap_or_else(PoisonError::into_inner).insert(key, pipeline);
         }
         if let Some(disk) = self.disk.as_ref().filter(|_| is_new) {
             disk.save();
         }
-        let found = launches.iter().map(|launch| {
-            self.find(&key(launch)).ok_or_else(|| failed(&format!("compile kernel {}", launch.stem), "it is gone"))
-        });
-        found.collect()
+        let find = |key| self.find(key).ok_or_else(|| failed(&format!("compile kernel {}", key.stem), "it is gone"));
+        keys.iter().map(find).collect()
     }
 
     /// A kernel with nothing fused into it, which writes some of its pointers; it is not kept.
@@ -69,7 +81,7 @@ impl Pipelines {
         stem: &'static str,
         written: &[bool],
     ) -> Result<Pipeline, BackendError> {
-        compile(device, None, &(stem, Fused::default(), false), written)?.await
+        compile(device, None, &Key { stem, written: written.to_vec(), ..Key::default() })?.await
     }
 
     fn find(&self, key: &Key) -> Option<Arc<Pipeline>> {
@@ -81,25 +93,25 @@ impl Pipelines {
 fn compile(
     device: &Arc<Device>,
     disk: Option<&Disk>,
-    &(stem, ref fused, by_pairs): &Key,
-    written: &[bool],
+    Key { stem, fused, written, pairs, texels }: &Key,
 ) -> Result<Outcome<Pipeline>, BackendError> {
     let what = format!("compile kernel {stem}");
     let text = kernel::wgsl(stem, fused).map_err(|error| failed(&what, &error.to_string()))?;
-    let text = if by_pairs { kernel::by_pairs(&text) } else { text };
+    let text = kernel::by_texels(&text, texels);
+    let text = if *pairs { kernel::by_pairs(&text) } else { text };
+    let (label, entries) = (Some(*stem), entries(written, texels));
     Ok(device.attempt(&what, 0, |raw| {
         let source = wgpu::ShaderSource::Wgsl(text.into());
-        let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some(stem), source });
-        let entries = entries(written);
-        let layout = wgpu::BindGroupLayoutDescriptor { label: Some(stem), entries: &entries };
+        let module = raw.create_shader_module(wgpu::ShaderModuleDescriptor { label, source });
+        let layout = wgpu::BindGroupLayoutDescriptor { label, entries: &entries };
         let bindings = raw.create_bind_group_layout(&layout);
         let layout = raw.create_pipeline_layout(&wgpu::PipelineLayoutDescriptor {
-            label: Some(stem),
+            label,
             bind_group_layouts: &[Some(&bindings)],
             immediate_size: 0,
         });
         let pipeline = raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(stem),
+            label,
             layout: Some(&layout),
             module: &module,
             entry_point: Some("main"),
@@ -114,21 +126,27 @@ fn compile(
     }))
 }
 
-/// What a kernel binds: its pointers, of which it writes some, and its parameters.
-fn entries(written: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry> {
-    let entry = |(binding, ty): (usize, wgpu::BufferBindingType)| wgpu::BindGroupLayoutEntry {
+/// What a kernel binds: its pointers, of which it writes some and has others as textures, and its parameters.
+fn entries(written: &[bool], texels: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry> {
+    let buffer = |ty, bytes| wgpu::BindingType::Buffer {
+        ty,
+        has_dynamic_offset: false,
+        min_binding_size: wgpu::BufferSize::new(bytes),
+    };
+    let texture = wgpu::BindingType::Texture {
+        sample_type: wgpu::TextureSampleType::Float { filterable: false },
+        view_dimension: wgpu::TextureViewDimension::D2,
+        multisampled: false,
+    };
+    let pointer = |(written, is_texture): (&bool, &bool)| {
+        if *is_texture { texture } else { buffer(wgpu::BufferBindingType::Storage { read_only: !written }, 0) }
+    };
+    let parameters = buffer(wgpu::BufferBindingType::Uniform, PARAM_BYTES as u64);
+    let entry = |(binding, ty)| wgpu::BindGroupLayoutEntry {
         binding: binding as u32,
         visibility: wgpu::ShaderStages::COMPUTE,
-        ty: wgpu::BindingType::Buffer {
-            ty,
-            has_dynamic_offset: false,
-            min_binding_size: match ty {
-                wgpu::BufferBindingType::Uniform => wgpu::BufferSize::new(PARAM_BYTES as u64),
-                wgpu::BufferBindingType::Storage { .. } => None,
-            },
-        },
+        ty,
         count: None,
     };
-    let pointers = written.iter().map(|written| wgpu::BufferBindingType::Storage { read_only: !written });
-    pointers.chain([wgpu::BufferBindingType::Uniform]).enumerate().map(entry).collect()
+    written.iter().zip(texels).map(pointer).chain([parameters]).enumerate().map(entry).collect()
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::NAME;
-use super::bound::{entry, grid, group};
+use super::bound::{bytes_of, grid, group};
 use super::clock::Clock;
 use super::edge::block_on;
 use super::memory::{Memory, RECEIVES};
@@ -91,9 +91,9 @@ impl Probes<'_> {
     }
 
     fn bind(&self, kernel: &Pipeline, tensors: &[&Memory]) -> Result<wgpu::BindGroup, BackendError> {
-        let memories = tensors.iter().copied().chain([&self.parameters]).enumerate();
-        let entries: Vec<_> = memories.map(|(i, memory)| entry(i, &memory.buffer, 0, memory.bytes())).collect();
-        block_on(&self.opened.device, group(&self.opened.device, kernel, &entries))
+        let memories = tensors.iter().copied().chain([&self.parameters]);
+        let resources = memories.map(|memory| bytes_of(&memory.buffer, 0, memory.bytes())).collect();
+        block_on(&self.opened.device, group(&self.opened.device, kernel, resources))
     }
 
     /// Seconds of one launch.
@@ -105,7 +105,7 @@ impl Probes<'_> {
             pass.set_bind_group(0, group, &[]);
             pass.dispatch_workgroups(x, y, 1);
         };
-        let times = block_on(device, self.clock.time(device, 1, dispatch))?;
+        let times = block_on(device, self.clock.time(device, 1, |_, _| {}, dispatch))?;
         // The clock is coarse; no time is zero.
         Ok(times.iter().map(std::time::Duration::as_secs_f64).sum::<f64>().max(1e-7))
     }

@@ -64,7 +64,7 @@ impl WgpuSession {
         let launches = replayed.steps.iter().map(|step| {
             let launch = launch(&replayed, step);
             let launch = launch.map_err(|error| BackendError::TooMany { backend: super::NAME, error })?.packed();
-            let launch = if loading.as_hardware { launch } else { device.suited(launch) };
+            let launch = if loading.as_hardware { launch } else { device.suited(&replayed, launch) };
             device.ends(&step.label, launch)
         });
         let launches = launches.collect::<Result<Vec<_>, BackendError>>()?;
@@ -86,9 +86,11 @@ impl WgpuSession {
         let device = &self.opened.device;
         let sent = device.attempt("run a program", 0, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
-            steps.iter().for_each(|step| step.dispatch(&mut pass));
-            drop(pass);
+            for steps in steps.chunk_by(|_, next| !next.copies()) {
+                steps[0].copy(&mut encoder);
+                let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
+                steps.iter().for_each(|step| step.dispatch(&mut pass));
+            }
             device.queue.submit([encoder.finish()]);
         });
         sent.await
@@ -107,7 +109,13 @@ impl WgpuSession {
         }
         let Some(clock) = &self.clock else { return Ok(()) };
         let steps = &self.bound.steps[range];
-        let mut found = clock.time(device, steps.len(), |step, pass| steps[step].dispatch(pass)).await?.into_iter();
+        let found = clock.time(
+            device,
+            steps.len(),
+            |step, encoder| steps[step].copy(encoder),
+            |step, pass| steps[step].dispatch(pass),
+        );
+        let mut found = found.await?.into_iter();
         times.extend(
             self.parts[self.program.part(phase)].iter().map(|parts| found.by_ref().take(*parts).sum::<Duration>()),
         );
@@ -248,6 +256,6 @@ impl Session for WgpuSession {
     }
 
     fn slot_bytes(&self) -> usize {
-        self.slots.bytes()
+        self.slots.bytes() + self.bound.mirrored()
     }
 }

@@ -38,14 +38,18 @@ impl Slots {
 
     /// The buffer that holds one of the program's.
     pub fn of(&self, program: &Program, id: BufferId) -> &wgpu::Buffer {
-        let slot = program.slots.of[id.0].unwrap_or_else(|| panic!("{} has no slot", program.buffers[id.0].name));
-        &self.memories[slot].buffer
+        &self.memories[number(program, id)].buffer
     }
 
     /// Bytes of all.
     pub fn bytes(&self) -> usize {
         self.memories.iter().map(|memory| memory.bytes() as usize).sum()
     }
+}
+
+/// The slot that holds a buffer.
+pub fn number(program: &Program, id: BufferId) -> usize {
+    program.slots.of[id.0].unwrap_or_else(|| panic!("{} has no slot", program.buffers[id.0].name))
 }
 
 /// Bytes of the largest tensor that a kernel can bind.
