@@ -16,8 +16,8 @@ use crate::fused::{every_word, programs, used};
 /// Bytes that a workgroup's threads may share on every device.
 const MOST_SHARED: u32 = 16 << 10;
 
-/// How variants end that only WGSL has.
-const SUBGROUP: &str = ".subgroup";
+/// How variants end that only WGSL has: those for a driver that computes on a CPU.
+const ON_CPU: [&str; 2] = [".strip", ".subgroup"];
 
 /// How variants end that only PTX has.
 const MATRIX_UNITS: &str = ".mma";
@@ -40,8 +40,8 @@ fn packed(programs: &[Program], most: usize) -> Vec<Launch> {
 fn texts() -> Vec<(String, String)> {
     let programs = programs(&[Precision::F32, Precision::F16]);
     let launches: Vec<Launch> = [MOST_BUFFERS, usize::MAX].iter().flat_map(|most| packed(&programs, *most)).collect();
-    let by_subgroups = launches.iter().filter(|launch| launch.subgroups.is_some()).cloned().map(Launch::by_subgroups);
-    let used = used(launches.iter().cloned().chain(by_subgroups));
+    let on_cpu = launches.iter().filter(|launch| launch.on_cpu.is_some()).cloned().map(Launch::on_cpu);
+    let used = used(launches.iter().cloned().chain(on_cpu));
     let stems: Vec<&str> = SHADERS.iter().filter_map(|(path, _)| path.strip_suffix(".wgsl")).collect();
     let probe = |stem: &str| (stem.to_owned(), kernel::wgsl(stem, &Fused::default()).unwrap_or_else(|e| panic!("{e}")));
     let mut texts: Vec<(String, String)> =
@@ -51,6 +51,7 @@ fn texts() -> Vec<(String, String)> {
         let mut add = |words: &str, fused: &Fused| {
             let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
             texts.push((format!("{stem} [{words}] by pairs"), kernel::by_pairs(&text)));
+            texts.push((format!("{stem} [{words}] by texels"), kernel::by_texels(&text, &[true; MOST_TENSORS])));
             texts.push((format!("{stem} [{words}]"), text));
         };
         add("", &Fused::default());
@@ -82,15 +83,15 @@ fn shaders_are_twins_of_all_ptx() {
     };
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
     ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
-    let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(|name| name.strip_suffix(SUBGROUP)).collect();
-    let has_subgroup_twin = |stem: &&str| {
+    let of = |name: &&'static str| ON_CPU.iter().find_map(|ending| name.strip_suffix(ending));
+    let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(of).collect();
+    let has_twin_on_cpu = |stem: &&str| {
         let begins = ["depthwise", "audit"].iter().any(|kind| stem.starts_with(kind));
         begins || stem.contains(".tile") || stem.contains(".slim")
     };
-    let mut by_subgroups: Vec<&str> =
-        ptx.iter().copied().filter(has_subgroup_twin).chain(["conv2d_backward.thin"]).collect();
-    by_subgroups.sort_unstable();
-    assert_eq!(of_wgsl, by_subgroups);
+    let mut on_cpu: Vec<&str> = ptx.iter().copied().filter(has_twin_on_cpu).chain(["conv2d_backward.thin"]).collect();
+    on_cpu.sort_unstable();
+    assert_eq!(of_wgsl, on_cpu);
     assert_eq!(shaders.len(), ptx.len() + of_wgsl.len());
 }
 

@@ -203,7 +203,7 @@ pub fn convolution(
     fields.iterations = variant.iterations(&p, inputs);
     if p.groups == 1 {
         let (stem, tile) = by_subgroups(channels, forward);
-        fields.by_subgroups = Some((stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
+        fields.on_cpu = Some((stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
     }
     fields.rest = words.into_iter().chain(groups).collect();
 }

@@ -2,7 +2,7 @@
 
 use super::convolution::convolution;
 use super::iterations::{self, Loops, over_cells, plain, readers, windows};
-use super::launch::{BySubgroups, Chip, Place, Pointer, Pointers};
+use super::launch::{Chip, OnCpu, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::pair;
 use crate::program::{Arrangement, ConvParams, Kernel, OverlayParams, Program, Step, View};
@@ -12,6 +12,8 @@ const THREADS: usize = 256;
 
 /// Threads of a subgroup, in the kernels that share loads or sums within one.
 pub const LANES: usize = 8;
+/// Pixels of a thread in the depthwise kernels for drivers that compute on a CPU.
+const STRIP: usize = 7;
 
 /// Cells of a window from which on a block, not a thread, adds them up.
 const WIDE: usize = 32;
@@ -29,14 +31,14 @@ pub struct Fields {
     pub(super) blocks: usize,
     /// A bound on those of all loops of a thread together, in WGSL.
     pub(super) iterations: usize,
-    /// The kernel that shares loads or sums within subgroups in place of this one, its blocks and its iterations.
-    pub(super) by_subgroups: Option<(&'static str, usize, usize)>,
+    /// The kernel in place of this one for a driver that computes on a CPU, its blocks and its iterations.
+    pub(super) on_cpu: Option<(&'static str, usize, usize)>,
 }
 
 impl Fields {
     /// What must fit into a word.
     pub fn counts(&self) -> [(&'static str, usize); 3] {
-        let blocks = self.blocks.max(self.by_subgroups.map_or(0, |(_, blocks, _)| blocks));
+        let blocks = self.blocks.max(self.on_cpu.map_or(0, |(_, blocks, _)| blocks));
         [("number of threads", self.count), ("pixels of an item", self.area), ("number of blocks", blocks)]
     }
 
@@ -53,9 +55,9 @@ impl Fields {
         self.iterations
     }
 
-    /// The kernel that shares loads or sums within subgroups in place of this one.
-    pub fn by_subgroups(&self) -> Option<BySubgroups> {
-        self.by_subgroups.map(|(stem, blocks, iterations)| BySubgroups { stem, blocks: blocks as u32, iterations })
+    /// The kernel in place of this one for a driver that computes on a CPU.
+    pub fn on_cpu(&self) -> Option<OnCpu> {
+        self.on_cpu.map(|(stem, blocks, iterations)| OnCpu { stem, blocks: blocks as u32, iterations })
     }
 }
 
@@ -132,11 +134,11 @@ fn layer_norm(step: &Step, pointers: &mut Pointers, epsilon: f64) -> [u32; 2] {
 
 /// A block computes a row of so many pixels and channels; or eight subgroups of a block one each, for a layer has few rows, and a
 /// processor takes a block.
-fn rows(fields: &mut Fields, by_subgroups: &'static str, rows: usize, [pixels, channels]: [usize; 2]) {
+fn rows(fields: &mut Fields, on_cpu: &'static str, rows: usize, [pixels, channels]: [usize; 2]) {
     (fields.count, fields.blocks) = (rows, rows);
     let iterations = |threads: usize| iterations::row(pixels, channels, threads).entered;
     fields.iterations = iterations(THREADS);
-    fields.by_subgroups = Some((by_subgroups, rows.div_ceil(8), iterations(LANES)));
+    fields.on_cpu = Some((on_cpu, rows.div_ceil(8), iterations(LANES)));
 }
 
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
@@ -157,7 +159,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         rest: Vec::new(),
         blocks: threads.div_ceil(THREADS),
         iterations: 0,
-        by_subgroups: None,
+        on_cpu: None,
     };
     for view in &step.inputs {
         pointers.view(*view);
@@ -173,12 +175,10 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
             fields.iterations = over_cells(p.kernel, Loops::default()).entered;
-            if p.kernel[1] <= LANES {
-                let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
-                let lanes = items * buffer.height * buffer.width.next_multiple_of(LANES) * runs;
-                let iterations = iterations::depthwise_by_subgroups(p, forward);
-                fields.by_subgroups = Some((stem, lanes.div_ceil(THREADS), iterations));
-            }
+            let stem = if forward { "depthwise_forward.strip" } else { "depthwise_backward.strip" };
+            let apart = if forward { 1 } else { p.stride[1] };
+            let strips = items * buffer.height * apart * buffer.width.div_ceil(apart).div_ceil(STRIP) * runs;
+            fields.on_cpu = Some((stem, strips.div_ceil(THREADS), iterations::strip(p)));
         }
         Kernel::PoolMaxForward { pool, index } => {
             fields.rest = pool_window(program, x, y, pool);

@@ -67,11 +67,10 @@ pub fn by_subgroups(p: &ConvParams, inputs: usize) -> usize {
     first_tap(p) + over_cells(p.kernel, plain(inputs.div_ceil(4))).entered + 64
 }
 
-/// A depthwise convolution by subgroups: of the cells that eight pixels of a row reach, eight are loaded at a time.
-pub fn depthwise_by_subgroups(p: &ConvParams, forward: bool) -> usize {
-    let span = (p.kernel[1] - 1) * p.dilation[1];
-    let reach = if forward { 7 * p.stride[1] + span + 1 } else { (7 + span) / p.stride[1] + 2 };
-    over_cells([p.kernel[0], reach.div_ceil(8)], plain(p.kernel[1])).entered
+/// A depthwise convolution by strips: taps of a row in as many turns as there are, then the pixels.
+pub fn strip(p: &ConvParams) -> usize {
+    let [height, width] = p.kernel;
+    first_tap(p) + over(height, over(width, plain(width))).entered + 8
 }
 
 #[cfg(test)]

@@ -107,8 +107,8 @@ pub struct Launch {
     pub blocks: u32,
     /// A bound on the iterations of a thread's loops, all together, in WGSL.
     pub iterations: usize,
-    /// The kernel that shares loads or sums within subgroups in place of this one, where there is one in WGSL.
-    pub subgroups: Option<BySubgroups>,
+    /// The kernel in place of this one for a driver that computes on a CPU, where there is one in WGSL.
+    pub on_cpu: Option<OnCpu>,
     /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
     pub pairs: bool,
     /// Which pointers its WGSL has as [textures](crate::kernel::by_texels).
@@ -117,7 +117,7 @@ pub struct Launch {
 
 /// Another kernel for the same launch.
 #[derive(Clone, Copy, Debug)]
-pub struct BySubgroups {
+pub struct OnCpu {
     /// As that of [`Launch`].
     pub stem: &'static str,
     pub blocks: u32,
@@ -190,10 +190,10 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     }
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
-    let (blocks, iterations, subgroups) = (fields.blocks(), fields.iterations(), fields.by_subgroups());
+    let (blocks, iterations, on_cpu) = (fields.blocks(), fields.iterations(), fields.on_cpu());
     let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
     let (pairs, texels) = (false, [false; MOST_TENSORS]);
-    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, subgroups, pairs, texels })
+    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, on_cpu, pairs, texels })
 }
 
 /// The arguments of a launch, in order, each with its place.

@@ -1,7 +1,7 @@
 //! Launches for WGSL: with fewer pointers, for WebGPU binds eight storage buffers to a kernel, and those that suit a driver which
-//! computes on a CPU: by subgroups, by pairs and from textures.
+//! computes on a CPU: by kernels of their own, by pairs and from textures.
 
-use super::launch::{BySubgroups, Launch, PARAM_BYTES, PLACES, Place, Pointer};
+use super::launch::{Launch, OnCpu, PARAM_BYTES, PLACES, Place, Pointer};
 use crate::kernel::Operand;
 use crate::program::{Program, Weight};
 
@@ -63,11 +63,11 @@ impl Launch {
         self
     }
 
-    /// The launch by a kernel that shares what it loads or sums within subgroups, where there is one: many times faster than by way of
-    /// shared memory on a driver that computes on a CPU. Subgroups must have eight lanes.
+    /// The launch by a kernel for drivers that compute on a CPU, where there is one: it shares what it loads or sums within subgroups,
+    /// many times faster than by way of shared memory, or loads what many products need. Subgroups must have eight lanes.
     #[must_use]
-    pub fn by_subgroups(mut self) -> Self {
-        if let Some(BySubgroups { stem, blocks, iterations }) = self.subgroups {
+    pub fn on_cpu(mut self) -> Self {
+        if let Some(OnCpu { stem, blocks, iterations }) = self.on_cpu {
             (self.stem, self.blocks, self.iterations) = (stem, blocks, iterations);
         }
         self
@@ -80,12 +80,14 @@ impl Launch {
         self
     }
 
-    /// The launch by a kernel that loads from textures what it only reads, if those are numbers in f32, and at most so many.
+    /// The launch by a kernel that loads from at most so many textures what it only reads, if those are numbers in f32, and at most
+    /// so many.
     #[must_use]
-    pub fn by_texels(mut self, program: &Program, most: usize) -> Self {
-        for (number, pointer) in self.pointers.iter().enumerate() {
-            let fits = pointer.floats(program).is_some_and(|count| count <= most);
-            self.texels[number] = fits && !self.written[number];
+    pub fn by_texels(mut self, program: &Program, textures: usize, most: usize) -> Self {
+        let fits = |pointer: &Pointer| pointer.floats(program).is_some_and(|count| count <= most);
+        let read = (0..self.pointers.len()).filter(|&number| !self.written[number] && fits(&self.pointers[number]));
+        for number in read.take(textures).collect::<Vec<_>>() {
+            self.texels[number] = true;
         }
         self
     }
@@ -170,7 +172,7 @@ mod tests {
             params,
             blocks: 1,
             iterations: 0,
-            subgroups: None,
+            on_cpu: None,
             pairs: false,
             texels: [false; MOST_TENSORS],
         }

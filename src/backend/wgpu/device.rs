@@ -46,7 +46,7 @@ pub struct Device {
     /// Those of the adapter, all of them.
     pub limits: wgpu::Limits,
     /// The processor computes, and threads can have from one another what one of them loads.
-    by_subgroups: bool,
+    on_cpu: bool,
     /// The processor computes, and numbers may have 64 bits.
     by_pairs: bool,
     /// The processor computes, and loads from textures much faster than from buffers.
@@ -105,29 +105,19 @@ impl Device {
             }
         });
         let account = Arc::new(Account::new(ours.memory, info.is_software));
-        let by_subgroups = info.is_software && has_lanes;
+        let on_cpu = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
         let by_texels = info.driver.contains("llvmpipe");
         let most_iterations = if by_texels { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
-        Ok(Arc::new(Self {
-            raw,
-            queue,
-            info,
-            limits,
-            by_subgroups,
-            by_pairs,
-            by_texels,
-            most_iterations,
-            account,
-            faults,
-        }))
+        Ok(Arc::new(Self { raw, queue, info, limits, on_cpu, by_pairs, by_texels, most_iterations, account, faults }))
     }
 
     /// The launch by the kernel that suits what computes.
     pub fn suited(&self, program: &Program, launch: Launch) -> Launch {
-        let is_short = launch.subgroups.is_some_and(|kernel| kernel.iterations <= self.most_iterations);
-        let launch = if self.by_subgroups && is_short { launch.by_subgroups() } else { launch };
-        let launch = if self.by_texels { launch.by_texels(program, texels::most(self)) } else { launch };
+        let is_short = launch.on_cpu.is_some_and(|kernel| kernel.iterations <= self.most_iterations);
+        let launch = if self.on_cpu && is_short { launch.on_cpu() } else { launch };
+        let textures = if self.by_texels { self.limits.max_storage_textures_per_shader_stage as usize } else { 0 };
+        let launch = launch.by_texels(program, textures, texels::most(self));
         if self.by_pairs { launch.by_pairs() } else { launch }
     }
 

@@ -8,6 +8,7 @@ use rayon::prelude::*;
 
 use super::device::{Device, Outcome, failed};
 use super::disk::Disk;
+use super::texels::FORMAT;
 use crate::backend::BackendError;
 use crate::backend::gpu::{Launch, PARAM_BYTES};
 use crate::kernel::{self, Fused, MOST_TENSORS};
@@ -133,10 +134,10 @@ fn entries(written: &[bool], texels: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry>
         has_dynamic_offset: false,
         min_binding_size: wgpu::BufferSize::new(bytes),
     };
-    let texture = wgpu::BindingType::Texture {
-        sample_type: wgpu::TextureSampleType::Float { filterable: false },
+    let texture = wgpu::BindingType::StorageTexture {
+        access: wgpu::StorageTextureAccess::ReadOnly,
+        format: FORMAT,
         view_dimension: wgpu::TextureViewDimension::D2,
-        multisampled: false,
     };
     let pointer = |(written, is_texture): (&bool, &bool)| {
         if *is_texture { texture } else { buffer(wgpu::BufferBindingType::Storage { read_only: !written }, 0) }

@@ -12,6 +12,8 @@ use crate::kernel::TEXELS_OF_A_ROW;
 /// Bytes of a row, and of what travels to the device at a time: whole rows.
 const ROW: usize = TEXELS_OF_A_ROW * GRAIN;
 const PARCEL: usize = 512 * ROW;
+/// Of a texel: four numbers.
+pub const FORMAT: wgpu::TextureFormat = wgpu::TextureFormat::Rgba32Float;
 
 /// A texture.
 pub struct Texels {
@@ -44,8 +46,8 @@ impl Texels {
             mip_level_count: 1,
             sample_count: 1,
             dimension: wgpu::TextureDimension::D2,
-            format: wgpu::TextureFormat::Rgba32Float,
-            usage: wgpu::TextureUsages::TEXTURE_BINDING | wgpu::TextureUsages::COPY_DST,
+            format: FORMAT,
+            usage: wgpu::TextureUsages::STORAGE_BINDING | wgpu::TextureUsages::COPY_DST,
             view_formats: &[],
         };
         let made = device.attempt(&format!("make {what}"), bytes, |raw| {

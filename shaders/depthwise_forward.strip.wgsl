@@ -1,9 +1,10 @@
 // y[n,oy,ox,c] = stages(b[c] + sum over ky, kx of x[n,iy,ix,c] w[ky,kx,c])
 // where iy = oy stride + ky dilation - pad, and likewise ix.
-// One thread computes four neighbouring channels of a pixel; w is [kh, kw, channels]. Kernels are at most eight wide.
+// One thread computes four neighbouring channels of seven pixels; w is [kh, kw, channels].
 {% from "parts/head.wgsl" import params, tensors, window_words -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- set output, output_slot, source, reversed = "y", 3, "x", false %}
 {{ params(window_words) }}
 {{ tensors(["x", "w", "b"], ["y"], prologue, stages) }}
-{% include "parts/lane_window.wgsl" %}
+{% include "parts/strip.wgsl" %}
+{% include "parts/finish.wgsl" %}
