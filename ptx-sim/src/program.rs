@@ -304,6 +304,8 @@ pub(crate) struct Element {
     /// In memory.
     pub bytes: u8,
     pub signed: bool,
+    /// Whether registers have 16 bits; the higher ones of their lanes are zeros.
+    pub half: bool,
     /// Whether the rows have 64-bit lanes.
     pub wide: bool,
 }

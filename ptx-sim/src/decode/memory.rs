@@ -1,6 +1,6 @@
 //! Loads, stores, atomics and asynchronous copies.
 
-use super::{Decoded, Decoder, Kind, Type};
+use super::{Class, Decoded, Decoder, Kind, Type};
 use crate::lanes::{Binary64, Unary64};
 use crate::lint::LintKind;
 use crate::numeric::Format;
@@ -9,25 +9,20 @@ use crate::parse::syntax::Operand;
 use crate::program::{Atomic, AtomicOp, CopyAsync, Element, Initial, LoadSpace, Op, StoreSpace};
 use crate::warp::SHARED_WINDOW;
 
-/// Hints and orders that do not change what a data-race-free program reads.
-const IGNORED: &[&str] = &[
+/// Hints and orders that do not change what a data-race-free program reads, of loads, stores and atomics.
+const LOAD_HINTS: &[&str] = &["acquire", "ca", "cg", "cs", "lu", "cv"];
+const STORE_HINTS: &[&str] = &["release", "wb", "cg", "cs", "wt"];
+const ATOMIC_HINTS: &[&str] = &["acquire", "release", "acq_rel"];
+
+/// Those of all.
+const HINTS: &[&str] = &[
     "volatile",
     "relaxed",
-    "acquire",
-    "release",
-    "acq_rel",
     "weak",
     "cta",
     "gpu",
     "sys",
     "cluster",
-    "ca",
-    "cg",
-    "cs",
-    "lu",
-    "cv",
-    "wb",
-    "wt",
     "L1::evict_normal",
     "L1::evict_unchanged",
     "L1::evict_first",
@@ -39,8 +34,8 @@ const IGNORED: &[&str] = &[
 ];
 
 impl<'a> Decoder<'_, 'a> {
-    fn ignore_hints(&mut self) {
-        self.modifiers.retain(|modifier| !IGNORED.contains(modifier));
+    fn ignore_hints(&mut self, others: &[&str]) {
+        self.modifiers.retain(|modifier| !HINTS.contains(modifier) && !others.contains(modifier));
     }
 
     fn generic(&mut self) {
@@ -68,19 +63,23 @@ impl<'a> Decoder<'_, 'a> {
         Err(self.error(format!("`{}` takes {want} registers, not {got}", self.statement.opcode)))
     }
 
-    fn element(&self, of: Type, wide: bool) -> Result<Element, ParseError> {
-        if matches!(of.kind, Kind::Predicate | Kind::Pair(_)) {
-            return Err(self.unknown());
+    /// What registers of a class hold. Floats have a type of their own from 32 bits on.
+    fn element(&self, of: Type, class: Class) -> Result<Element, ParseError> {
+        match of.kind {
+            Kind::Bits | Kind::Unsigned | Kind::Signed | Kind::Float(Format::F32) => {
+                let (half, wide) = (class == Class::Half, class == Class::Wide);
+                Ok(Element { bytes: of.bits / 8, signed: of.signed(), half, wide })
+            }
+            _ => Err(self.unknown()),
         }
-        Ok(Element { bytes: of.bits / 8, signed: of.signed(), wide })
     }
 
     pub(super) fn ld(&mut self) -> Decoded {
         let of = self.take_type()?;
         let [d, from] = self.operands()?;
         self.vector_length(d)?;
-        let (dst, wide) = self.loaded(d, of)?;
-        let element = self.element(of, wide)?;
+        let (dst, class) = self.parts(d, of, true)?;
+        let element = self.element(of, class)?;
         if u32::from(element.bytes) * u32::from(dst.count) > 16 {
             return Err(self.error("a load has at most 16 bytes"));
         }
@@ -98,7 +97,7 @@ impl<'a> Decoder<'_, 'a> {
             self.generic();
             LoadSpace::Generic
         };
-        self.ignore_hints();
+        self.ignore_hints(LOAD_HINTS);
         Ok(Op::Load { space, dst, element, from: self.address(from)? })
     }
 
@@ -108,7 +107,7 @@ impl<'a> Decoder<'_, 'a> {
             return Err(self.error(format!("there is no parameter `{name}`")));
         };
         let bytes = i64::from(element.bytes) * i64::from(dst.count);
-        if *offset < 0 || offset + bytes > param.size as i64 {
+        if *offset < 0 || *offset > param.size as i64 - bytes {
             return Err(self.error(format!("{bytes} bytes at {offset} are outside the {} of `{name}`", param.size)));
         }
         let offset = param.offset + *offset as usize;
@@ -122,8 +121,8 @@ impl<'a> Decoder<'_, 'a> {
         let of = self.take_type()?;
         let [to, src] = self.operands()?;
         self.vector_length(src)?;
-        let (src, wide) = self.loaded(src, of)?;
-        let element = self.element(of, wide)?;
+        let (src, class) = self.parts(src, of, false)?;
+        let element = self.element(of, class)?;
         if u32::from(element.bytes) * u32::from(src.count) > 16 {
             return Err(self.error("a store has at most 16 bytes"));
         }
@@ -138,7 +137,7 @@ impl<'a> Decoder<'_, 'a> {
             self.generic();
             StoreSpace::Generic
         };
-        self.ignore_hints();
+        self.ignore_hints(STORE_HINTS);
         Ok(Op::Store { space, src, element, to: self.address(to)? })
     }
 
@@ -181,7 +180,7 @@ impl<'a> Decoder<'_, 'a> {
         if !known {
             return Err(self.unknown());
         }
-        self.ignore_hints();
+        self.ignore_hints(ATOMIC_HINTS);
         let operands: Vec<_> = self.statement.operands.iter().collect();
         let (d, at, a, b) = match (operands.as_slice(), result, op == AtomicOp::CompareSwap) {
             ([d, at, a, b], true, true) => (Some(*d), *at, *a, Some(*b)),
@@ -192,7 +191,7 @@ impl<'a> Decoder<'_, 'a> {
         Ok(Op::Atomic(Box::new(Atomic {
             op,
             space,
-            element: self.element(of, of.bits == 64)?,
+            element: self.element(of, of.class())?,
             dst: d.map(|d| self.dst(d, of)).transpose()?,
             at: self.address(at)?,
             a: self.src(a, of)?,

@@ -77,6 +77,15 @@ impl Type {
         }
     }
 
+    /// What a register of exactly this type holds.
+    fn class(self) -> Class {
+        match self.bits {
+            8 | 16 => Class::Half,
+            32 => Class::Word,
+            _ => Class::Wide,
+        }
+    }
+
     fn signed(self) -> bool {
         self.kind == Kind::Signed
     }

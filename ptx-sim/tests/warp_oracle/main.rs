@@ -7,7 +7,9 @@ mod barrier;
 mod common;
 mod copy;
 mod exchange;
+mod form;
 mod matrix;
+mod memory;
 
 use std::fmt::Display;
 
