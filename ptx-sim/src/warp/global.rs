@@ -103,13 +103,13 @@ pub(super) fn store(
         }
         if machine.checks {
             let by = machine.clock.observer(warp.index);
-            let (cells, granule) = machine.shadow.cells(address, bytes);
+            let (cells, granule, spread) = machine.shadow.cells(address, bytes);
             for (i, cell) in cells.iter_mut().enumerate() {
                 if cell.is_ordered(&by) {
                     *cell = Cell::written(&by, lane, Access::Write);
                     continue;
                 }
-                let Err(conflict) = cell.write(&by, lane, Access::Write) else { continue };
+                let Err(conflict) = cell.write(&by, lane, Access::Write, spread) else { continue };
                 let at = address + (i * granule) as u64;
                 if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, at) {
                     return Err(stop(conflict.fault(Space::Global, at, Access::Write)));

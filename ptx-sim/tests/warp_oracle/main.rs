@@ -10,6 +10,7 @@ mod exchange;
 mod form;
 mod matrix;
 mod memory;
+mod race;
 
 use std::fmt::Display;
 
