@@ -276,11 +276,13 @@ pub(crate) enum Op {
     LoadMatrix {
         dst: Rows,
         transpose: bool,
+        generic: bool,
         from: Address,
     },
     StoreMatrix {
         src: Rows,
         transpose: bool,
+        generic: bool,
         to: Address,
     },
 }
@@ -421,6 +423,8 @@ pub(crate) struct CopyAsync {
     pub bytes: u32,
     /// Bytes to copy; zeros fill the rest.
     pub src_size: Option<Row>,
+    /// Where it holds, nothing is copied but zeros.
+    pub ignore: Option<Predicate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -38,7 +38,7 @@ impl<'a> Decoder<'_, 'a> {
         self.modifiers.retain(|modifier| !HINTS.contains(modifier) && !others.contains(modifier));
     }
 
-    fn generic(&mut self) {
+    pub(super) fn generic(&mut self) {
         let line = self.statement.line;
         self.body.lint(LintKind::Generic, line);
     }
@@ -49,7 +49,7 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     /// Takes `.shared` or `.shared::cta`.
-    fn take_shared(&mut self) -> bool {
+    pub(super) fn take_shared(&mut self) -> bool {
         self.take("shared") || self.take("shared::cta")
     }
 
@@ -169,7 +169,11 @@ impl<'a> Decoder<'_, 'a> {
         let bits_only =
             matches!(op, AtomicOp::Exchange | AtomicOp::CompareSwap | AtomicOp::And | AtomicOp::Or | AtomicOp::Xor);
         let counts = matches!(op, AtomicOp::Increment | AtomicOp::Decrement);
-        let known = matches!(of.bits, 32 | 64)
+        let swaps_half = op == AtomicOp::CompareSwap && of.bits == 16;
+        if swaps_half {
+            self.requires((6, 3), 70)?;
+        }
+        let known = (swaps_half || matches!(of.bits, 32 | 64))
             && match of.kind {
                 Kind::Bits => bits_only,
                 Kind::Unsigned => !bits_only && (!counts || of.bits == 32),
@@ -201,6 +205,7 @@ impl<'a> Decoder<'_, 'a> {
 
     pub(super) fn cp(&mut self) -> Decoded {
         self.need("async")?;
+        self.requires((7, 0), 80)?;
         if self.take("commit_group") {
             return self.plain(Op::CommitGroup);
         }
@@ -219,9 +224,9 @@ impl<'a> Decoder<'_, 'a> {
         }
         self.need("global")?;
         self.modifiers.retain(|modifier| !matches!(*modifier, "L2::64B" | "L2::128B" | "L2::256B"));
-        let (to, from, bytes, src_size) = match self.statement.operands.as_slice() {
+        let (to, from, bytes, last) = match self.statement.operands.as_slice() {
             [to, from, bytes] => (to, from, bytes, None),
-            [to, from, bytes, src_size] => (to, from, bytes, Some(src_size)),
+            [to, from, bytes, last] => (to, from, bytes, Some(last)),
             _ => return Err(self.error("cp.async takes 3 or 4 operands")),
         };
         let bytes = match (bytes, cached_in_l1) {
@@ -229,9 +234,25 @@ impl<'a> Decoder<'_, 'a> {
             _ => return Err(self.error("cp.async copies 4, 8 or 16 bytes, with .cg only 16")),
         };
         let Operand::Integer(bytes) = bytes else { return Err(self.unknown()) };
-        let src_size = src_size.map(|size| self.src(size, Type::B32)).transpose()?;
+        let (mut src_size, mut ignore) = (None, None);
+        match last {
+            Some(last) if self.is_predicate(last)? => {
+                self.requires((7, 5), 80)?;
+                ignore = Some(self.predicate(last)?);
+            }
+            Some(last) => src_size = Some(self.src(last, Type::B32)?),
+            None => {}
+        }
         let (to, from) = (self.address(to)?, self.address(from)?);
-        Ok(Op::CopyAsync(Box::new(CopyAsync { to, from, bytes: *bytes as u32, src_size })))
+        Ok(Op::CopyAsync(Box::new(CopyAsync { to, from, bytes: *bytes as u32, src_size, ignore })))
+    }
+
+    fn is_predicate(&mut self, operand: &Operand<'a>) -> Result<bool, ParseError> {
+        match operand {
+            Operand::Not(_) => Ok(true),
+            Operand::Name(name, 0) if self.is_register(name)? => Ok(self.register(name)?.1 == Class::Predicate),
+            _ => Ok(false),
+        }
     }
 
     pub(super) fn prefetch(&mut self) -> Decoded {

@@ -158,6 +158,15 @@ impl<'b, 'a> Decoder<'b, 'a> {
         if self.take(name) { Ok(()) } else { Err(self.error(format!("`{}` lacks `.{name}`", self.statement.opcode))) }
     }
 
+    /// That the text declares at least this version of PTX and this architecture.
+    fn requires(&self, version: (u32, u32), target: u32) -> Result<(), ParseError> {
+        if self.body.version >= version && self.body.target >= target {
+            return Ok(());
+        }
+        let (opcode, (major, minor)) = (self.statement.opcode, version);
+        Err(self.error(format!("`{opcode}` needs .version {major}.{minor} and .target sm_{target} or higher")))
+    }
+
     /// Takes the type that the opcode ends with.
     fn take_type(&mut self) -> Result<Type, ParseError> {
         let found = self.modifiers.last().and_then(|name| Type::named(name));

@@ -22,6 +22,10 @@ impl<'a> Decoder<'_, 'a> {
         self.fixed(false, Initial::Constant(u64::from(value)))
     }
 
+    pub(super) fn is_register(&mut self, name: &str) -> Result<bool, ParseError> {
+        Ok(matches!(self.symbol(name)?, Some(Symbol::Register(_))))
+    }
+
     /// The register of a name, and what it holds.
     pub(super) fn register(&mut self, name: &str) -> Result<(Row, Class), ParseError> {
         let line = self.statement.line;
@@ -146,9 +150,7 @@ impl<'a> Decoder<'_, 'a> {
         }
         let mut common = None;
         for (i, part) in parts.iter().enumerate() {
-            if write
-                && !matches!(part, Operand::Name(name, 0) if matches!(self.symbol(name)?, Some(Symbol::Register(_))))
-            {
+            if write && !matches!(part, Operand::Name(name, 0) if self.is_register(name)?) {
                 return Err(self.error("expected a register"));
             }
             let (row, class) = self.at_least(part, of)?;
@@ -163,7 +165,7 @@ impl<'a> Decoder<'_, 'a> {
     /// A register that is as wide as the type or wider, or a constant; and what it holds.
     pub(super) fn at_least(&mut self, operand: &Operand<'a>, of: Type) -> Result<(Row, Class), ParseError> {
         if let Operand::Name(name, 0) = operand
-            && let Some(Symbol::Register(_)) = self.symbol(name)?
+            && self.is_register(name)?
         {
             let (row, class) = self.register(name)?;
             return match (class, of.bits) {

@@ -1,6 +1,7 @@
 //! `cp.async`: copies that are written when they are waited for.
 
 use super::memory::put;
+use super::run::holds;
 use super::traffic::{count_global, count_shared};
 use super::{Machine, Warp, global};
 use crate::fault::{Access, FaultKind, Space, Stop};
@@ -43,7 +44,8 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
         return Err(Stop::lane(kind, lane));
     }
     let sizes = copy.src_size.map_or([bytes; 32], |row| warp.registers.narrow[usize::from(row)]);
-    let reading = bits(mask).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
+    let copying = mask & !copy.ignore.map_or(0, |ignore| holds(warp, ignore));
+    let reading = bits(copying).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
     let partial = bits(reading).any(|lane| sizes[lane] != bytes);
     let mut data = [[0; 16]; 32];
     match if partial || reading == 0 { None } else { global::read_lanes(machine, by, reading, &from, bytes, false)? } {

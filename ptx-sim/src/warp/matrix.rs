@@ -2,11 +2,13 @@
 //!
 //! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
 
+use super::memory::shared_lanes;
 use super::traffic::count_shared;
 use super::{Machine, Warp, shared};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::numeric::{Format, decode};
 use crate::program::{Address, Mma, MmaType, Rows};
+use crate::shadow::bits;
 
 /// All 32 lanes must be here.
 fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<bool, Stop> {
@@ -132,15 +134,14 @@ pub(super) fn load(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
     mask: u32,
-    dst: Rows,
-    transpose: bool,
-    from: Address,
+    (dst, transpose): (Rows, bool),
+    (from, generic): (Address, bool),
 ) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "ldmatrix")? {
         return Ok(());
     }
-    let addresses = warp.addresses(from);
     let lanes = row_lanes(dst.count);
+    let addresses = row_addresses(warp, lanes, from, generic, "ldmatrix")?;
     shared::read(warp, machine, lanes, &addresses, 16)?;
     for (i, register) in dst.iter().enumerate() {
         let mut matrix = [[0u16; 8]; 8];
@@ -164,15 +165,14 @@ pub(super) fn store(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
     mask: u32,
-    src: Rows,
-    transpose: bool,
-    to: Address,
+    (src, transpose): (Rows, bool),
+    (to, generic): (Address, bool),
 ) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "stmatrix")? {
         return Ok(());
     }
-    let addresses = warp.addresses(to);
     let lanes = row_lanes(src.count);
+    let addresses = row_addresses(warp, lanes, to, generic, "stmatrix")?;
     let span = machine.shared.reach(&addresses, lanes, 16, Access::Write)?;
     if machine.checks {
         machine.shared.settle_in(&machine.clock, span);
@@ -203,4 +203,23 @@ pub(super) fn store(
 /// The lanes whose addresses count.
 fn row_lanes(matrices: u8) -> u32 {
     if matrices == 4 { !0 } else { (1 << (8 * matrices)) - 1 }
+}
+
+/// Where the rows are in shared memory.
+fn row_addresses(
+    warp: &Warp,
+    lanes: u32,
+    address: Address,
+    generic: bool,
+    instruction: &'static str,
+) -> Result<[u64; 32], Stop> {
+    let addresses = warp.addresses(address);
+    if !generic {
+        return Ok(addresses);
+    }
+    let (shared, offsets) = shared_lanes(&addresses, lanes);
+    match bits(lanes & !shared).next() {
+        Some(lane) => Err(Stop::lane(FaultKind::NotShared { instruction, address: addresses[lane] }, lane)),
+        None => Ok(offsets),
+    }
 }

@@ -145,8 +145,12 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             Ok(())
         }
         Op::Mma(mma) => matrix::mma(warp, machine.fused, mask, mma),
-        Op::LoadMatrix { dst, transpose, from } => matrix::load(warp, machine, mask, *dst, *transpose, *from),
-        Op::StoreMatrix { src, transpose, to } => matrix::store(warp, machine, mask, *src, *transpose, *to),
+        Op::LoadMatrix { dst, transpose, generic, from } => {
+            matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic))
+        }
+        Op::StoreMatrix { src, transpose, generic, to } => {
+            matrix::store(warp, machine, mask, (*src, *transpose), (*to, *generic))
+        }
         _ => Ok(()),
     }
 }
