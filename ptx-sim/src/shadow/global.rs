@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Cell, Observer, Spread};
-use crate::fault::{Access, FaultKind, Space};
+use super::{Cell, Observer, Spread, bits};
+use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::memory::{index, offset};
 
 /// Bytes whose cells come into being together.
@@ -78,7 +78,31 @@ impl GlobalShadow {
         (&mut page.cells[range], 1 << page.granule, spread)
     }
 
-    /// Checks and records a lane's read of at most 16 aligned bytes.
+    /// Checks and records the reads of some lanes.
+    #[inline(always)]
+    pub fn read_lanes(
+        &mut self,
+        by: &Observer<'_>,
+        (mask, addresses): (u32, &[u64; 32]),
+        bytes: u32,
+        non_coherent: bool,
+    ) -> Result<(), Stop> {
+        // The last page in which no read changes anything.
+        let mut foreign = None;
+        for lane in bits(mask) {
+            let page = addresses[lane] / PAGE as u64;
+            if foreign == Some(page) {
+                continue;
+            }
+            let read = self.read(by, lane, addresses[lane], bytes, non_coherent);
+            if read.map_err(|kind| Stop::lane(kind, lane))? {
+                foreign = Some(page);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks and records a lane's read of at most 16 aligned bytes; true where several blocks have read all of its page.
     #[inline(always)]
     pub fn read(
         &mut self,
@@ -87,10 +111,10 @@ impl GlobalShadow {
         address: u64,
         bytes: u32,
         non_coherent: bool,
-    ) -> Result<(), FaultKind> {
+    ) -> Result<bool, FaultKind> {
         let (page, range, spread) = self.page(address, bytes);
         if page.foreign == page.cells.len() {
-            return Ok(());
+            return Ok(true);
         }
         for (i, cell) in page.cells[range].iter_mut().enumerate() {
             if cell.read_unwritten(by, lane, non_coherent) {
@@ -102,6 +126,6 @@ impl GlobalShadow {
             })?;
             page.foreign += usize::from(cell.is_foreign() && !was_foreign);
         }
-        Ok(())
+        Ok(false)
     }
 }

@@ -86,6 +86,7 @@ impl Clock {
             warp,
             now: self.now,
             block_start: self.block_start,
+            seen_all: self.seen_all[warp],
             ordered: (self.seen_all[warp] + 1).saturating_sub(self.block_start),
             seen: &self.seen[warp],
         }
@@ -107,6 +108,8 @@ pub(crate) struct Observer<'a> {
     warp: usize,
     now: u32,
     block_start: u32,
+    /// The tick up to which all accesses of the block are ordered before those of the warp.
+    seen_all: u32,
     /// Ticks from the block's first whose accesses are ordered before those of the warp, whoever made them.
     ordered: u32,
     seen: &'a [u32; MAX_WARPS],
@@ -225,17 +228,19 @@ impl Cell {
         if self.record_reader(by, lane) || self.is_foreign() {
             return;
         }
-        let mut readers: Vec<Reader> =
-            self.readers(spread).filter(|reader| by.seen[reader.warp] < reader.tick).collect();
-        let is_earlier_block = self.is_of_earlier_block(by, spread);
-        self.forget_readers(spread);
         let own = 1 << by.warp;
         let sticky = self.reader & NON_COHERENT;
+        if self.is_of_earlier_block(by, spread) {
+            self.forget_readers(spread);
+            (self.read, self.readers, self.reader) = (by.now, own, MANY | FOREIGN | sticky);
+            return;
+        }
+        let mut readers: Vec<Reader> =
+            self.readers(spread).filter(|reader| by.seen[reader.warp] < reader.tick).collect();
+        self.forget_readers(spread);
         let alone = readers.iter().all(|reader| reader.warp != by.warp || reader.lane == Some(lane));
         readers.retain(|reader| reader.warp != by.warp);
-        if is_earlier_block {
-            (self.read, self.readers, self.reader) = (by.now, own, MANY | FOREIGN | sticky);
-        } else if readers.is_empty() {
+        if readers.is_empty() {
             (self.read, self.readers) = (by.now, own);
             self.reader = sticky | if alone { lane as u16 } else { MANY };
         } else {
@@ -280,6 +285,12 @@ impl Cell {
     pub fn is_ordered(&self, by: &Observer<'_>) -> bool {
         let is_before = |tick: u32| tick == 0 || by.is_ordered(tick);
         is_before(self.write) & is_before(self.read) & (self.reader & (FOREIGN | NON_COHERENT) == 0)
+    }
+
+    /// The same where no other block has been, and a tick up to which all is ordered before.
+    #[inline(always)]
+    pub fn is_up_to(&self, tick: u32) -> bool {
+        self.write.max(self.read) <= tick
     }
 
     /// Checks a write and records it.

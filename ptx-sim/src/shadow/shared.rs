@@ -164,7 +164,7 @@ impl Shared {
     ) -> Result<(), FaultKind> {
         let granules = self.granules(offset, bytes);
         let cells = &mut self.cells[granules.clone()];
-        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_ordered(by)) {
+        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_up_to(by.seen_all)) {
             return self.write_closely(by, lane, granules, access, allow);
         }
         let cell = Cell::written(by, lane, access);

@@ -53,10 +53,7 @@ pub(super) fn read_lanes<'m>(
         }
         if !allocation.read_only {
             let by = machine.clock.observer(warp);
-            for lane in bits(mask) {
-                let read = machine.shadow.read(&by, lane, addresses[lane], bytes, non_coherent);
-                read.map_err(|kind| Stop::lane(kind, lane))?;
-            }
+            machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
         }
     }
     Ok(Some(&allocation.data))

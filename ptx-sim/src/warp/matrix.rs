@@ -24,22 +24,35 @@ pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<
     if !whole_warp(warp, mask, "mma.sync")? {
         return Ok(());
     }
+    match mma.of {
+        MmaType::Tf32 => product::<8>(warp, fused, mma, |narrow, a, b| tf32_fragments(narrow, mma, a, b)),
+        MmaType::F16 { k: 8 } => {
+            product::<8>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::F16, a, b))
+        }
+        MmaType::F16 { .. } => {
+            product::<16>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::F16, a, b))
+        }
+        MmaType::Bf16 { k: 8 } => {
+            product::<8>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::Bf16, a, b))
+        }
+        MmaType::Bf16 { .. } => {
+            product::<16>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::Bf16, a, b))
+        }
+    }
+    Ok(())
+}
+
+/// a and b as `fragments` finds them in the registers.
+#[inline(always)]
+fn product<const K: usize>(
+    warp: &mut Warp,
+    fused: bool,
+    mma: &Mma,
+    fragments: impl Fn(&[[u32; 32]], &mut [[f32; K]; 16], &mut [[f32; 8]; K]),
+) {
     let narrow = &mut warp.registers.narrow;
-    let (mut a, mut b, mut sum) = ([[0f32; 16]; 16], [[0f32; 8]; 16], [[0f32; 8]; 16]);
-    let k = match mma.of {
-        MmaType::Tf32 => {
-            tf32_fragments(narrow, mma, &mut a, &mut b);
-            8
-        }
-        MmaType::F16 { k } => {
-            half_fragments(narrow, mma, Format::F16, usize::from(k), &mut a, &mut b);
-            usize::from(k)
-        }
-        MmaType::Bf16 { k } => {
-            half_fragments(narrow, mma, Format::Bf16, usize::from(k), &mut a, &mut b);
-            usize::from(k)
-        }
-    };
+    let (mut a, mut b, mut sum) = ([[0f32; K]; 16], [[0f32; 8]; K], [[0f32; 8]; 16]);
+    fragments(narrow, &mut a, &mut b);
     // Of eight rows, flat: element 2 lane + i is in register i.
     for (pair, rows) in mma.c.as_chunks::<2>().0.iter().enumerate() {
         let [left, right] = rows.map(|row| narrow[usize::from(row)]);
@@ -48,18 +61,17 @@ pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<
             *to = [f32::from_bits(left[lane]), f32::from_bits(right[lane])];
         }
     }
-    multiply(fused, &a, &b, &mut sum, k);
+    multiply(fused, &a, &b, &mut sum);
     for (pair, rows) in mma.d.as_chunks::<2>().0.iter().enumerate() {
         let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<2>().0;
         for (i, row) in rows.iter().enumerate() {
             narrow[usize::from(*row)].iter_mut().zip(flat).for_each(|(bits, pair)| *bits = pair[i].to_bits());
         }
     }
-    Ok(())
 }
 
 /// The mantissa's lower 13 bits are not read.
-fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 16]; 16], b: &mut [[f32; 8]; 16]) {
+fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 8]; 16], b: &mut [[f32; 8]; 8]) {
     let tf32 = |bits: u32| f32::from_bits(bits & !0x1fff);
     for (i, row) in mma.a.iter().enumerate() {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
@@ -74,23 +86,22 @@ fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 16]; 16], b: &
 }
 
 /// Two elements a register, the lower half first.
-fn half_fragments(
+fn half_fragments<const K: usize>(
     narrow: &[[u32; 32]],
     mma: &Mma,
     format: Format,
-    k: usize,
-    a: &mut [[f32; 16]; 16],
-    b: &mut [[f32; 8]; 16],
+    a: &mut [[f32; K]; 16],
+    b: &mut [[f32; 8]; K],
 ) {
     let value = |bits: u32, half: usize| decode(format, bits >> (16 * half) & 0xffff) as f32;
-    for (i, row) in mma.a.iter().enumerate().take(k / 4) {
+    for (i, row) in mma.a.iter().enumerate().take(K / 4) {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
             for half in 0..2 {
                 a[lane / 4 + 8 * (i % 2)][2 * (lane % 4) + half + 8 * (i / 2)] = value(*bits, half);
             }
         }
     }
-    for (i, row) in mma.b.iter().enumerate().take(k / 8) {
+    for (i, row) in mma.b.iter().enumerate().take(K / 8) {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
             for half in 0..2 {
                 b[2 * (lane % 4) + half + 8 * i][lane / 4] = value(*bits, half);
@@ -99,28 +110,28 @@ fn half_fragments(
     }
 }
 
-fn multiply(fused: bool, a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
+fn multiply<const K: usize>(fused: bool, a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
     #[cfg(target_arch = "x86_64")]
     if fused {
         // SAFETY: `fused` says that the processor has the feature.
-        return unsafe { multiply_avx2(a, b, sum, k) };
+        return unsafe { multiply_avx2(a, b, sum) };
     }
     let _ = fused;
-    multiply_lanes(a, b, sum, k);
+    multiply_lanes(a, b, sum);
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2")]
-fn multiply_avx2(a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
-    multiply_lanes(a, b, sum, k);
+fn multiply_avx2<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
+    multiply_lanes(a, b, sum);
 }
 
 /// Products of the short mantissas are exact in f32.
 #[inline(always)]
-fn multiply_lanes(a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
+fn multiply_lanes<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
     for (a, sum) in a.iter().zip(sum) {
         let mut total = *sum;
-        for (a, b) in a.iter().zip(b).take(k) {
+        for (a, b) in a.iter().zip(b) {
             for (total, b) in total.iter_mut().zip(b) {
                 *total += a * b;
             }
