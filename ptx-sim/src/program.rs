@@ -235,10 +235,8 @@ pub(crate) enum Op {
     Atomic(Box<Atomic>),
     CopyAsync(Box<CopyAsync>),
     CommitGroup,
-    /// Waits until at most so many groups are in flight.
-    WaitGroup(u32),
-    /// Waits for all copies, committed or not.
-    WaitAll,
+    /// Waits until at most so many groups are in flight; with none, for all copies, committed or not.
+    Wait(Option<u32>),
 
     Branch(u32),
     BranchIndexed {

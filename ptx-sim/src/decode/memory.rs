@@ -210,13 +210,13 @@ impl<'a> Decoder<'_, 'a> {
             return self.plain(Op::CommitGroup);
         }
         if self.take("wait_all") {
-            return self.plain(Op::WaitAll);
+            return self.plain(Op::Wait(None));
         }
         if self.take("wait_group") {
             let [Operand::Integer(groups @ 0..=0xffff)] = self.operands()? else {
                 return Err(self.error("expected a number of groups"));
             };
-            return Ok(Op::WaitGroup(*groups as u32));
+            return Ok(Op::Wait(Some(*groups as u32)));
         }
         let cached_in_l1 = self.need_any(&[("ca", true), ("cg", false)])?;
         if !self.take_shared() {

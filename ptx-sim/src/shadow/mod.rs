@@ -287,7 +287,7 @@ impl Cell {
         is_before(self.write) & is_before(self.read) & (self.reader & (FOREIGN | NON_COHERENT) == 0)
     }
 
-    /// The same where no other block has been, and a tick up to which all is ordered before.
+    /// The same of a cell that only this block knows, by a tick up to which all accesses are ordered before.
     #[inline(always)]
     pub fn is_up_to(&self, tick: u32) -> bool {
         self.write.max(self.read) <= tick

@@ -193,10 +193,12 @@ impl Shared {
     }
 
     /// Ends the copy in flight to these bytes.
+    #[inline(always)]
     pub fn complete(&mut self, by: &Observer<'_>, offset: usize, bytes: u32) {
-        for at in self.granules(offset, bytes) {
-            self.cells[at].complete(by);
-            self.writes[at] = self.cells[at].write;
+        let granules = self.granules(offset, bytes);
+        for (cell, write) in self.cells[granules.clone()].iter_mut().zip(&mut self.writes[granules]) {
+            cell.complete(by);
+            *write = cell.write;
         }
     }
 

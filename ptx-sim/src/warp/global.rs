@@ -47,8 +47,11 @@ pub(super) fn read_lanes<'m>(
 ) -> Result<Option<&'m [u8]>, Stop> {
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
-        let is_written = |lane: usize| allocation.written.has(offset(addresses[lane]) as usize, bytes);
-        if !bits(mask).fold(true, |written, lane| written & is_written(lane)) {
+        let mut is_written = true;
+        for lane in bits(mask) {
+            is_written &= allocation.written.has(offset(addresses[lane]) as usize, bytes);
+        }
+        if !is_written {
             return Ok(None);
         }
         if !allocation.read_only {

@@ -20,39 +20,27 @@ fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<b
 }
 
 /// d = a b + c, where a is 16 x k, b is k x 8, and c is 16 x 8; sums run along k and are rounded to f32 at each step.
-pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<(), Stop> {
+#[inline(always)]
+pub(super) fn mma(warp: &mut Warp, mask: u32, mma: &Mma) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "mma.sync")? {
         return Ok(());
     }
     match mma.of {
-        MmaType::Tf32 => product::<8>(warp, fused, mma, |narrow, a, b| tf32_fragments(narrow, mma, a, b)),
-        MmaType::F16 { k: 8 } => {
-            product::<8>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::F16, a, b))
-        }
-        MmaType::F16 { .. } => {
-            product::<16>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::F16, a, b))
-        }
-        MmaType::Bf16 { k: 8 } => {
-            product::<8>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::Bf16, a, b))
-        }
-        MmaType::Bf16 { .. } => {
-            product::<16>(warp, fused, mma, |narrow, a, b| half_fragments(narrow, mma, Format::Bf16, a, b))
-        }
+        MmaType::Tf32 | MmaType::F16 { k: 8 } | MmaType::Bf16 { k: 8 } => product::<8>(warp, mma),
+        MmaType::F16 { .. } | MmaType::Bf16 { .. } => product::<16>(warp, mma),
     }
     Ok(())
 }
 
-/// a and b as `fragments` finds them in the registers.
 #[inline(always)]
-fn product<const K: usize>(
-    warp: &mut Warp,
-    fused: bool,
-    mma: &Mma,
-    fragments: impl Fn(&[[u32; 32]], &mut [[f32; K]; 16], &mut [[f32; 8]; K]),
-) {
+fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
     let narrow = &mut warp.registers.narrow;
     let (mut a, mut b, mut sum) = ([[0f32; K]; 16], [[0f32; 8]; K], [[0f32; 8]; 16]);
-    fragments(narrow, &mut a, &mut b);
+    match mma.of {
+        MmaType::Tf32 => tf32_fragments(narrow, mma, &mut a, &mut b),
+        MmaType::F16 { .. } => half_fragments(narrow, mma, Format::F16, &mut a, &mut b),
+        MmaType::Bf16 { .. } => half_fragments(narrow, mma, Format::Bf16, &mut a, &mut b),
+    }
     // Of eight rows, flat: element 2 lane + i is in register i.
     for (pair, rows) in mma.c.as_chunks::<2>().0.iter().enumerate() {
         let [left, right] = rows.map(|row| narrow[usize::from(row)]);
@@ -61,17 +49,20 @@ fn product<const K: usize>(
             *to = [f32::from_bits(left[lane]), f32::from_bits(right[lane])];
         }
     }
-    multiply(fused, &a, &b, &mut sum);
+    multiply(&a, &b, &mut sum);
     for (pair, rows) in mma.d.as_chunks::<2>().0.iter().enumerate() {
         let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<2>().0;
         for (i, row) in rows.iter().enumerate() {
-            narrow[usize::from(*row)].iter_mut().zip(flat).for_each(|(bits, pair)| *bits = pair[i].to_bits());
+            for (bits, pair) in narrow[usize::from(*row)].iter_mut().zip(flat) {
+                *bits = pair[i].to_bits();
+            }
         }
     }
 }
 
 /// The mantissa's lower 13 bits are not read.
-fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 8]; 16], b: &mut [[f32; 8]; 8]) {
+#[inline(always)]
+fn tf32_fragments<const K: usize>(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; K]; 16], b: &mut [[f32; 8]; K]) {
     let tf32 = |bits: u32| f32::from_bits(bits & !0x1fff);
     for (i, row) in mma.a.iter().enumerate() {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
@@ -86,6 +77,7 @@ fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 8]; 16], b: &m
 }
 
 /// Two elements a register, the lower half first.
+#[inline(always)]
 fn half_fragments<const K: usize>(
     narrow: &[[u32; 32]],
     mma: &Mma,
@@ -110,25 +102,9 @@ fn half_fragments<const K: usize>(
     }
 }
 
-fn multiply<const K: usize>(fused: bool, a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
-    #[cfg(target_arch = "x86_64")]
-    if fused {
-        // SAFETY: `fused` says that the processor has the feature.
-        return unsafe { multiply_avx2(a, b, sum) };
-    }
-    let _ = fused;
-    multiply_lanes(a, b, sum);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn multiply_avx2<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
-    multiply_lanes(a, b, sum);
-}
-
 /// Products of the short mantissas are exact in f32.
 #[inline(always)]
-fn multiply_lanes<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
+fn multiply<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
     for (a, sum) in a.iter().zip(sum) {
         let mut total = *sum;
         for (a, b) in a.iter().zip(b) {

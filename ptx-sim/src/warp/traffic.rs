@@ -45,18 +45,18 @@ fn cost(
     let phase = first & (period - 1);
     let mut offsets = [0; 32];
     crate::lanes::set(&mut offsets, mask, |lane| addresses[lane].wrapping_sub(first));
-    let alike = |last: &Pattern| {
-        let differs = last.offsets.iter().zip(&offsets).fold(0, |differs, (last, now)| differs | (last ^ now));
-        differs == 0 && (last.mask, last.bytes, last.phase) == (mask, bytes, phase)
-    };
-    match last {
-        Some(last) if alike(last) => (last.cost, last.ideal),
-        _ => {
-            let (cost, ideal) = count(mask, addresses, bytes);
-            *last = Some(Box::new(Pattern { mask, bytes, phase, offsets, cost, ideal }));
-            (cost, ideal)
+    if let Some(last) = last {
+        let mut differs = 0;
+        for (last, now) in last.offsets.iter().zip(&offsets) {
+            differs |= last ^ now;
+        }
+        if differs == 0 && (last.mask, last.bytes, last.phase) == (mask, bytes, phase) {
+            return (last.cost, last.ideal);
         }
     }
+    let (cost, ideal) = count(mask, addresses, bytes);
+    *last = Some(Box::new(Pattern { mask, bytes, phase, offsets, cost, ideal }));
+    (cost, ideal)
 }
 
 /// Counts the sectors of a warp's access to global memory.
