@@ -3,8 +3,9 @@
 use super::form::{Form, NARROW, REGISTERS, To, forms, keep, mask, random};
 use super::*;
 
-/// Bytes of each memory.
+/// Bytes of each memory, and with a last word that nothing has written: no access of more bytes fits there.
 const SIZE: usize = 512;
+const LEN: usize = SIZE + 4;
 const STEPS: usize = 4;
 /// Bytes of a thread's share of x: 16 bytes of shared memory and which are written, before and after; then for each step an
 /// offset and four values.
@@ -41,7 +42,7 @@ struct Step {
     random: usize,
     /// Lanes whose generic addresses are in shared memory.
     mixed: u32,
-    /// Multiples of the access's bytes, and what is added to a lane's: it may lead astray.
+    /// Multiples of the access's bytes, and what is added to a lane's, or instead of it where it is no place between two.
     slots: Vec<usize>,
     astray: Option<(usize, i64)>,
     immediate: i32,
@@ -59,8 +60,11 @@ impl Step {
     fn target(&self, lane: usize) -> i64 {
         let lane = if self.is_named() { 0 } else { lane };
         let len = self.form.len();
-        let astray = self.astray.filter(|(which, _)| *which == lane).map_or(0, |(_, by)| by);
-        (self.slots[lane] % (SIZE / len) * len) as i64 + astray
+        let slot = (self.slots[lane] % (SIZE / len) * len) as i64;
+        match self.astray {
+            Some((which, by)) if which == lane => by + if (1..16).contains(&by) { slot } else { 0 },
+            _ => slot,
+        }
     }
 
     fn values(&self, lane: usize) -> [u64; 4] {
@@ -128,7 +132,7 @@ impl Model {
         if target.rem_euclid(len as i64) != 0 {
             return Err(Wrong::Misaligned);
         }
-        if target < 0 || target as usize + len > SIZE {
+        if target < 0 || target as usize + len > LEN {
             return Err(Wrong::Outside);
         }
         let cells = &mut self.memories[memory][target as usize..][..len];
@@ -154,7 +158,7 @@ impl Model {
 fn steps_body(steps: &[Step], unit: usize) -> (String, Vec<u32>) {
     let (file, mut lines) = (if unit < 4 { "%h0" } else { "%w0" }, Vec::new());
     let mut body = format!(
-        "{REGISTERS}.shared .align 16 .b8 tile[{SIZE}];\n\
+        "{REGISTERS}.shared .align 16 .b8 tile[{LEN}];\n\
          ld.param.u64 %x, [x]; ld.param.u64 %y, [y]; ld.param.u64 %m, [m]; ld.param.u64 %c, [c];\n\
          mov.u32 %t, %tid.x; mov.u32 %lane, %laneid; mad.wide.u32 %x, %t, {X_SHARE}, %x; mad.wide.u32 %y, %t, {Y_SHARE}, %y;\n\
          mov.u32 %s, tile; cvt.u64.u32 %g, %s; cvta.shared.u64 %g, %g; mad.lo.u32 %r, %t, 16, %s;\n"
@@ -218,7 +222,7 @@ fn run_steps(body: &str, x: &[u8], global: &[Cells]) -> Result<(Vec<u8>, Cells),
     let [x_at, y_at] = [x.len(), 32 * Y_SHARE].map(|bytes| memory.alloc(bytes));
     memory.write(x_at, x).unwrap();
     memory.write(y_at, &KEPT.to_le_bytes().repeat(8 * Y_SHARE)).unwrap();
-    let at: Vec<u64> = global.iter().map(|_| memory.alloc(SIZE)).collect();
+    let at: Vec<u64> = global.iter().map(|_| memory.alloc(LEN)).collect();
     for (start, cells) in at.iter().zip(global) {
         for (i, cell) in cells.iter().enumerate() {
             cell.iter().for_each(|byte| memory.write(start + i as u64, &[*byte]).unwrap());
@@ -227,7 +231,7 @@ fn run_steps(body: &str, x: &[u8], global: &[Cells]) -> Result<(Vec<u8>, Cells),
     let text = kernel_text(&["x", "y", "m", "c"], body);
     run_text(&text, &launch(1, 32, &[x_at, y_at, at[0], at[1]]), &mut memory, &Options::default())?;
     let byte = |at| memory.is_initialised(at, 1).unwrap().then(|| memory.read(at, 1).unwrap()[0]);
-    let after = (0..SIZE as u64).map(|i| byte(at[0] + i)).collect();
+    let after = (0..LEN as u64).map(|i| byte(at[0] + i)).collect();
     Ok((memory.read(y_at, 32 * Y_SHARE).unwrap().to_vec(), after))
 }
 
@@ -264,8 +268,9 @@ fn loads_and_stores() {
         let is_hole = |memory: usize, at: usize| {
             holes.iter().any(|(which, from, len)| *which == memory && (at / unit * unit).abs_diff(*from) < *len)
         };
+        let is_written = |memory: usize, at: usize| at < SIZE && !is_hole(memory, at);
         let cells = |memory: usize| {
-            (0..SIZE).map(|at| (!is_hole(memory, at)).then(|| random(seed, SIZE * memory + at) as u8)).collect()
+            (0..LEN).map(|at| is_written(memory, at).then(|| random(seed, LEN * memory + at) as u8)).collect()
         };
         let before = Model { memories: [0, 1, 2].map(cells) };
         let mut model = before.clone();
