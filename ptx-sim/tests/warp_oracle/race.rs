@@ -9,9 +9,12 @@ const THREADS: usize = 2 * WARPS;
 const PAIRS: usize = WARPS * (WARPS - 1) / 2;
 const ARRIVALS: usize = 15 - PAIRS;
 
+/// What threads access: offsets and bytes.
+const CELLS: [(usize, usize); 4] = [(0, 4), (4, 4), (0, 1), (1, 1)];
+
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// By a thread, of a cell; whether it writes.
+    /// By a thread, of one of [`CELLS`]; whether it writes.
     Access(usize, usize, bool),
     /// Of two warps, of which the first may only arrive.
     Meet(usize, usize, bool),
@@ -24,7 +27,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let meet = (0..WARPS, 1..WARPS, any::<bool>()).prop_map(|(a, b, arrives)| Event::Meet(a, (a + b) % WARPS, arrives));
     // Few writes, so that many events come before a race.
     let writes = prop_oneof![5 => Just(false), 1 => Just(true)];
-    let access = (0..THREADS, 0usize..2, writes).prop_map(|(thread, cell, write)| Event::Access(thread, cell, write));
+    let access =
+        (0..THREADS, 0..CELLS.len(), writes).prop_map(|(thread, cell, write)| Event::Access(thread, cell, write));
     let event = prop_oneof![
         8 => access,
         8 => meet,
@@ -32,6 +36,11 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         2 => (0..WARPS).prop_map(Event::Warp),
     ];
     vec(event, 1..24)
+}
+
+fn overlap(a: usize, b: usize) -> bool {
+    let ((a, a_bytes), (b, b_bytes)) = (CELLS[a], CELLS[b]);
+    a < b + b_bytes && b < a + a_bytes
 }
 
 /// Whether two threads access a cell, one of them to write, and neither comes before the other.
@@ -43,7 +52,7 @@ fn has_race(events: &[Event]) -> bool {
         let warps = match *event {
             Event::Access(thread, cell, write) => {
                 let meets = |(other, of, wrote, at): &(usize, usize, bool, usize)| {
-                    *of == cell && (*wrote || write) && *other != thread && clocks[thread][*other] < *at
+                    overlap(*of, cell) && (*wrote || write) && *other != thread && clocks[thread][*other] < *at
                 };
                 if accesses.iter().any(meets) {
                     return true;
@@ -75,9 +84,10 @@ fn race_body(events: &[Event], memory: &str) -> String {
     for (i, event) in events.iter().enumerate() {
         body += &match event {
             Event::Access(thread, cell, write) => {
-                let at = format!("[{cells}+{}]", 4 * cell);
+                let (at, bytes) = CELLS[*cell];
+                let (at, ty) = (format!("[{cells}+{at}]"), format!("u{}", 8 * bytes));
                 let access =
-                    if *write { format!("st.{memory}.u32 {at}, %k") } else { format!("ld.{memory}.u32 %wd, {at}") };
+                    if *write { format!("st.{memory}.{ty} {at}, %k") } else { format!("ld.{memory}.{ty} %wd, {at}") };
                 format!("setp.eq.u32 %p, %t, {}; @%p {access};\n", thread / 2 * 32 + thread % 2)
             }
             Event::Meet(a, b, arrives) => {
