@@ -243,11 +243,6 @@ fn each_reader_is_ordered_for_itself() {
     };
     good(96, &two_readers("bar.sync 1, 64; bar.sync 2, 64;"));
     race(&fault_of(96, &two_readers("bar.sync 2, 64;")), 3, Space::Shared, Access::Read, Access::Write);
-    // Each byte of a word keeps its readers when another is written.
-    let bytes = "shr.u32 %i, %t, 5; setp.eq.u32 %p, %i, 1; setp.eq.u32 %q, %i, 3; @%p bra ONE; @%q bra LAST;\n\
-         ld.global.u32 %a, [%x]; add.u32 %i, %i, 1; bar.arrive %i, 64; ret;\n\
-         ONE: bar.sync 1, 64; bar.sync 3, 64; st.global.u8 [%x], 8; ret;\nLAST:\nst.global.u8 [%x+1], 8;";
-    race(&fault_of(128, bytes), 5, Space::Global, Access::Read, Access::Write);
     // What a warp does after it has arrived is not ordered.
     let late = "setp.lt.u32 %p, %t, 32; @%p bra FIRST;\nbar.sync 1, 64;\nld.shared.u32 %a, [%s+-128];\nret;\n\
          FIRST:\nst.shared.u32 [%s], 1; bar.arrive 1, 64; st.shared.u32 [%s], 2; ret;";

@@ -361,3 +361,23 @@ impl Cell {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_a_cell_have_readers_of_their_own() {
+        let (mut clock, mut spread, mut cell) = (Clock::new(), Spread::default(), Cell::default());
+        clock.start_block(3);
+        cell.add_reader(&clock.observer(0), 5, &mut spread);
+        clock.arrive(0, &mut [0; MAX_WARPS]);
+        cell.add_reader(&clock.observer(1), 6, &mut spread);
+        assert_eq!(cell.read, SPREAD);
+        let mut copy = cell.copy(&mut spread);
+        cell.forget_readers(&mut spread);
+        let other = OtherThread::Lane { warp: 0, lane: 5 };
+        let written = copy.write(&clock.observer(2), 0, Access::Write, &mut spread);
+        assert_eq!(written, Err(Conflict::Race { earlier: Access::Read, other }));
+    }
+}
