@@ -3,7 +3,7 @@
 use crate::fault::{Fault, FaultKind, Stop};
 use crate::lanes::broadcast;
 use crate::program::{Barrier, BarrierKind, Predicate};
-use crate::shadow::bits;
+use crate::shadow::{MAX_WARPS, bits};
 use crate::warp::{Machine, Pause, Place, Warp, random, run};
 
 /// Instructions of a warp before another has its turn, in the natural order: enough to see that a warp waits for another
@@ -24,6 +24,8 @@ struct Block {
 #[derive(Default)]
 struct Gathering {
     arrived: u32,
+    /// What comes before the arrivals of those that do not wait.
+    joined: [u32; MAX_WARPS],
     /// Those that wait, and for what.
     waiting: Vec<(usize, BarrierKind)>,
     /// How many warps the barrier is for, where it says so.
@@ -110,7 +112,11 @@ impl Block {
             gathering.ayes += (holds(warp, src) & warp.alive).count_ones();
         }
         match barrier.kind {
-            BarrierKind::Arrive => self.ready.push(index),
+            BarrierKind::Arrive => {
+                machine.shared.settle(&machine.clock);
+                machine.clock.arrive(index, &mut gathering.joined);
+                self.ready.push(index);
+            }
             kind => gathering.waiting.push((index, kind)),
         }
         self.release(machine, id as usize);
@@ -127,7 +133,7 @@ impl Block {
         let done = std::mem::take(gathering);
         let waiting = done.waiting.iter().fold(0, |mask, (warp, _)| mask | 1 << warp);
         machine.shared.synchronise(&machine.clock, waiting);
-        machine.clock.synchronise(done.arrived, waiting);
+        machine.clock.synchronise(done.joined, waiting);
         for (index, kind) in done.waiting.into_iter().rev() {
             let warp = &mut self.warps[index];
             let lanes = warp.alive;

@@ -235,10 +235,8 @@ pub(crate) enum Op {
     Atomic(Box<Atomic>),
     CopyAsync(Box<CopyAsync>),
     CommitGroup,
-    /// Waits until at most so many groups are in flight.
-    WaitGroup(u32),
-    /// Waits for all copies, committed or not.
-    WaitAll,
+    /// Waits until at most so many groups are in flight; with none, for all copies, committed or not.
+    Wait(Option<u32>),
 
     Branch(u32),
     BranchIndexed {
@@ -276,11 +274,13 @@ pub(crate) enum Op {
     LoadMatrix {
         dst: Rows,
         transpose: bool,
+        generic: bool,
         from: Address,
     },
     StoreMatrix {
         src: Rows,
         transpose: bool,
+        generic: bool,
         to: Address,
     },
 }
@@ -304,6 +304,8 @@ pub(crate) struct Element {
     /// In memory.
     pub bytes: u8,
     pub signed: bool,
+    /// Whether registers have 16 bits; the higher ones of their lanes are zeros.
+    pub half: bool,
     /// Whether the rows have 64-bit lanes.
     pub wide: bool,
 }
@@ -419,6 +421,8 @@ pub(crate) struct CopyAsync {
     pub bytes: u32,
     /// Bytes to copy; zeros fill the rest.
     pub src_size: Option<Row>,
+    /// Where it holds, nothing is copied but zeros.
+    pub ignore: Option<Predicate>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -232,6 +232,24 @@ fn numbered_barriers_order_their_warps_only() {
 }
 
 #[test]
+fn each_reader_is_ordered_for_itself() {
+    // Warp 1 writes the word that warps 0 and 2 read, one after the other.
+    let two_readers = |waits: &str| {
+        format!(
+            "setp.eq.u32 %p, %t, 0; @%p st.shared.u32 [tile], 7; bar.sync 0; setp.lt.u32 %p, %t, 32; setp.ge.u32 %q, %t, 64;\n\
+             @%p bra FIRST; @%q bra LAST; {waits}\nst.shared.u32 [tile], 8;\nret;\n\
+             FIRST: ld.shared.u32 %a, [tile]; bar.arrive 1, 64; ret;\nLAST: ld.shared.u32 %a, [tile]; bar.arrive 2, 64; ret;"
+        )
+    };
+    good(96, &two_readers("bar.sync 1, 64; bar.sync 2, 64;"));
+    race(&fault_of(96, &two_readers("bar.sync 2, 64;")), 3, Space::Shared, Access::Read, Access::Write);
+    // What a warp does after it has arrived is not ordered.
+    let late = "setp.lt.u32 %p, %t, 32; @%p bra FIRST;\nbar.sync 1, 64;\nld.shared.u32 %a, [%s+-128];\nret;\n\
+         FIRST:\nst.shared.u32 [%s], 1; bar.arrive 1, 64; st.shared.u32 [%s], 2; ret;";
+    race(&fault_of(64, late), 3, Space::Shared, Access::Write, Access::Read);
+}
+
+#[test]
 fn threads_of_a_launch_share_no_global_words() {
     let shifted = "add.u64 %y, %at, 4;\nsetp.eq.u32 %p, %t, 63; @%p bra END;\nld.global.u32 %a, [%y];\nst.global.u32 [%at], %a;\nEND:\nret;";
     race(&fault_of(64, shifted), 4, Space::Global, Access::Read, Access::Write);

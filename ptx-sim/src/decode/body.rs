@@ -55,6 +55,9 @@ pub(crate) struct Body<'a> {
     predicates: usize,
     pub(super) params: Vec<Param>,
     globals: Vec<Variable<'a>>,
+    /// What the text declares: the version of PTX, and the number of the architecture.
+    pub(super) version: (u32, u32),
+    pub(super) target: u32,
     shared_bytes: u32,
     dynamic_align: u32,
     local_bytes: u32,
@@ -64,7 +67,7 @@ pub(crate) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub fn new(globals: Vec<Variable<'a>>, params: Vec<Param>) -> Self {
+    pub fn new(globals: Vec<Variable<'a>>, params: Vec<Param>, version: (u32, u32), target: u32) -> Self {
         Body {
             scopes: vec![Scope::default()],
             scope: 0,
@@ -74,6 +77,8 @@ impl<'a> Body<'a> {
             predicates: 1,
             params,
             globals,
+            version,
+            target,
             shared_bytes: 0,
             dynamic_align: 16,
             local_bytes: 0,
@@ -289,6 +294,7 @@ fn shared_granule(code: &[Instruction]) -> u32 {
     let bytes = |instruction: &Instruction| match &instruction.op {
         Op::Load { space: LoadSpace::Shared | LoadSpace::Generic, element, .. } => Some(element.bytes),
         Op::Store { space: StoreSpace::Shared | StoreSpace::Generic, element, .. } => Some(element.bytes),
+        Op::Atomic(atomic) if atomic.space != StoreSpace::Global => Some(atomic.element.bytes),
         _ => None,
     };
     code.iter().filter_map(bytes).min().map_or(2, |bytes| bytes.trailing_zeros().min(2))

@@ -152,8 +152,8 @@ impl Decoder<'_, '_> {
         if convert.to_bits < to.bits.max(16) {
             return Err(self.error(format!("`{name}` does not have {} bits", to.bits)));
         }
-        let (src, wide) = self.at_least(a, from)?;
-        convert.from_bits = if wide { 64 } else { convert.from_bits.min(32) };
+        let (src, class) = self.at_least(a, from)?;
+        convert.from_bits = if class == Class::Wide { 64 } else { convert.from_bits.min(32) };
         Ok(fast_convert(&convert, [dst, src]).unwrap_or(Op::Convert(convert, [dst, src])))
     }
 }

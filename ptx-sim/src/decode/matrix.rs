@@ -14,6 +14,10 @@ impl<'a> Decoder<'_, 'a> {
             "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32" => MmaType::Bf16 { k: 8 },
             _ => return Err(self.unknown()),
         };
+        match types {
+            MmaType::F16 { k: 8 } => self.requires((6, 5), 75)?,
+            _ => self.requires((7, 0), 80)?,
+        }
         self.modifiers.clear();
         let [d, a, b, c] = self.operands()?;
         let (d, c) = (self.vector::<4>(d)?, self.sums(c)?);
@@ -46,24 +50,27 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     pub(super) fn ldmatrix(&mut self) -> Decoded {
+        self.requires((6, 5), 75)?;
         let [dst, from] = self.operands()?;
-        let (dst, transpose) = self.matrices(dst)?;
-        Ok(Op::LoadMatrix { dst, transpose, from: self.address(from)? })
+        let (dst, transpose, generic) = self.matrices(dst)?;
+        Ok(Op::LoadMatrix { dst, transpose, generic, from: self.address(from)? })
     }
 
     pub(super) fn stmatrix(&mut self) -> Decoded {
+        self.requires((7, 8), 90)?;
         let [to, src] = self.operands()?;
-        let (src, transpose) = self.matrices(src)?;
-        Ok(Op::StoreMatrix { src, transpose, to: self.address(to)? })
+        let (src, transpose, generic) = self.matrices(src)?;
+        Ok(Op::StoreMatrix { src, transpose, generic, to: self.address(to)? })
     }
 
-    /// `.sync.aligned.m8n8.xN.trans.shared.b16`
-    fn matrices(&mut self, operand: &Operand<'a>) -> Result<(Rows, bool), crate::ParseError> {
+    /// `.sync.aligned.m8n8.xN.trans.shared.b16`: registers, whether transposed, whether addresses are generic.
+    fn matrices(&mut self, operand: &Operand<'a>) -> Result<(Rows, bool, bool), crate::ParseError> {
         for needed in ["sync", "aligned", "m8n8", "b16"] {
             self.need(needed)?;
         }
-        if !self.take("shared") && !self.take("shared::cta") {
-            return Err(self.error("matrices are in shared memory: `.shared` is missing"));
+        let generic = !self.take_shared();
+        if generic {
+            self.generic();
         }
         let count = self.need_any(&[("x1", 1), ("x2", 2), ("x4", 4)])?;
         let mut rows = Rows { rows: [0; 4], count };
@@ -72,6 +79,6 @@ impl<'a> Decoder<'_, 'a> {
             2 => rows.rows[..2].copy_from_slice(&self.vector::<2>(operand)?),
             _ => rows.rows = self.vector::<4>(operand)?,
         }
-        Ok((rows, self.take("trans")))
+        Ok((rows, self.take("trans"), generic))
     }
 }

@@ -1,6 +1,6 @@
 //! Loads, stores, atomics and asynchronous copies.
 
-use super::{Decoded, Decoder, Kind, Type};
+use super::{Class, Decoded, Decoder, Kind, Type};
 use crate::lanes::{Binary64, Unary64};
 use crate::lint::LintKind;
 use crate::numeric::Format;
@@ -9,25 +9,20 @@ use crate::parse::syntax::Operand;
 use crate::program::{Atomic, AtomicOp, CopyAsync, Element, Initial, LoadSpace, Op, StoreSpace};
 use crate::warp::SHARED_WINDOW;
 
-/// Hints and orders that do not change what a data-race-free program reads.
-const IGNORED: &[&str] = &[
+/// Hints and orders that do not change what a data-race-free program reads, of loads, stores and atomics.
+const LOAD_HINTS: &[&str] = &["acquire", "ca", "cg", "cs", "lu", "cv"];
+const STORE_HINTS: &[&str] = &["release", "wb", "cg", "cs", "wt"];
+const ATOMIC_HINTS: &[&str] = &["acquire", "release", "acq_rel"];
+
+/// Those of all.
+const HINTS: &[&str] = &[
     "volatile",
     "relaxed",
-    "acquire",
-    "release",
-    "acq_rel",
     "weak",
     "cta",
     "gpu",
     "sys",
     "cluster",
-    "ca",
-    "cg",
-    "cs",
-    "lu",
-    "cv",
-    "wb",
-    "wt",
     "L1::evict_normal",
     "L1::evict_unchanged",
     "L1::evict_first",
@@ -39,11 +34,11 @@ const IGNORED: &[&str] = &[
 ];
 
 impl<'a> Decoder<'_, 'a> {
-    fn ignore_hints(&mut self) {
-        self.modifiers.retain(|modifier| !IGNORED.contains(modifier));
+    fn ignore_hints(&mut self, others: &[&str]) {
+        self.modifiers.retain(|modifier| !HINTS.contains(modifier) && !others.contains(modifier));
     }
 
-    fn generic(&mut self) {
+    pub(super) fn generic(&mut self) {
         let line = self.statement.line;
         self.body.lint(LintKind::Generic, line);
     }
@@ -54,7 +49,7 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     /// Takes `.shared` or `.shared::cta`.
-    fn take_shared(&mut self) -> bool {
+    pub(super) fn take_shared(&mut self) -> bool {
         self.take("shared") || self.take("shared::cta")
     }
 
@@ -68,19 +63,23 @@ impl<'a> Decoder<'_, 'a> {
         Err(self.error(format!("`{}` takes {want} registers, not {got}", self.statement.opcode)))
     }
 
-    fn element(&self, of: Type, wide: bool) -> Result<Element, ParseError> {
-        if matches!(of.kind, Kind::Predicate | Kind::Pair(_)) {
-            return Err(self.unknown());
+    /// What registers of a class hold. Floats have a type of their own from 32 bits on.
+    fn element(&self, of: Type, class: Class) -> Result<Element, ParseError> {
+        match of.kind {
+            Kind::Bits | Kind::Unsigned | Kind::Signed | Kind::Float(Format::F32) => {
+                let (half, wide) = (class == Class::Half, class == Class::Wide);
+                Ok(Element { bytes: of.bits / 8, signed: of.signed(), half, wide })
+            }
+            _ => Err(self.unknown()),
         }
-        Ok(Element { bytes: of.bits / 8, signed: of.signed(), wide })
     }
 
     pub(super) fn ld(&mut self) -> Decoded {
         let of = self.take_type()?;
         let [d, from] = self.operands()?;
         self.vector_length(d)?;
-        let (dst, wide) = self.loaded(d, of)?;
-        let element = self.element(of, wide)?;
+        let (dst, class) = self.parts(d, of, true)?;
+        let element = self.element(of, class)?;
         if u32::from(element.bytes) * u32::from(dst.count) > 16 {
             return Err(self.error("a load has at most 16 bytes"));
         }
@@ -98,7 +97,7 @@ impl<'a> Decoder<'_, 'a> {
             self.generic();
             LoadSpace::Generic
         };
-        self.ignore_hints();
+        self.ignore_hints(LOAD_HINTS);
         Ok(Op::Load { space, dst, element, from: self.address(from)? })
     }
 
@@ -108,7 +107,7 @@ impl<'a> Decoder<'_, 'a> {
             return Err(self.error(format!("there is no parameter `{name}`")));
         };
         let bytes = i64::from(element.bytes) * i64::from(dst.count);
-        if *offset < 0 || offset + bytes > param.size as i64 {
+        if *offset < 0 || *offset > param.size as i64 - bytes {
             return Err(self.error(format!("{bytes} bytes at {offset} are outside the {} of `{name}`", param.size)));
         }
         let offset = param.offset + *offset as usize;
@@ -122,8 +121,8 @@ impl<'a> Decoder<'_, 'a> {
         let of = self.take_type()?;
         let [to, src] = self.operands()?;
         self.vector_length(src)?;
-        let (src, wide) = self.loaded(src, of)?;
-        let element = self.element(of, wide)?;
+        let (src, class) = self.parts(src, of, false)?;
+        let element = self.element(of, class)?;
         if u32::from(element.bytes) * u32::from(src.count) > 16 {
             return Err(self.error("a store has at most 16 bytes"));
         }
@@ -138,7 +137,7 @@ impl<'a> Decoder<'_, 'a> {
             self.generic();
             StoreSpace::Generic
         };
-        self.ignore_hints();
+        self.ignore_hints(STORE_HINTS);
         Ok(Op::Store { space, src, element, to: self.address(to)? })
     }
 
@@ -170,7 +169,11 @@ impl<'a> Decoder<'_, 'a> {
         let bits_only =
             matches!(op, AtomicOp::Exchange | AtomicOp::CompareSwap | AtomicOp::And | AtomicOp::Or | AtomicOp::Xor);
         let counts = matches!(op, AtomicOp::Increment | AtomicOp::Decrement);
-        let known = matches!(of.bits, 32 | 64)
+        let swaps_half = op == AtomicOp::CompareSwap && of.bits == 16;
+        if swaps_half {
+            self.requires((6, 3), 70)?;
+        }
+        let known = (swaps_half || matches!(of.bits, 32 | 64))
             && match of.kind {
                 Kind::Bits => bits_only,
                 Kind::Unsigned => !bits_only && (!counts || of.bits == 32),
@@ -181,7 +184,7 @@ impl<'a> Decoder<'_, 'a> {
         if !known {
             return Err(self.unknown());
         }
-        self.ignore_hints();
+        self.ignore_hints(ATOMIC_HINTS);
         let operands: Vec<_> = self.statement.operands.iter().collect();
         let (d, at, a, b) = match (operands.as_slice(), result, op == AtomicOp::CompareSwap) {
             ([d, at, a, b], true, true) => (Some(*d), *at, *a, Some(*b)),
@@ -192,7 +195,7 @@ impl<'a> Decoder<'_, 'a> {
         Ok(Op::Atomic(Box::new(Atomic {
             op,
             space,
-            element: self.element(of, of.bits == 64)?,
+            element: self.element(of, of.class())?,
             dst: d.map(|d| self.dst(d, of)).transpose()?,
             at: self.address(at)?,
             a: self.src(a, of)?,
@@ -202,17 +205,18 @@ impl<'a> Decoder<'_, 'a> {
 
     pub(super) fn cp(&mut self) -> Decoded {
         self.need("async")?;
+        self.requires((7, 0), 80)?;
         if self.take("commit_group") {
             return self.plain(Op::CommitGroup);
         }
         if self.take("wait_all") {
-            return self.plain(Op::WaitAll);
+            return self.plain(Op::Wait(None));
         }
         if self.take("wait_group") {
             let [Operand::Integer(groups @ 0..=0xffff)] = self.operands()? else {
                 return Err(self.error("expected a number of groups"));
             };
-            return Ok(Op::WaitGroup(*groups as u32));
+            return Ok(Op::Wait(Some(*groups as u32)));
         }
         let cached_in_l1 = self.need_any(&[("ca", true), ("cg", false)])?;
         if !self.take_shared() {
@@ -220,9 +224,9 @@ impl<'a> Decoder<'_, 'a> {
         }
         self.need("global")?;
         self.modifiers.retain(|modifier| !matches!(*modifier, "L2::64B" | "L2::128B" | "L2::256B"));
-        let (to, from, bytes, src_size) = match self.statement.operands.as_slice() {
+        let (to, from, bytes, last) = match self.statement.operands.as_slice() {
             [to, from, bytes] => (to, from, bytes, None),
-            [to, from, bytes, src_size] => (to, from, bytes, Some(src_size)),
+            [to, from, bytes, last] => (to, from, bytes, Some(last)),
             _ => return Err(self.error("cp.async takes 3 or 4 operands")),
         };
         let bytes = match (bytes, cached_in_l1) {
@@ -230,9 +234,25 @@ impl<'a> Decoder<'_, 'a> {
             _ => return Err(self.error("cp.async copies 4, 8 or 16 bytes, with .cg only 16")),
         };
         let Operand::Integer(bytes) = bytes else { return Err(self.unknown()) };
-        let src_size = src_size.map(|size| self.src(size, Type::B32)).transpose()?;
+        let (mut src_size, mut ignore) = (None, None);
+        match last {
+            Some(last) if self.is_predicate(last)? => {
+                self.requires((7, 5), 80)?;
+                ignore = Some(self.predicate(last)?);
+            }
+            Some(last) => src_size = Some(self.src(last, Type::B32)?),
+            None => {}
+        }
         let (to, from) = (self.address(to)?, self.address(from)?);
-        Ok(Op::CopyAsync(Box::new(CopyAsync { to, from, bytes: *bytes as u32, src_size })))
+        Ok(Op::CopyAsync(Box::new(CopyAsync { to, from, bytes: *bytes as u32, src_size, ignore })))
+    }
+
+    fn is_predicate(&mut self, operand: &Operand<'a>) -> Result<bool, ParseError> {
+        match operand {
+            Operand::Not(_) => Ok(true),
+            Operand::Name(name, 0) if self.is_register(name)? => Ok(self.register(name)?.1 == Class::Predicate),
+            _ => Ok(false),
+        }
     }
 
     pub(super) fn prefetch(&mut self) -> Decoded {

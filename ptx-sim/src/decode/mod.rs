@@ -77,6 +77,15 @@ impl Type {
         }
     }
 
+    /// What a register of exactly this type holds.
+    fn class(self) -> Class {
+        match self.bits {
+            8 | 16 => Class::Half,
+            32 => Class::Word,
+            _ => Class::Wide,
+        }
+    }
+
     fn signed(self) -> bool {
         self.kind == Kind::Signed
     }
@@ -147,6 +156,15 @@ impl<'b, 'a> Decoder<'b, 'a> {
 
     fn need(&mut self, name: &str) -> Result<(), ParseError> {
         if self.take(name) { Ok(()) } else { Err(self.error(format!("`{}` lacks `.{name}`", self.statement.opcode))) }
+    }
+
+    /// That the text declares at least this version of PTX and this architecture.
+    fn requires(&self, version: (u32, u32), target: u32) -> Result<(), ParseError> {
+        if self.body.version >= version && self.body.target >= target {
+            return Ok(());
+        }
+        let (opcode, (major, minor)) = (self.statement.opcode, version);
+        Err(self.error(format!("`{opcode}` needs .version {major}.{minor} and .target sm_{target} or higher")))
     }
 
     /// Takes the type that the opcode ends with.

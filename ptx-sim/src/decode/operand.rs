@@ -22,6 +22,10 @@ impl<'a> Decoder<'_, 'a> {
         self.fixed(false, Initial::Constant(u64::from(value)))
     }
 
+    pub(super) fn is_register(&mut self, name: &str) -> Result<bool, ParseError> {
+        Ok(matches!(self.symbol(name)?, Some(Symbol::Register(_))))
+    }
+
     /// The register of a name, and what it holds.
     pub(super) fn register(&mut self, name: &str) -> Result<(Row, Class), ParseError> {
         let line = self.statement.line;
@@ -60,12 +64,7 @@ impl<'a> Decoder<'_, 'a> {
     /// The row of a register that holds exactly this type.
     fn exact(&mut self, name: &str, of: Type) -> Result<Row, ParseError> {
         let (row, class) = self.register(name)?;
-        let want = match of.bits {
-            8 | 16 => Class::Half,
-            32 => Class::Word,
-            _ => Class::Wide,
-        };
-        if class == want {
+        if class == of.class() {
             return Ok(row);
         }
         Err(self.error(format!("`{name}` does not have the {} bits that `{}` needs", of.bits, self.statement.opcode)))
@@ -138,8 +137,9 @@ impl<'a> Decoder<'_, 'a> {
         })
     }
 
-    /// The registers of `{a, b}` or of a single `a`, each at least as wide as the type; and whether they are wide.
-    pub(super) fn loaded(&mut self, operand: &Operand<'a>, of: Type) -> Result<(Rows, bool), ParseError> {
+    /// The registers of `{a, b}` or of a single `a`, each at least as wide as the type, and what they hold. What is to be
+    /// written must be registers; constants can be read, too.
+    pub(super) fn parts(&mut self, operand: &Operand<'a>, of: Type, write: bool) -> Result<(Rows, Class), ParseError> {
         let parts = match operand {
             Operand::Vector(parts) => parts.as_slice(),
             single => std::slice::from_ref(single),
@@ -148,32 +148,32 @@ impl<'a> Decoder<'_, 'a> {
         if parts.len() > 4 {
             return Err(self.error("a vector has at most four parts"));
         }
-        let mut wides = 0;
+        let mut common = None;
         for (i, part) in parts.iter().enumerate() {
-            let (row, wide) = self.at_least(part, of)?;
+            if write && !matches!(part, Operand::Name(name, 0) if self.is_register(name)?) {
+                return Err(self.error("expected a register"));
+            }
+            let (row, class) = self.at_least(part, of)?;
             rows.rows[i] = row;
-            wides += usize::from(wide);
+            if *common.get_or_insert(class) != class {
+                return Err(self.error("the parts of a vector must have one width"));
+            }
         }
-        match wides {
-            0 => Ok((rows, false)),
-            all if all == parts.len() => Ok((rows, true)),
-            _ => Err(self.error("the parts of a vector must have one width")),
-        }
+        Ok((rows, common.unwrap_or(of.class())))
     }
 
-    /// A register that is as wide as the type or wider, or a constant; and whether it has 64-bit lanes.
-    pub(super) fn at_least(&mut self, operand: &Operand<'a>, of: Type) -> Result<(Row, bool), ParseError> {
+    /// A register that is as wide as the type or wider, or a constant; and what it holds.
+    pub(super) fn at_least(&mut self, operand: &Operand<'a>, of: Type) -> Result<(Row, Class), ParseError> {
         if let Operand::Name(name, 0) = operand
-            && let Some(Symbol::Register(_)) = self.symbol(name)?
+            && self.is_register(name)?
         {
             let (row, class) = self.register(name)?;
             return match (class, of.bits) {
-                (Class::Wide, _) => Ok((row, true)),
-                (Class::Word, ..=32) | (Class::Half, ..=16) => Ok((row, false)),
+                (Class::Wide, _) | (Class::Word, ..=32) | (Class::Half, ..=16) => Ok((row, class)),
                 _ => Err(self.error(format!("`{name}` does not have {} bits", of.bits))),
             };
         }
-        Ok((self.src(operand, of)?, of.bits == 64))
+        Ok((self.src(operand, of)?, of.class()))
     }
 
     /// Rows of a vector of exactly `N` registers.

@@ -92,7 +92,7 @@ impl<'a> Parser<'a> {
                     self.globals.push(variable);
                 }
                 ".entry" => {
-                    let kernel = self.entry(line)?;
+                    let kernel = self.entry(module, line)?;
                     if module.kernel(&kernel.name).is_some() {
                         return Err(ParseError::new(line, format!("kernel `{}` is declared twice", kernel.name)));
                     }
@@ -152,7 +152,7 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn entry(&mut self, line: u32) -> Result<Kernel, ParseError> {
+    fn entry(&mut self, module: &Module, line: u32) -> Result<Kernel, ParseError> {
         let name = self.cursor.word()?.to_owned();
         let params = match self.cursor.skip(Token::Mark('(')) {
             true => self.params()?,
@@ -176,7 +176,9 @@ impl<'a> Parser<'a> {
                 _ => break,
             }
         }
-        let mut body = Body::new(self.globals.clone(), params);
+        let target = module.target.trim_start_matches("sm_").trim_end_matches(|c: char| c.is_ascii_lowercase());
+        let target = target.parse().unwrap_or(0);
+        let mut body = Body::new(self.globals.clone(), params, module.version, target);
         self.cursor.expect('{')?;
         self.block(&mut body)?;
         body.finish(name, line, self.cursor.previous_line(), limits)

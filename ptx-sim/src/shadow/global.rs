@@ -2,8 +2,8 @@
 
 use std::ops::Range;
 
-use super::{Cell, Observer};
-use crate::fault::{Access, FaultKind, Space};
+use super::{Cell, Observer, Spread, bits};
+use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::memory::{index, offset};
 
 /// Bytes whose cells come into being together.
@@ -25,9 +25,14 @@ impl Page {
 
     /// Splits the granules.
     #[inline(never)]
-    fn refine(&mut self, granule: u32) {
+    fn refine(&mut self, granule: u32, spread: &mut Spread) {
         let copies = 1 << (self.granule - granule);
-        self.cells = self.cells.iter().flat_map(|cell| std::iter::repeat_n(*cell, copies)).collect();
+        let mut cells = Vec::with_capacity(PAGE >> granule);
+        for cell in &self.cells {
+            cells.push(*cell);
+            (1..copies).for_each(|_| cells.push(cell.copy(spread)));
+        }
+        self.cells = cells.into();
         self.granule = granule;
         self.foreign *= copies;
     }
@@ -37,17 +42,19 @@ impl Page {
 pub(crate) struct GlobalShadow {
     /// For each allocation its pages.
     allocations: Vec<Vec<Option<Page>>>,
+    spread: Spread,
 }
 
 impl GlobalShadow {
     /// For so many allocations.
     pub fn new(allocations: usize) -> Self {
-        GlobalShadow { allocations: std::iter::repeat_with(Vec::new).take(allocations).collect() }
+        let pages = std::iter::repeat_with(Vec::new).take(allocations).collect();
+        GlobalShadow { allocations: pages, spread: Spread::default() }
     }
 
     /// The page of an aligned access of at most 16 bytes, and its cells there.
     #[inline(always)]
-    fn page(&mut self, address: u64, bytes: u32) -> (&mut Page, Range<usize>) {
+    fn page(&mut self, address: u64, bytes: u32) -> (&mut Page, Range<usize>, &mut Spread) {
         let pages = &mut self.allocations[index(address)];
         let offset = offset(address) as usize;
         let page = offset / PAGE;
@@ -57,21 +64,45 @@ impl GlobalShadow {
         let granule = bytes.trailing_zeros();
         let page = pages[page].get_or_insert_with(|| Page::new(granule));
         if page.granule > granule {
-            page.refine(granule);
+            page.refine(granule, &mut self.spread);
         }
         let first = (offset % PAGE) >> page.granule;
         let range = first..first + (bytes >> page.granule) as usize;
-        (page, range)
+        (page, range, &mut self.spread)
     }
 
-    /// The cells of an aligned access of at most 16 bytes, and the bytes of each.
+    /// The cells of an aligned access of at most 16 bytes, the bytes of each, and what they need to know.
     #[inline(always)]
-    pub fn cells(&mut self, address: u64, bytes: u32) -> (&mut [Cell], usize) {
-        let (page, range) = self.page(address, bytes);
-        (&mut page.cells[range], 1 << page.granule)
+    pub fn cells(&mut self, address: u64, bytes: u32) -> (&mut [Cell], usize, &mut Spread) {
+        let (page, range, spread) = self.page(address, bytes);
+        (&mut page.cells[range], 1 << page.granule, spread)
     }
 
-    /// Checks and records a lane's read of at most 16 aligned bytes.
+    /// Checks and records the reads of some lanes.
+    #[inline(always)]
+    pub fn read_lanes(
+        &mut self,
+        by: &Observer<'_>,
+        (mask, addresses): (u32, &[u64; 32]),
+        bytes: u32,
+        non_coherent: bool,
+    ) -> Result<(), Stop> {
+        // The last page in which no read changes anything.
+        let mut foreign = None;
+        for lane in bits(mask) {
+            let page = addresses[lane] / PAGE as u64;
+            if foreign == Some(page) {
+                continue;
+            }
+            let read = self.read(by, lane, addresses[lane], bytes, non_coherent);
+            if read.map_err(|kind| Stop::lane(kind, lane))? {
+                foreign = Some(page);
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks and records a lane's read of at most 16 aligned bytes; true where several blocks have read all of its page.
     #[inline(always)]
     pub fn read(
         &mut self,
@@ -80,21 +111,21 @@ impl GlobalShadow {
         address: u64,
         bytes: u32,
         non_coherent: bool,
-    ) -> Result<(), FaultKind> {
-        let (page, range) = self.page(address, bytes);
+    ) -> Result<bool, FaultKind> {
+        let (page, range, spread) = self.page(address, bytes);
         if page.foreign == page.cells.len() {
-            return Ok(());
+            return Ok(true);
         }
         for (i, cell) in page.cells[range].iter_mut().enumerate() {
             if cell.read_unwritten(by, lane, non_coherent) {
                 continue;
             }
             let was_foreign = cell.is_foreign();
-            cell.read(by, lane, non_coherent).map_err(|conflict| {
+            cell.read(by, lane, non_coherent, spread).map_err(|conflict| {
                 conflict.fault(Space::Global, address + ((i as u64) << page.granule), Access::Read)
             })?;
             page.foreign += usize::from(cell.is_foreign() && !was_foreign);
         }
-        Ok(())
+        Ok(false)
     }
 }

@@ -9,11 +9,14 @@
 mod global;
 mod reads;
 mod shared;
+mod spread;
 
 pub(crate) use global::GlobalShadow;
 pub(crate) use shared::Shared;
+pub(crate) use spread::Spread;
 
 use crate::fault::{Access, FaultKind, OtherThread, Space};
+use spread::Reader;
 
 /// Warps that a block can have.
 pub(crate) const MAX_WARPS: usize = 32;
@@ -55,13 +58,20 @@ impl Clock {
         warps.count_ones() as usize == self.warps
     }
 
-    /// Orders what `arrived` did before what `waiting` will do; the waiting warps have arrived too.
-    pub fn synchronise(&mut self, arrived: u32, waiting: u32) {
-        let mut joined = [0; MAX_WARPS];
-        for warp in bits(arrived) {
-            joined.iter_mut().zip(&self.seen[warp]).for_each(|(joined, seen)| *joined = (*joined).max(*seen));
-            joined[warp] = self.now;
-        }
+    /// Adds to `joined` what comes before a warp's arrival at a barrier that it does not wait at.
+    pub fn arrive(&mut self, warp: usize, joined: &mut [u32; MAX_WARPS]) {
+        self.join(warp, joined);
+        self.now += 1;
+    }
+
+    fn join(&self, warp: usize, joined: &mut [u32; MAX_WARPS]) {
+        joined.iter_mut().zip(&self.seen[warp]).for_each(|(joined, seen)| *joined = (*joined).max(*seen));
+        joined[warp] = self.now;
+    }
+
+    /// Orders `joined`, and what the waiting warps did, before what these will do.
+    pub fn synchronise(&mut self, mut joined: [u32; MAX_WARPS], waiting: u32) {
+        bits(waiting).for_each(|warp| self.join(warp, &mut joined));
         for warp in bits(waiting) {
             self.seen[warp].iter_mut().zip(&joined).for_each(|(seen, joined)| *seen = (*seen).max(*joined));
             self.seen_all[warp] = self.seen[warp][..self.warps].iter().copied().min().unwrap_or(0);
@@ -76,6 +86,7 @@ impl Clock {
             warp,
             now: self.now,
             block_start: self.block_start,
+            seen_all: self.seen_all[warp],
             ordered: (self.seen_all[warp] + 1).saturating_sub(self.block_start),
             seen: &self.seen[warp],
         }
@@ -97,6 +108,8 @@ pub(crate) struct Observer<'a> {
     warp: usize,
     now: u32,
     block_start: u32,
+    /// The tick up to which all accesses of the block are ordered before those of the warp.
+    seen_all: u32,
     /// Ticks from the block's first whose accesses are ordered before those of the warp, whoever made them.
     ordered: u32,
     seen: &'a [u32; MAX_WARPS],
@@ -115,9 +128,9 @@ impl Observer<'_> {
 pub(crate) struct Cell {
     /// Tick of the last write, 0 before the first, [`PENDING`] while a copy is in flight.
     write: u32,
-    /// Tick of the last read, 0 before the first since the write.
+    /// Tick of the last read, 0 before the first since the write, [`SPREAD`] where not all that count were at one tick.
     read: u32,
-    /// Warps that read, as far as they are not ordered before the last read.
+    /// Warps that read, as far as they are not ordered before the last read; or the number of their list.
     readers: u32,
     /// Thread of the last write, and [`ATOMIC`].
     writer: u16,
@@ -126,6 +139,8 @@ pub(crate) struct Cell {
 }
 
 const PENDING: u32 = u32::MAX;
+/// Larger than any tick, so that it is ordered before nothing.
+const SPREAD: u32 = u32::MAX;
 const ATOMIC: u16 = 1 << 15;
 const MANY: u16 = 1 << 14;
 const NON_COHERENT: u16 = 1 << 13;
@@ -187,14 +202,20 @@ impl Cell {
     }
 
     /// Checks a read and records it.
-    pub fn read(&mut self, by: &Observer<'_>, lane: usize, non_coherent: bool) -> Result<(), Conflict> {
+    pub fn read(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        non_coherent: bool,
+        spread: &mut Spread,
+    ) -> Result<(), Conflict> {
         if self.write != 0 && (non_coherent || !by.is_ordered(self.write)) {
             self.check_write(by, lane, Access::Read)?;
             if non_coherent {
                 return Err(Conflict::NonCoherent);
             }
         }
-        self.add_reader(by, lane);
+        self.add_reader(by, lane, spread);
         if non_coherent {
             self.reader |= NON_COHERENT;
         }
@@ -202,24 +223,61 @@ impl Cell {
     }
 
     /// Records a reader, beside those of other blocks, or of this one's earlier ticks that are not ordered before.
-    fn add_reader(&mut self, by: &Observer<'_>, lane: usize) {
-        if self.record_reader(by, lane) {
+    fn add_reader(&mut self, by: &Observer<'_>, lane: usize, spread: &mut Spread) {
+        // A granule that several blocks have read, none may write.
+        if self.record_reader(by, lane) || self.is_foreign() {
             return;
         }
-        let sticky = self.reader & NON_COHERENT;
         let own = 1 << by.warp;
-        if self.read < by.block_start {
-            (self.readers, self.reader) = (own, MANY | FOREIGN | sticky);
-        } else {
-            let before = self.read;
-            let unordered = bits(self.readers).filter(|warp| by.seen[*warp] < before);
-            let rest = unordered.fold(0, |rest, warp| rest | 1 << warp);
-            let foreign = self.reader & FOREIGN;
-            let many = rest != 0 || foreign != 0;
-            self.readers = rest | own;
-            self.reader = sticky | foreign | if many { MANY } else { lane as u16 };
+        let sticky = self.reader & NON_COHERENT;
+        if self.is_of_earlier_block(by, spread) {
+            self.forget_readers(spread);
+            (self.read, self.readers, self.reader) = (by.now, own, MANY | FOREIGN | sticky);
+            return;
         }
-        self.read = by.now;
+        let mut readers: Vec<Reader> =
+            self.readers(spread).filter(|reader| by.seen[reader.warp] < reader.tick).collect();
+        self.forget_readers(spread);
+        let alone = readers.iter().all(|reader| reader.warp != by.warp || reader.lane == Some(lane));
+        readers.retain(|reader| reader.warp != by.warp);
+        if readers.is_empty() {
+            (self.read, self.readers) = (by.now, own);
+            self.reader = sticky | if alone { lane as u16 } else { MANY };
+        } else {
+            readers.push(Reader { warp: by.warp, tick: by.now, lane: alone.then_some(lane) });
+            (self.read, self.readers, self.reader) = (SPREAD, spread.put(readers), sticky);
+        }
+    }
+
+    /// The readers so far.
+    fn readers<'s>(&self, spread: &'s Spread) -> impl Iterator<Item = Reader> + use<'s> {
+        let (listed, warps) = match self.read {
+            0 => (&[][..], 0),
+            SPREAD => (spread.get(self.readers), 0),
+            _ => (&[][..], self.readers),
+        };
+        let (tick, lane) = (self.read, (self.reader & MANY == 0).then_some(usize::from(self.reader & LANE)));
+        bits(warps).map(move |warp| Reader { warp, tick, lane }).chain(listed.iter().copied())
+    }
+
+    fn is_of_earlier_block(&self, by: &Observer<'_>, spread: &Spread) -> bool {
+        self.readers(spread).next().is_some_and(|reader| reader.tick < by.block_start)
+    }
+
+    fn forget_readers(&mut self, spread: &mut Spread) {
+        if self.read == SPREAD {
+            spread.take(self.readers);
+        }
+        (self.read, self.readers) = (0, 0);
+    }
+
+    /// A cell of the same history.
+    fn copy(&self, spread: &mut Spread) -> Cell {
+        let readers = match self.read {
+            SPREAD => spread.put(spread.get(self.readers).to_vec()),
+            _ => self.readers,
+        };
+        Cell { readers, ..*self }
     }
 
     /// Whether a write can be recorded as it is, since all accesses so far are ordered before it.
@@ -229,10 +287,23 @@ impl Cell {
         is_before(self.write) & is_before(self.read) & (self.reader & (FOREIGN | NON_COHERENT) == 0)
     }
 
+    /// The same of a cell that only this block knows, by a tick up to which all accesses are ordered before.
+    #[inline(always)]
+    pub fn is_up_to(&self, tick: u32) -> bool {
+        self.write.max(self.read) <= tick
+    }
+
     /// Checks a write and records it.
-    pub fn write(&mut self, by: &Observer<'_>, lane: usize, access: Access) -> Result<(), Conflict> {
+    pub fn write(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        access: Access,
+        spread: &mut Spread,
+    ) -> Result<(), Conflict> {
         self.check_write(by, lane, access)?;
-        self.check_readers(by, lane)?;
+        self.check_readers(by, lane, spread)?;
+        self.forget_readers(spread);
         *self = Cell::written(by, lane, access);
         Ok(())
     }
@@ -271,27 +342,42 @@ impl Cell {
     }
 
     /// The last reads against a write.
-    fn check_readers(&self, by: &Observer<'_>, lane: usize) -> Result<(), Conflict> {
+    fn check_readers(&self, by: &Observer<'_>, lane: usize, spread: &Spread) -> Result<(), Conflict> {
         if self.reader & NON_COHERENT != 0 {
             return Err(Conflict::NonCoherent);
         }
-        if self.read == 0 {
-            return Ok(());
-        }
-        if self.read < by.block_start || self.reader & FOREIGN != 0 {
+        if self.is_foreign() || self.is_of_earlier_block(by, spread) {
             return Err(Conflict::Race { earlier: Access::Read, other: OtherThread::Block });
         }
-        for warp in bits(self.readers).filter(|warp| by.seen[*warp] < self.read) {
-            let many = self.reader & MANY != 0;
-            if warp == by.warp && !many && usize::from(self.reader & LANE) == lane {
-                continue;
-            }
-            let other = match many {
-                true => OtherThread::Warp { warp: warp as u32 },
-                false => OtherThread::Lane { warp: warp as u32, lane: u32::from(self.reader & LANE) },
+        for reader in self.readers(spread).filter(|reader| by.seen[reader.warp] < reader.tick) {
+            let warp = reader.warp as u32;
+            let other = match reader.lane {
+                Some(own) if (reader.warp, own) == (by.warp, lane) => continue,
+                Some(lane) => OtherThread::Lane { warp, lane: lane as u32 },
+                None => OtherThread::Warp { warp },
             };
             return Err(Conflict::Race { earlier: Access::Read, other });
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn copies_of_a_cell_have_readers_of_their_own() {
+        let (mut clock, mut spread, mut cell) = (Clock::new(), Spread::default(), Cell::default());
+        clock.start_block(3);
+        cell.add_reader(&clock.observer(0), 5, &mut spread);
+        clock.arrive(0, &mut [0; MAX_WARPS]);
+        cell.add_reader(&clock.observer(1), 6, &mut spread);
+        assert_eq!(cell.read, SPREAD);
+        let mut copy = cell.copy(&mut spread);
+        cell.forget_readers(&mut spread);
+        let other = OtherThread::Lane { warp: 0, lane: 5 };
+        let written = copy.write(&clock.observer(2), 0, Access::Write, &mut spread);
+        assert_eq!(written, Err(Conflict::Race { earlier: Access::Read, other }));
     }
 }

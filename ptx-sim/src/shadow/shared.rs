@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::reads::{Reads, Span};
-use super::{Cell, Clock, Conflict, Observer, bits};
+use super::{Cell, Clock, Conflict, Observer, Spread, bits};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::lanes::hull;
 
@@ -14,6 +14,7 @@ pub(crate) struct Shared {
     writes: Vec<u32>,
     /// Reads that the cells do not know of yet.
     reads: Reads,
+    spread: Spread,
     granule: u32,
 }
 
@@ -21,7 +22,9 @@ impl Shared {
     /// Of so many bytes; a granule has `2^granule` bytes.
     pub fn new(bytes: usize, granule: u32) -> Self {
         let cells = vec![Cell::default(); bytes.div_ceil(1 << granule)];
-        Shared { bytes: vec![0xff; bytes], writes: vec![0; cells.len()], cells, reads: Reads::default(), granule }
+        let writes = vec![0; cells.len()];
+        let (reads, spread) = (Reads::default(), Spread::default());
+        Shared { bytes: vec![0xff; bytes], cells, writes, reads, spread, granule }
     }
 
     /// Forgets everything, for the next block.
@@ -30,6 +33,7 @@ impl Shared {
         self.cells.fill(Cell::default());
         self.writes.fill(0);
         self.reads.clear();
+        self.spread.clear();
     }
 
     /// The offset of an aligned access.
@@ -102,7 +106,10 @@ impl Shared {
                 let (address, cell) = ((at << self.granule) as u64, &mut self.cells[at]);
                 let read = match cell.write {
                     0 => Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes }),
-                    _ => cell.read(by, lane, false).map_err(|c| c.fault(Space::Shared, address, Access::Read)),
+                    _ => {
+                        let read = cell.read(by, lane, false, &mut self.spread);
+                        read.map_err(|conflict| conflict.fault(Space::Shared, address, Access::Read))
+                    }
                 };
                 read.map_err(|kind| Stop::lane(kind, lane))?;
             }
@@ -131,7 +138,7 @@ impl Shared {
             let by = clock.observer(read.warp);
             for lane in bits(read.mask) {
                 let place = granules(read.addresses[lane] as usize, read.bytes, self.granule);
-                self.cells[place].iter_mut().for_each(|cell| cell.add_reader(&by, lane));
+                self.cells[place].iter_mut().for_each(|cell| cell.add_reader(&by, lane, &mut self.spread));
             }
         }
     }
@@ -157,7 +164,7 @@ impl Shared {
     ) -> Result<(), FaultKind> {
         let granules = self.granules(offset, bytes);
         let cells = &mut self.cells[granules.clone()];
-        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_ordered(by)) {
+        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_up_to(by.seen_all)) {
             return self.write_closely(by, lane, granules, access, allow);
         }
         let cell = Cell::written(by, lane, access);
@@ -177,7 +184,7 @@ impl Shared {
     ) -> Result<(), FaultKind> {
         for at in granules {
             let place = at << self.granule;
-            match self.cells[at].write(by, lane, access) {
+            match self.cells[at].write(by, lane, access, &mut self.spread) {
                 Ok(()) => self.writes[at] = self.cells[at].write,
                 Err(conflict) => allow(conflict, place, &self.bytes[place..place + (1 << self.granule)])?,
             }
@@ -186,10 +193,12 @@ impl Shared {
     }
 
     /// Ends the copy in flight to these bytes.
+    #[inline(always)]
     pub fn complete(&mut self, by: &Observer<'_>, offset: usize, bytes: u32) {
-        for at in self.granules(offset, bytes) {
-            self.cells[at].complete(by);
-            self.writes[at] = self.cells[at].write;
+        let granules = self.granules(offset, bytes);
+        for (cell, write) in self.cells[granules.clone()].iter_mut().zip(&mut self.writes[granules]) {
+            cell.complete(by);
+            *write = cell.write;
         }
     }
 

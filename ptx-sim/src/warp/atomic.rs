@@ -69,8 +69,9 @@ fn in_global_memory(
             return Err(FaultKind::Uninitialised { space: Space::Global, address, bytes });
         }
         let by = machine.clock.observer(warp.index);
-        for cell in machine.shadow.cells(address, bytes).0 {
-            let written = cell.write(&by, lane, Access::Atomic);
+        let (cells, _, spread) = machine.shadow.cells(address, bytes);
+        for cell in cells {
+            let written = cell.write(&by, lane, Access::Atomic, spread);
             written.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
         }
     }

@@ -1,6 +1,7 @@
 //! `cp.async`: copies that are written when they are waited for.
 
 use super::memory::put;
+use super::run::holds;
 use super::traffic::{count_global, count_shared};
 use super::{Machine, Warp, global};
 use crate::fault::{Access, FaultKind, Space, Stop};
@@ -34,21 +35,29 @@ impl Copies {
     }
 }
 
+#[inline(always)]
 pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy: &CopyAsync) -> Result<(), Stop> {
     let (to, from) = (warp.addresses(copy.to), warp.addresses(copy.from));
     let (bytes, by) = (copy.bytes, warp.index);
     // A lane that reads nothing has an address all the same.
-    if let Some(lane) = bits(mask).find(|lane| from[*lane] & u64::from(bytes - 1) != 0) {
+    let misaligned = |lane: usize| from[lane] & u64::from(bytes - 1) != 0;
+    if let Some(lane) = bits(mask).find(|lane| misaligned(*lane)) {
         let kind = FaultKind::Misaligned { space: Space::Global, access: Access::Read, address: from[lane], bytes };
         return Err(Stop::lane(kind, lane));
     }
-    let sizes = copy.src_size.map_or([bytes; 32], |row| warp.registers.narrow[usize::from(row)]);
-    let reading = bits(mask).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
-    let partial = bits(reading).any(|lane| sizes[lane] != bytes);
+    let mut reading = mask & !copy.ignore.map_or(0, |ignore| holds(warp, ignore));
+    let mut sizes = [bytes; 32];
+    if let Some(row) = copy.src_size {
+        sizes = warp.registers.narrow[usize::from(row)];
+        reading = bits(reading).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
+    }
+    let partial = copy.src_size.is_some() && bits(reading).any(|lane| sizes[lane] != bytes);
     let mut data = [[0; 16]; 32];
     match if partial || reading == 0 { None } else { global::read_lanes(machine, by, reading, &from, bytes, false)? } {
         Some(memory) => {
-            bits(reading).for_each(|lane| take(&mut data[lane], memory, offset(from[lane]) as usize, bytes))
+            for lane in bits(reading) {
+                take(&mut data[lane], memory, offset(from[lane]) as usize, bytes);
+            }
         }
         None => {
             for lane in bits(reading) {
@@ -101,6 +110,7 @@ fn read_part(
 }
 
 /// Checks and records what will be written.
+#[inline(always)]
 fn write(machine: &mut Machine<'_>, warp: usize, mask: u32, to: &[u64; 32], bytes: u32) -> Result<(), Stop> {
     let span = machine.shared.reach(to, mask, bytes, Access::AsyncCopy)?;
     if machine.checks {
@@ -118,18 +128,24 @@ fn write(machine: &mut Machine<'_>, warp: usize, mask: u32, to: &[u64; 32], byte
 }
 
 /// Writes the copies of all groups but the `keep` latest; with none, all copies.
+#[inline(always)]
 pub(super) fn wait(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, keep: Option<u32>) {
     let Copies { copies, groups } = &mut warp.copies;
     let by = machine.clock.observer(warp.index);
+    let before = groups.map(|groups| keep.map_or(u32::MAX, |keep| groups.saturating_sub(keep)));
     for copy in copies.iter_mut() {
-        let is_ready = |lane: &usize| keep.is_none_or(|keep| copy.groups[*lane] < groups[*lane].saturating_sub(keep));
-        for lane in bits(copy.lanes & mask).filter(is_ready) {
+        let mut ready = 0;
+        for (lane, (group, before)) in copy.groups.iter().zip(&before).enumerate() {
+            ready |= u32::from(group < before) << lane;
+        }
+        ready &= copy.lanes & mask;
+        for lane in bits(ready) {
             put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes);
             if machine.checks {
                 machine.shared.complete(&by, copy.to[lane] as usize, copy.bytes);
             }
-            copy.lanes &= !(1 << lane);
         }
+        copy.lanes &= !ready;
     }
     copies.retain(|copy| copy.lanes != 0);
 }

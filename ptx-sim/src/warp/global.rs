@@ -47,16 +47,16 @@ pub(super) fn read_lanes<'m>(
 ) -> Result<Option<&'m [u8]>, Stop> {
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
-        let is_written = |lane: usize| allocation.written.has(offset(addresses[lane]) as usize, bytes);
-        if !bits(mask).fold(true, |written, lane| written & is_written(lane)) {
+        let mut is_written = true;
+        for lane in bits(mask) {
+            is_written &= allocation.written.has(offset(addresses[lane]) as usize, bytes);
+        }
+        if !is_written {
             return Ok(None);
         }
         if !allocation.read_only {
             let by = machine.clock.observer(warp);
-            for lane in bits(mask) {
-                let read = machine.shadow.read(&by, lane, addresses[lane], bytes, non_coherent);
-                read.map_err(|kind| Stop::lane(kind, lane))?;
-            }
+            machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
         }
     }
     Ok(Some(&allocation.data))
@@ -103,13 +103,13 @@ pub(super) fn store(
         }
         if machine.checks {
             let by = machine.clock.observer(warp.index);
-            let (cells, granule) = machine.shadow.cells(address, bytes);
+            let (cells, granule, spread) = machine.shadow.cells(address, bytes);
             for (i, cell) in cells.iter_mut().enumerate() {
                 if cell.is_ordered(&by) {
                     *cell = Cell::written(&by, lane, Access::Write);
                     continue;
                 }
-                let Err(conflict) = cell.write(&by, lane, Access::Write) else { continue };
+                let Err(conflict) = cell.write(&by, lane, Access::Write, spread) else { continue };
                 let at = address + (i * granule) as u64;
                 if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, at) {
                     return Err(stop(conflict.fault(Space::Global, at, Access::Write)));

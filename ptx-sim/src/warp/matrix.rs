@@ -2,11 +2,13 @@
 //!
 //! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
 
+use super::memory::shared_lanes;
 use super::traffic::count_shared;
 use super::{Machine, Warp, shared};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::numeric::{Format, decode};
 use crate::program::{Address, Mma, MmaType, Rows};
+use crate::shadow::bits;
 
 /// All 32 lanes must be here.
 fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<bool, Stop> {
@@ -18,26 +20,27 @@ fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<b
 }
 
 /// d = a b + c, where a is 16 x k, b is k x 8, and c is 16 x 8; sums run along k and are rounded to f32 at each step.
-pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<(), Stop> {
+#[inline(always)]
+pub(super) fn mma(warp: &mut Warp, mask: u32, mma: &Mma) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "mma.sync")? {
         return Ok(());
     }
+    match mma.of {
+        MmaType::Tf32 | MmaType::F16 { k: 8 } | MmaType::Bf16 { k: 8 } => product::<8>(warp, mma),
+        MmaType::F16 { .. } | MmaType::Bf16 { .. } => product::<16>(warp, mma),
+    }
+    Ok(())
+}
+
+#[inline(always)]
+fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
     let narrow = &mut warp.registers.narrow;
-    let (mut a, mut b, mut sum) = ([[0f32; 16]; 16], [[0f32; 8]; 16], [[0f32; 8]; 16]);
-    let k = match mma.of {
-        MmaType::Tf32 => {
-            tf32_fragments(narrow, mma, &mut a, &mut b);
-            8
-        }
-        MmaType::F16 { k } => {
-            half_fragments(narrow, mma, Format::F16, usize::from(k), &mut a, &mut b);
-            usize::from(k)
-        }
-        MmaType::Bf16 { k } => {
-            half_fragments(narrow, mma, Format::Bf16, usize::from(k), &mut a, &mut b);
-            usize::from(k)
-        }
-    };
+    let (mut a, mut b, mut sum) = ([[0f32; K]; 16], [[0f32; 8]; K], [[0f32; 8]; 16]);
+    match mma.of {
+        MmaType::Tf32 => tf32_fragments(narrow, mma, &mut a, &mut b),
+        MmaType::F16 { .. } => half_fragments(narrow, mma, Format::F16, &mut a, &mut b),
+        MmaType::Bf16 { .. } => half_fragments(narrow, mma, Format::Bf16, &mut a, &mut b),
+    }
     // Of eight rows, flat: element 2 lane + i is in register i.
     for (pair, rows) in mma.c.as_chunks::<2>().0.iter().enumerate() {
         let [left, right] = rows.map(|row| narrow[usize::from(row)]);
@@ -46,18 +49,20 @@ pub(super) fn mma(warp: &mut Warp, fused: bool, mask: u32, mma: &Mma) -> Result<
             *to = [f32::from_bits(left[lane]), f32::from_bits(right[lane])];
         }
     }
-    multiply(fused, &a, &b, &mut sum, k);
+    multiply(&a, &b, &mut sum);
     for (pair, rows) in mma.d.as_chunks::<2>().0.iter().enumerate() {
         let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<2>().0;
         for (i, row) in rows.iter().enumerate() {
-            narrow[usize::from(*row)].iter_mut().zip(flat).for_each(|(bits, pair)| *bits = pair[i].to_bits());
+            for (bits, pair) in narrow[usize::from(*row)].iter_mut().zip(flat) {
+                *bits = pair[i].to_bits();
+            }
         }
     }
-    Ok(())
 }
 
 /// The mantissa's lower 13 bits are not read.
-fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 16]; 16], b: &mut [[f32; 8]; 16]) {
+#[inline(always)]
+fn tf32_fragments<const K: usize>(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; K]; 16], b: &mut [[f32; 8]; K]) {
     let tf32 = |bits: u32| f32::from_bits(bits & !0x1fff);
     for (i, row) in mma.a.iter().enumerate() {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
@@ -72,23 +77,23 @@ fn tf32_fragments(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; 16]; 16], b: &
 }
 
 /// Two elements a register, the lower half first.
-fn half_fragments(
+#[inline(always)]
+fn half_fragments<const K: usize>(
     narrow: &[[u32; 32]],
     mma: &Mma,
     format: Format,
-    k: usize,
-    a: &mut [[f32; 16]; 16],
-    b: &mut [[f32; 8]; 16],
+    a: &mut [[f32; K]; 16],
+    b: &mut [[f32; 8]; K],
 ) {
     let value = |bits: u32, half: usize| decode(format, bits >> (16 * half) & 0xffff) as f32;
-    for (i, row) in mma.a.iter().enumerate().take(k / 4) {
+    for (i, row) in mma.a.iter().enumerate().take(K / 4) {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
             for half in 0..2 {
                 a[lane / 4 + 8 * (i % 2)][2 * (lane % 4) + half + 8 * (i / 2)] = value(*bits, half);
             }
         }
     }
-    for (i, row) in mma.b.iter().enumerate().take(k / 8) {
+    for (i, row) in mma.b.iter().enumerate().take(K / 8) {
         for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
             for half in 0..2 {
                 b[2 * (lane % 4) + half + 8 * i][lane / 4] = value(*bits, half);
@@ -97,28 +102,12 @@ fn half_fragments(
     }
 }
 
-fn multiply(fused: bool, a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
-    #[cfg(target_arch = "x86_64")]
-    if fused {
-        // SAFETY: `fused` says that the processor has the feature.
-        return unsafe { multiply_avx2(a, b, sum, k) };
-    }
-    let _ = fused;
-    multiply_lanes(a, b, sum, k);
-}
-
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx2")]
-fn multiply_avx2(a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
-    multiply_lanes(a, b, sum, k);
-}
-
 /// Products of the short mantissas are exact in f32.
 #[inline(always)]
-fn multiply_lanes(a: &[[f32; 16]; 16], b: &[[f32; 8]; 16], sum: &mut [[f32; 8]; 16], k: usize) {
+fn multiply<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
     for (a, sum) in a.iter().zip(sum) {
         let mut total = *sum;
-        for (a, b) in a.iter().zip(b).take(k) {
+        for (a, b) in a.iter().zip(b) {
             for (total, b) in total.iter_mut().zip(b) {
                 *total += a * b;
             }
@@ -132,15 +121,14 @@ pub(super) fn load(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
     mask: u32,
-    dst: Rows,
-    transpose: bool,
-    from: Address,
+    (dst, transpose): (Rows, bool),
+    (from, generic): (Address, bool),
 ) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "ldmatrix")? {
         return Ok(());
     }
-    let addresses = warp.addresses(from);
     let lanes = row_lanes(dst.count);
+    let addresses = row_addresses(warp, lanes, from, generic, "ldmatrix")?;
     shared::read(warp, machine, lanes, &addresses, 16)?;
     for (i, register) in dst.iter().enumerate() {
         let mut matrix = [[0u16; 8]; 8];
@@ -164,15 +152,14 @@ pub(super) fn store(
     warp: &mut Warp,
     machine: &mut Machine<'_>,
     mask: u32,
-    src: Rows,
-    transpose: bool,
-    to: Address,
+    (src, transpose): (Rows, bool),
+    (to, generic): (Address, bool),
 ) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "stmatrix")? {
         return Ok(());
     }
-    let addresses = warp.addresses(to);
     let lanes = row_lanes(src.count);
+    let addresses = row_addresses(warp, lanes, to, generic, "stmatrix")?;
     let span = machine.shared.reach(&addresses, lanes, 16, Access::Write)?;
     if machine.checks {
         machine.shared.settle_in(&machine.clock, span);
@@ -203,4 +190,23 @@ pub(super) fn store(
 /// The lanes whose addresses count.
 fn row_lanes(matrices: u8) -> u32 {
     if matrices == 4 { !0 } else { (1 << (8 * matrices)) - 1 }
+}
+
+/// Where the rows are in shared memory.
+fn row_addresses(
+    warp: &Warp,
+    lanes: u32,
+    address: Address,
+    generic: bool,
+    instruction: &'static str,
+) -> Result<[u64; 32], Stop> {
+    let addresses = warp.addresses(address);
+    if !generic {
+        return Ok(addresses);
+    }
+    let (shared, offsets) = shared_lanes(&addresses, lanes);
+    match bits(lanes & !shared).next() {
+        Some(lane) => Err(Stop::lane(FaultKind::NotShared { instruction, address: addresses[lane] }, lane)),
+        None => Ok(offsets),
+    }
 }

@@ -101,7 +101,7 @@ fn load_words<const N: usize>(
 }
 
 impl Element {
-    /// Of its bytes in memory, extended to 64 bits.
+    /// Of its bytes in memory, extended to 64 bits, or to 16 in registers of these.
     #[inline(always)]
     fn value(self, bytes: &[u8]) -> u64 {
         let value = match *bytes {
@@ -110,8 +110,12 @@ impl Element {
             [a, b, c, d] => u64::from(u32::from_le_bytes([a, b, c, d])),
             _ => bytes.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes)),
         };
+        if !self.signed {
+            return value;
+        }
         let unused = 64 - 8 * u32::from(self.bytes);
-        if self.signed { ((value << unused) as i64 >> unused) as u64 } else { value }
+        let extended = ((value << unused) as i64 >> unused) as u64;
+        if self.half { extended & 0xffff } else { extended }
     }
 }
 

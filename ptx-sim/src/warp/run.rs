@@ -23,17 +23,23 @@ pub(crate) fn run(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Resu
         // SAFETY: `fused` says that the processor has the features.
         return unsafe { run_fused(warp, machine, turn) };
     }
-    run_lanes(warp, machine, turn)
+    let _ = machine.fused;
+    run_lanes(warp, machine, turn, run_rare)
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt,lzcnt,bmi1,bmi2")]
 fn run_fused(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
-    run_lanes(warp, machine, turn)
+    run_lanes(warp, machine, turn, |warp, machine, op, mask| run_rare_fused(warp, machine, op, mask))
 }
 
 #[inline(always)]
-fn run_lanes(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
+fn run_lanes(
+    warp: &mut Warp,
+    machine: &mut Machine<'_>,
+    turn: u64,
+    rare: impl Fn(&mut Warp, &mut Machine<'_>, &Op, u32) -> Result<(), Stop>,
+) -> Result<Pause, Stop> {
     let kernel = machine.kernel;
     for _ in 0..turn {
         if !warp.others.is_empty() {
@@ -109,13 +115,21 @@ fn run_lanes(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pa
                 }
             }
             Op::Nop => {}
-            op => run_rare(warp, machine, op, mask)?,
+            op => rare(warp, machine, op, mask)?,
         }
     }
     Ok(Pause::Preempted)
 }
 
-/// The instructions that gain nothing from being part of the loop.
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,popcnt,lzcnt,bmi1,bmi2")]
+#[inline(never)]
+fn run_rare_fused(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> Result<(), Stop> {
+    run_rare(warp, machine, op, mask)
+}
+
+/// The instructions that gain nothing from being part of the loop. What is inlined has the features of the caller.
+#[inline(always)]
 fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> Result<(), Stop> {
     match op {
         Op::Atomic(atomic) => atomic::atomic(warp, machine, mask, atomic),
@@ -124,12 +138,8 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             warp.copies.commit(mask);
             Ok(())
         }
-        Op::WaitGroup(groups) => {
-            copy::wait(warp, machine, mask, Some(*groups));
-            Ok(())
-        }
-        Op::WaitAll => {
-            copy::wait(warp, machine, mask, None);
+        Op::Wait(keep) => {
+            copy::wait(warp, machine, mask, *keep);
             Ok(())
         }
         Op::BranchIndexed { index, targets } => branch_indexed(warp, mask, *index, targets),
@@ -144,9 +154,13 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             lanes::broadcast(&mut warp.registers.narrow[usize::from(*dst)], mask, mask);
             Ok(())
         }
-        Op::Mma(mma) => matrix::mma(warp, machine.fused, mask, mma),
-        Op::LoadMatrix { dst, transpose, from } => matrix::load(warp, machine, mask, *dst, *transpose, *from),
-        Op::StoreMatrix { src, transpose, to } => matrix::store(warp, machine, mask, *src, *transpose, *to),
+        Op::Mma(mma) => matrix::mma(warp, mask, mma),
+        Op::LoadMatrix { dst, transpose, generic, from } => {
+            matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic))
+        }
+        Op::StoreMatrix { src, transpose, generic, to } => {
+            matrix::store(warp, machine, mask, (*src, *transpose), (*to, *generic))
+        }
         _ => Ok(()),
     }
 }

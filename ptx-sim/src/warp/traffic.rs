@@ -3,15 +3,13 @@
 use super::Machine;
 use crate::shadow::bits;
 
-/// Bytes after which sectors, and the banks of shared memory, are met in the same places again.
 const SECTOR: u64 = 32;
-const BANKS: u64 = 128;
 
 /// An access and its cost: those that lie alike cost the same.
 struct Pattern {
     mask: u32,
     bytes: u32,
-    /// Of the first lane, in a sector or a row of banks.
+    /// Of the first lane, in a sector or a bank.
     phase: u64,
     /// From the first lane's address to each; 0 of lanes that take no part.
     offsets: [u64; 32],
@@ -32,7 +30,8 @@ impl Patterns {
     }
 }
 
-/// The cost of an access, and that of one without conflicts: as the last of this instruction where it lies alike.
+/// The cost of an access, and that of one without conflicts: as the last of this instruction where it lies alike but for a
+/// multiple of the period.
 #[inline(always)]
 fn cost(
     last: &mut Option<Box<Pattern>>,
@@ -46,18 +45,18 @@ fn cost(
     let phase = first & (period - 1);
     let mut offsets = [0; 32];
     crate::lanes::set(&mut offsets, mask, |lane| addresses[lane].wrapping_sub(first));
-    let alike = |last: &Pattern| {
-        let differs = last.offsets.iter().zip(&offsets).fold(0, |differs, (last, now)| differs | (last ^ now));
-        differs == 0 && (last.mask, last.bytes, last.phase) == (mask, bytes, phase)
-    };
-    match last {
-        Some(last) if alike(last) => (last.cost, last.ideal),
-        _ => {
-            let (cost, ideal) = count(mask, addresses, bytes);
-            *last = Some(Box::new(Pattern { mask, bytes, phase, offsets, cost, ideal }));
-            (cost, ideal)
+    if let Some(last) = last {
+        let mut differs = 0;
+        for (last, now) in last.offsets.iter().zip(&offsets) {
+            differs |= last ^ now;
+        }
+        if differs == 0 && (last.mask, last.bytes, last.phase) == (mask, bytes, phase) {
+            return (last.cost, last.ideal);
         }
     }
+    let (cost, ideal) = count(mask, addresses, bytes);
+    *last = Some(Box::new(Pattern { mask, bytes, phase, offsets, cost, ideal }));
+    (cost, ideal)
 }
 
 /// Counts the sectors of a warp's access to global memory.
@@ -79,7 +78,9 @@ pub(super) fn count_shared(machine: &mut Machine<'_>, pc: usize, mask: u32, addr
     if mask == 0 {
         return;
     }
-    let (waves, ideal) = cost(&mut machine.patterns.shared[pc], mask, addresses, bytes, BANKS, waves);
+    // From one bank to another, all lanes meet as they did.
+    let period = u64::from(bytes.max(4));
+    let (waves, ideal) = cost(&mut machine.patterns.shared[pc], mask, addresses, bytes, period, waves);
     let counter = &mut machine.counters[pc];
     counter.shared_accesses += 1;
     counter.shared_waves += waves;

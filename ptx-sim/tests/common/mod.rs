@@ -7,7 +7,7 @@ use ptx_sim::{Fault, Launch, Memory, Module, Options, Report, run};
 pub fn kernel_text(params: &[&str], body: &str) -> String {
     let params: Vec<String> = params.iter().map(|name| format!(".param .u64 .ptr .global .align 16 {name}")).collect();
     format!(
-        ".version 8.0\n.target sm_80\n.address_size 64\n.visible .entry k({}) .maxntid 1024, 1, 1 {{\n{body}\n}}\n",
+        ".version 8.0\n.target sm_90\n.address_size 64\n.visible .entry k({}) .maxntid 1024, 1, 1 {{\n{body}\n}}\n",
         params.join(", ")
     )
 }

@@ -30,6 +30,7 @@ const ATOMICS: &[(&str, Update)] = &[
     ("exch.b64", |_, a, _| a),
     ("cas.b32", |old, a, b| if old == a { b } else { old }),
     ("cas.b64", |old, a, b| if old == a { b } else { old }),
+    ("cas.b16", |old, a, b| if old == a { b } else { old }),
 ];
 
 fn f(bits: u64) -> f32 {
@@ -47,8 +48,11 @@ fn atomic_texts(op: &str) -> Vec<(String, bool)> {
 /// A thread's share of x is a, b, its word's number and the lanes that take part; of y, what its operation returns, and a
 /// word of memory.
 fn atomic_body(opcode: &str, shared: bool) -> String {
-    let wide = opcode.ends_with("64");
-    let (file, convert) = if wide { ("q", "") } else { ("w", "cvt.u64.u32 %qd, %wd;") };
+    let (file, convert) = match &opcode[opcode.len() - 2..] {
+        "64" => ("q", ""),
+        "16" => ("h", "cvt.u64.u16 %qd, %hd;"),
+        _ => ("w", "cvt.u64.u32 %qd, %wd;"),
+    };
     let result = if opcode.starts_with("atom") { format!("%{file}d, ") } else { String::new() };
     let second = if opcode.contains("cas") { format!(", %{file}b") } else { String::new() };
     let address = if opcode.contains(".shared") { "%r2" } else { "%at" };
@@ -63,6 +67,7 @@ fn atomic_body(opcode: &str, shared: bool) -> String {
     format!(
         "ld.global.v2.b64 {{%qa, %qb}}, [%x]; ld.global.v2.u32 {{%r0, %r1}}, [%x+16];\n\
          {}cvt.u32.u64 %wa, %qa; cvt.u32.u64 %wb, %qb; {before} mov.u32 %wd, {KEPT}; mov.u64 %qd, {KEPT};\n\
+         cvt.u16.u32 %ha, %wa; cvt.u16.u32 %hb, %wb; cvt.u16.u32 %hd, %wd;\n\
          @%part {opcode} {result}[{address}], %{file}a{second};\n{convert} st.global.b64 [%y], %qd;\n{after}",
         predicate("%part", "%r1")
     )
@@ -90,12 +95,16 @@ fn atomics() {
     let lanes = vec((operand(), operand(), 0usize..32), 32);
     let values = (lanes, vec(operand(), 32), 1usize..=32, some_lanes());
     check(&rows, 24, values, |(opcode, shared, update), (lanes, before, count, active)| {
-        let mask = if opcode.ends_with("64") { !0 } else { u64::from(!0u32) };
+        let mask = match &opcode[opcode.len() - 2..] {
+            "64" => !0,
+            "16" => 0xffff,
+            _ => u64::from(!0u32),
+        };
         let float = opcode.ends_with("f32");
         // Sums in global memory take subnormal numbers for zeros.
         let flushes = |bits| float && !shared && f(bits).is_subnormal();
         let flushed = |bits| if flushes(bits) { bits & 1 << 31 } else { bits };
-        let (mut memory, mut olds) = (before.clone(), [u64::from(KEPT); 32]);
+        let (mut memory, mut olds) = (before.clone(), [u64::from(KEPT) & mask; 32]);
         for (lane, (a, b, word)) in lanes.iter().enumerate().filter(|(lane, _)| is_in(active, *lane)) {
             let cell = &mut memory[word % count];
             let old = *cell & mask;
@@ -132,9 +141,12 @@ fn atomics_on_other_types_are_refused() {
         "atom.global.dec.u64 %qd, [%x], %qa",
         "atom.global.exch.s32 %wd, [%x], %wa",
         "red.global.exch.b32 [%x], %wa",
+        "red.global.cas.b16 [%x], %ha, %ha",
+        "atom.global.exch.b16 %ha, [%x], %ha",
+        "atom.global.cas.u16 %ha, [%x], %ha, %ha",
     ];
     for text in texts {
-        let body = format!(".reg .b64 %x, %qa, %qd; .reg .b32 %s, %wa, %wd;\n{text};");
+        let body = format!(".reg .b64 %x, %qa, %qd; .reg .b32 %s, %wa, %wd; .reg .b16 %ha;\n{text};");
         let refused = Module::parse(&kernel_text(&["x"], &body)).expect_err(text);
         assert!(refused.message.contains("unknown instruction"), "{text}: {refused}");
     }

@@ -4,10 +4,30 @@ use std::collections::VecDeque;
 
 use super::*;
 
+#[derive(Clone, Copy, Debug)]
+enum Last {
+    None,
+    /// That many.
+    Size,
+    /// None where the predicate holds, or where it does not.
+    Ignore(&'static str),
+}
+
+impl Last {
+    fn size(self, bytes: usize, size: usize) -> usize {
+        match self {
+            Last::Size => size,
+            Last::Ignore("%p") if !size.is_multiple_of(2) => 0,
+            Last::Ignore("!%p") if size.is_multiple_of(2) => 0,
+            _ => bytes,
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 enum Step {
-    /// By a cache operator, of so many bytes, of which a register may say how many are read.
-    Copy(&'static str, usize, bool),
+    /// By a cache operator, of so many bytes, of which a last operand may say how many are read.
+    Copy(&'static str, usize, Last),
     Commit,
     /// Until so many groups are left.
     Wait(usize),
@@ -38,15 +58,19 @@ fn copy_body(steps: &[(u32, Step)], read: &[u32]) -> String {
     for (i, (lanes, step)) in steps.iter().enumerate() {
         body += &format!(
             "st.shared.v4.b32 [%s+{}], {{{KEPT}, {KEPT}, {KEPT}, {KEPT}}}; ld.global.v4.u32 {{%r0, %r1, %r2, %r3}}, [%x+{}];\n\
-             cvt.u64.u32 %at, %r0; add.u64 %at, %at, %x0; add.u32 %r2, %r2, %s;\n",
+             cvt.u64.u32 %at, %r0; add.u64 %at, %at, %x0; add.u32 %r2, %r2, %s; and.b32 %k, %r1, 1; setp.ne.u32 %p, %k, 0;\n",
             512 * i,
             16 * i
         );
         body += &of_lanes(lanes);
         body += &match step {
-            Step::Copy(cache, bytes, sized) => {
-                let size = if *sized { ", %r1" } else { "" };
-                format!("cp.async.{cache}.shared.global [%r2+{}], [%at], {bytes}{size};\n", 512 * i)
+            Step::Copy(cache, bytes, last) => {
+                let last = match last {
+                    Last::None => String::new(),
+                    Last::Size => ", %r1".to_owned(),
+                    Last::Ignore(predicate) => format!(", {predicate}"),
+                };
+                format!("cp.async.{cache}.shared.global [%r2+{}], [%at], {bytes}{last};\n", 512 * i)
             }
             Step::Commit => "cp.async.commit_group;\n".to_owned(),
             Step::Wait(keep) => format!("cp.async.wait_group {keep};\n"),
@@ -63,8 +87,9 @@ fn copy_body(steps: &[(u32, Step)], read: &[u32]) -> String {
 
 #[test]
 fn asynchronous_copies() {
-    let copies = (select(vec![("ca", 4), ("ca", 8), ("ca", 16), ("cg", 16)]), any::<bool>())
-        .prop_map(|((cache, bytes), sized)| Step::Copy(cache, bytes, sized));
+    let lasts = [Last::None, Last::Size, Last::Ignore("%p"), Last::Ignore("!%p")];
+    let copies = (select(vec![("ca", 4), ("ca", 8), ("ca", 16), ("cg", 16)]), select(lasts.to_vec()))
+        .prop_map(|((cache, bytes), last)| Step::Copy(cache, bytes, last));
     let step = prop_oneof![
         8 => copies,
         4 => Just(Step::Commit),
@@ -79,13 +104,13 @@ fn asynchronous_copies() {
         let mut want = kept.map(u32::to_le_bytes).concat();
         for (lane, i) in (0..32 * STEPS).map(|slot| (slot / STEPS, slot % STEPS)) {
             let (lanes, step) = &steps[i];
-            let Step::Copy(_, bytes, sized) = step else { continue };
+            let Step::Copy(_, bytes, last) = step else { continue };
             let random = x[64 * lane + 4 * i] as usize;
             let from = 256 * (random % 32) + 192 + random / 32 % (64 / bytes) * bytes;
             let (to, size) = ((random >> 16) % (16 / bytes) * bytes, (random >> 24) % (bytes + 1));
             x[64 * lane + 4 * i..][..3].copy_from_slice(&[from as u32, size as u32, to as u32]);
             if is_in(*lanes, lane) {
-                let size = if *sized { size } else { *bytes };
+                let size = last.size(*bytes, size);
                 let slot = &mut want[16 * (STEPS * lane + i) + to..][..*bytes];
                 slot.fill(0);
                 slot[..size].copy_from_slice(&data[from..from + size]);

@@ -7,7 +7,10 @@ mod barrier;
 mod common;
 mod copy;
 mod exchange;
+mod form;
 mod matrix;
+mod memory;
+mod race;
 
 use std::fmt::Display;
 
@@ -36,7 +39,7 @@ fn outcome(threads: usize, body: &str, x: &[u32], y: &[u32]) -> Result<Vec<u32>,
     let [x_share, y_share] = [x, y].map(|words| words.len() / threads * 4);
     let body = format!(
         ".reg .b64 %x, %y, %x0, %y0, %at, %qa, %qb, %qd; .reg .b32 %t, %lane, %s, %wa, %wb, %wc, %wd, %m, %k, %r<16>;\n\
-         .reg .pred %p, %q, %part, %late; .shared .align 16 .b8 tile[8192];\n\
+         .reg .b16 %ha, %hb, %hd; .reg .pred %p, %q, %part, %late; .shared .align 16 .b8 tile[8192];\n\
          ld.param.u64 %x0, [x]; ld.param.u64 %y0, [y]; mov.u32 %s, tile; mov.u32 %t, %tid.x; mov.u32 %lane, %laneid;\n\
          mad.wide.u32 %x, %t, {x_share}, %x0; mad.wide.u32 %y, %t, {y_share}, %y0;\n{body}\nret;"
     );

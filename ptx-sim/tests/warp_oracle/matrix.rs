@@ -13,7 +13,7 @@ fn matrix_body(instruction: &str) -> String {
     format!(
         "ld.global.v4.b32 {{%r0, %r1, %r2, %r3}}, [%x]; ld.global.v4.b32 {{%r4, %r5, %r6, %r7}}, [%x+16];\n\
          mad.lo.u32 %r8, %t, 32, %s; st.shared.v4.b32 [%r8], {{%r0, %r1, %r2, %r3}}; st.shared.v4.b32 [%r8+16], {{%r4, %r5, %r6, %r7}};\n\
-         ld.global.u32 %r9, [%x+32]; mad.lo.u32 %r9, %r9, 16, %s; ld.global.v4.b32 {{%r0, %r1, %r2, %r3}}, [%x+48];\n\
+         ld.global.u32 %r9, [%x+32]; mad.lo.u32 %r9, %r9, 16, %s; cvt.u64.u32 %at, %r9; cvta.shared.u64 %at, %at; ld.global.v4.b32 {{%r0, %r1, %r2, %r3}}, [%x+48];\n\
          bar.sync 0; {instruction}; bar.sync 0; st.global.v4.b32 [%y+32], {{%r0, %r1, %r2, %r3}};\n\
          ld.shared.v4.b32 {{%r0, %r1, %r2, %r3}}, [%r8]; ld.shared.v4.b32 {{%r4, %r5, %r6, %r7}}, [%r8+16];\n\
          st.global.v4.b32 [%y], {{%r0, %r1, %r2, %r3}}; st.global.v4.b32 [%y+16], {{%r4, %r5, %r6, %r7}};"
@@ -23,14 +23,16 @@ fn matrix_body(instruction: &str) -> String {
 #[test]
 fn matrices_of_shared_memory() {
     let forms = [false, true].into_iter().flat_map(|store| [1, 2, 4].map(|count| (store, count)));
-    let rows: Vec<_> = forms.flat_map(|form| ["", ".trans"].map(|trans| (form, trans))).collect();
+    let rows = forms.flat_map(|form| ["", ".trans"].map(|trans| (form, trans)));
+    let rows: Vec<_> = rows.flat_map(|row| [".shared", ".shared::cta", ""].map(|space| (row, space))).collect();
     let distinct = Just((0..64u32).collect::<Vec<_>>()).prop_shuffle();
     let values = (vec(any::<u32>(), 256), vec(any::<u32>(), 128), distinct, vec(0u32..64, 32), any::<u32>());
-    check(&rows, 64, values, |((store, count), trans), (mut tile, mut registers, distinct, any, unread)| {
+    check(&rows, 64, values, |(((store, count), trans), space), (mut tile, mut registers, distinct, any, unread)| {
         let names = ["%r0", "%r1", "%r2", "%r3"][..*count].join(", ");
+        let address = if space.is_empty() { "%at" } else { "%r9" };
         let instruction = match store {
-            true => format!("stmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 [%r9], {{{names}}}"),
-            false => format!("ldmatrix.sync.aligned.m8n8.x{count}{trans}.shared.b16 {{{names}}}, [%r9]"),
+            true => format!("stmatrix.sync.aligned.m8n8.x{count}{trans}{space}.b16 [{address}], {{{names}}}"),
+            false => format!("ldmatrix.sync.aligned.m8n8.x{count}{trans}{space}.b16 {{{names}}}, [{address}]"),
         };
         let places = if *store { &distinct } else { &any };
         let share = |lane: usize| {
@@ -132,4 +134,35 @@ fn products() {
         }
         Ok(())
     });
+}
+
+#[test]
+fn matrices_of_other_memory_and_on_older_devices_are_refused() {
+    let load = "ldmatrix.sync.aligned.m8n8.x1.b16 {%r0}, [%at]";
+    let fault = outcome(32, &format!("mov.u64 %at, %x0;\n{load};"), &[0; 32], &[0; 32]).expect_err("global memory");
+    assert!(matches!(fault.kind, FaultKind::NotShared { instruction: "ldmatrix", .. }), "{fault}");
+    assert_eq!(fault.lane, Some(0));
+    let cases = [
+        ("8.0", "sm_80", "stmatrix.sync.aligned.m8n8.x1.shared.b16 [%s], {%r0}", false),
+        ("7.7", "sm_90", "stmatrix.sync.aligned.m8n8.x1.shared.b16 [%s], {%r0}", false),
+        ("8.0", "sm_90a", "stmatrix.sync.aligned.m8n8.x1.shared.b16 [%s], {%r0}", true),
+        ("7.0", "sm_70", load, false),
+        ("6.5", "sm_75", load, true),
+        ("7.0", "sm_75", "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32 {%r0}, {%r0}, {%r0}, {%r0}", false),
+        ("7.0", "sm_75", "cp.async.ca.shared.global [%s], [%at], 4", false),
+        ("7.4", "sm_80", "cp.async.ca.shared.global [%s], [%at], 4, %p", false),
+        ("7.5", "sm_80", "cp.async.ca.shared.global [%s], [%at], 4, %p", true),
+        ("6.2", "sm_70", "atom.global.cas.b16 %h, [%at], %h, %h", false),
+    ];
+    for (version, target, text, accepted) in cases {
+        let body = format!(".reg .b64 %at; .reg .b32 %s, %r0; .reg .b16 %h; .reg .pred %p;\n{text};");
+        let module = kernel_text(&[], &body).replace("8.0", version).replace("sm_90", target);
+        match Module::parse(&module) {
+            Ok(_) => assert!(accepted, "{version} {target} {text}"),
+            Err(refused) => {
+                let known = refused.message.contains("needs .version") && refused.line == common::BODY + 1;
+                assert!(known && !accepted, "{version} {target} {text}: {refused}");
+            }
+        }
+    }
 }
