@@ -277,7 +277,7 @@ fn goldens_by_the_wgsl() {
     check(Precision::F32, &|| Box::new(Arc::clone(&backend)), allowed_in_f32);
 }
 
-/// The kernels that suit the adapter: where that is a processor, by subgroups and by pairs. Three networks have all of them.
+/// The kernels that suit the adapter: where that is a processor, by subgroups, by strips, by pairs and from textures. Three networks have all of them.
 #[test]
 fn goldens_by_the_wgsl_that_suits_the_adapter() {
     let backend = Arc::new(common::wgpu());

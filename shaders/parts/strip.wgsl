@@ -5,13 +5,13 @@
     The cells of a tap one `turn` further are those of the next pixels, so that only the last of them is loaded. -#}
 {% include "parts/main.wgsl" %}
 {%- include "parts/window.wgsl" %}
-{%- set pixels = 7 %}
+{%- set pixels = 7 %}{# fields.rs counts strips of as many #}
 {%- set size, source_size = ("in_size", "out_size") if reversed else ("out_size", "in_size") %}
-{%- macro weights(kx) -%}
+{%- macro weights_of(kx) -%}
 {{ run("w", 1, "(ky * kernel.y + " ~ kx ~ ") * runs + channel / 4u") }}
 {%- endmacro %}
-{%- macro cell(j) -%}
-select(vec4(0.0), {{ run(source, 0, "row_at + (cell + " ~ j ~ "u * apart) * pitch") }}, is_row && cell + {{ j }}u * apart < {{ source_size }}.y)
+{%- macro cell_of(j) -%}
+select(vec4(0.0), {{ run(source, 0, "row_at + (cell + " ~ j ~ "u * apart) * pitch") }}, cell + {{ j }}u * apart < row_end)
 {%- endmacro %}
 {%- macro products() %}
 {%- for j in range(pixels) %}
@@ -22,9 +22,10 @@ select(vec4(0.0), {{ run(source, 0, "row_at + (cell + " ~ j ~ "u * apart) * pitc
     let channel = unit.y * 4u;
 {%- if reversed %}
     let phase_width = (in_size.y + stride.y - 1u) / stride.y;
-    let strip = position(unit.x, (phase_width + {{ pixels - 1 }}u) / {{ pixels }}u * stride.y); // which row of all items, which pixels
+    let phases = min(stride.y, in_size.y);
+    let strip = position(unit.x, (phase_width + {{ pixels - 1 }}u) / {{ pixels }}u * phases); // which row of all items, which pixels
     let line = position(strip.x, in_size.x);
-    let part = position(strip.y, stride.y); // which seven, which phase
+    let part = position(strip.y, phases); // which seven, which phase
     let row_of_phase = position(line.y, stride.x);
     let down = reached(row_of_phase.y, pad.x, stride.x, dilation.x, kernel.x);
     let across = reached(part.y, pad.y, stride.y, dilation.y, kernel.y);
@@ -57,23 +58,23 @@ select(vec4(0.0), {{ run(source, 0, "row_at + (cell + " ~ j ~ "u * apart) * pitc
 {%- endfor %}
     var row = corner.x;
     for (var ky = first_tap.x; ky < kernel.x; ky += tap_step.x) {
-        let is_row = row < {{ source_size }}.x;
+        let row_end = select(0u, {{ source_size }}.y, row < {{ source_size }}.x); // cells outside are zeros
         let row_at = first + row * {{ source_size }}.y * pitch;
         var start = corner.y;
         for (var begin = first_tap.y; begin < min(kernel.y, first_tap.y + turn); begin += tap_step.y) {
             var cell = start;
-            var weights = {{ weights("begin") }};
+            var weights = {{ weights_of("begin") }};
 {%- for j in range(pixels) %}
-            var x{{ j }} = {{ cell(j) }};
+            var x{{ j }} = {{ cell_of(j) }};
 {%- endfor %}
 {{- products() }}
             for (var kx = begin + turn; kx < kernel.y; kx += turn) {
                 cell += apart;
-                weights = {{ weights("kx") }};
+                weights = {{ weights_of("kx") }};
 {%- for j in range(pixels - 1) %}
                 x{{ j }} = x{{ j + 1 }};
 {%- endfor %}
-                x{{ pixels - 1 }} = {{ cell(pixels - 1) }};
+                x{{ pixels - 1 }} = {{ cell_of(pixels - 1) }};
 {{- products() }}
             }
             start += shift.y;

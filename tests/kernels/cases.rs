@@ -35,7 +35,7 @@ pub fn all() -> Vec<Case> {
     for geometry in convolutions() {
         cases.extend(convolution(geometry));
     }
-    depthwise(&mut cases);
+    depthwise(&mut cases, convolutions());
     for (name, shape, pool) in pools() {
         pool_cases(&mut cases, name, shape, pool);
     }
@@ -52,6 +52,7 @@ pub fn all() -> Vec<Case> {
     stages::chains(&mut cases);
     prologues::prologues(&mut cases);
     stabilised::stabilised(&mut cases);
+    depthwise(&mut cases, strips());
     cases
 }
 
@@ -168,8 +169,38 @@ pub fn convolution(g: Geometry) -> Vec<Case> {
     ]
 }
 
-fn depthwise(cases: &mut Vec<Case>) {
-    for g in convolutions() {
+/// Depthwise convolutions whose rows, strides and kernels fill strips of seven pixels in every way.
+fn strips() -> Vec<Geometry> {
+    let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
+    let wide = ConvParams { kernel: [1, 9], pads: [0, 4, 0, 4], ..plain };
+    let g = |name, x, params| Geometry { name, x, channels: 0, params };
+    vec![
+        g("a row of 7", [12, 3, 7], plain),
+        g("rows of 14", [5, 2, 14], plain),
+        g("rows of 15", [9, 2, 15], ConvParams { kernel: [5, 5], pads: [2; 4], ..plain }),
+        g("5x5 stride 2", [10, 7, 29], ConvParams { kernel: [5, 5], stride: [2, 2], pads: [2; 4], ..plain }),
+        g(
+            "two turns of stride 4",
+            [7, 6, 37],
+            ConvParams { stride: [1, 4], dilation: [1, 2], kernel: [2, 7], ..plain },
+        ),
+        g(
+            "dilation 2 in stride 3",
+            [6, 5, 23],
+            ConvParams { stride: [1, 3], dilation: [1, 2], kernel: [1, 4], ..plain },
+        ),
+        g("stride beyond the width", [9, 5, 2], ConvParams { stride: [2, 4], ..plain }),
+        g("1x9", [13, 2, 16], wide),
+        g(
+            "more taps than llvmpipe would go through",
+            [4, 1, 3],
+            ConvParams { kernel: [150, 151], pads: [75; 4], ..plain },
+        ),
+    ]
+}
+
+fn depthwise(cases: &mut Vec<Case>, geometries: Vec<Geometry>) {
+    for g in geometries {
         let c = g.x[0];
         let g = Geometry { channels: c, params: ConvParams { groups: c, ..g.params }, ..g };
         cases.push(case(format!("depthwise_forward: {}", g.name), move |b| {

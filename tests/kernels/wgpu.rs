@@ -23,7 +23,7 @@ fn wgpu_gives_the_same_bits_twice_and_in_a_batch() {
     });
 }
 
-/// Subgroups and pairs serve the processor only, what hardware runs is shown here.
+/// Subgroups, strips, textures and pairs serve the processor only, what hardware runs is shown here.
 #[test]
 fn kernels_for_hardware_agree_with_the_formulas_and_keep_their_bits() {
     let backend = common::wgpu().as_hardware().poisoned();

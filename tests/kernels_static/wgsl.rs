@@ -51,7 +51,9 @@ fn texts() -> Vec<(String, String)> {
         let mut add = |words: &str, fused: &Fused| {
             let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
             texts.push((format!("{stem} [{words}] by pairs"), kernel::by_pairs(&text)));
-            texts.push((format!("{stem} [{words}] by texels"), kernel::by_texels(&text, &[true; MOST_TENSORS])));
+            let by_texels = kernel::by_texels(&text, &[true; MOST_TENSORS]);
+            texts.push((format!("{stem} [{words}] by texels and pairs"), kernel::by_pairs(&by_texels)));
+            texts.push((format!("{stem} [{words}] by texels"), by_texels));
             texts.push((format!("{stem} [{words}]"), text));
         };
         add("", &Fused::default());
@@ -109,6 +111,38 @@ fn packed_launches_bind_no_more_buffers_than_a_device_does() {
         let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(text.matches(" var<storage").count(), pointers.len(), "{stem} {fused:?}");
         assert!(!text.contains("f16"), "{stem} {fused:?}");
+    }
+}
+
+/// What a launch has as textures its text has, too: what is only read, of f32.
+#[test]
+fn launches_and_texts_agree_on_textures() {
+    for precision in [Precision::F32, Precision::F16] {
+        for program in programs(&[precision]) {
+            for step in &program.steps {
+                let launch = launch(&program, step).expect("a launch").packed();
+                for launch in [launch.clone(), launch.on_cpu()] {
+                    let whole = launch.clone().by_texels(&program, usize::MAX, usize::MAX);
+                    let text = kernel::wgsl(launch.stem, &launch.fused).unwrap_or_else(|e| panic!("{e}"));
+                    let text = kernel::by_texels(&text, &whole.texels);
+                    let is_texture = |number: usize| {
+                        let binding = format!("@binding({number}) var ");
+                        text.lines().any(|line| line.contains(&binding) && line.contains("texture_storage_2d"))
+                    };
+                    let found: Vec<bool> = (0..MOST_TENSORS).map(is_texture).collect();
+                    assert_eq!(found, whole.texels, "{}: {text}", step.label);
+                    assert!(
+                        launch.written.iter().zip(whole.texels).all(|(written, is_texture)| !(*written && is_texture))
+                    );
+
+                    let some = launch.clone().by_texels(&program, 1, usize::MAX).texels;
+                    let first = whole.texels.iter().position(|is_texture| *is_texture);
+                    assert_eq!(some.iter().position(|is_texture| *is_texture), first);
+                    assert!(some.iter().filter(|is_texture| **is_texture).count() <= 1);
+                    assert_eq!(launch.by_texels(&program, usize::MAX, 0).texels, [false; MOST_TENSORS]);
+                }
+            }
+        }
     }
 }
 

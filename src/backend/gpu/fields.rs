@@ -12,7 +12,8 @@ const THREADS: usize = 256;
 
 /// Threads of a subgroup, in the kernels that share loads or sums within one.
 pub const LANES: usize = 8;
-/// Pixels of a thread in the depthwise kernels for drivers that compute on a CPU.
+
+/// Pixels of a thread in `*.strip.wgsl`.
 const STRIP: usize = 7;
 
 /// Cells of a window from which on a block, not a thread, adds them up.
@@ -176,7 +177,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             fields.rest = window(program, from, to, p);
             fields.iterations = over_cells(p.kernel, Loops::default()).entered;
             let stem = if forward { "depthwise_forward.strip" } else { "depthwise_backward.strip" };
-            let apart = if forward { 1 } else { p.stride[1] };
+            let apart = if forward { 1 } else { p.stride[1].min(buffer.width) };
             let strips = items * buffer.height * apart * buffer.width.div_ceil(apart).div_ceil(STRIP) * runs;
             fields.on_cpu = Some((stem, strips.div_ceil(THREADS), iterations::strip(p)));
         }

@@ -67,10 +67,11 @@ pub fn by_subgroups(p: &ConvParams, inputs: usize) -> usize {
     first_tap(p) + over_cells(p.kernel, plain(inputs.div_ceil(4))).entered + 64
 }
 
-/// A depthwise convolution by strips: taps of a row in as many turns as there are, then the pixels.
+/// A depthwise convolution by strips: the taps of a row in as many turns as there are, B loops of I iterations with B (I + 1) at most
+/// the width and B; then the pixels.
 pub fn strip(p: &ConvParams) -> usize {
     let [height, width] = p.kernel;
-    first_tap(p) + over(height, over(width, plain(width))).entered + 8
+    first_tap(p) + over(height, Loops { entered: 3 * width + 2, passed: 2 }).entered + 8
 }
 
 #[cfg(test)]
@@ -89,6 +90,17 @@ mod tests {
         for sizes in [[0, 3, 2], [1, 1, 1], [3, 0, 4], [5, 4, 3]] {
             let [a, b, c] = sizes;
             assert_eq!(over_cells([a, b], plain(c)).entered, counted(&sizes, true), "{sizes:?}");
+        }
+    }
+
+    #[test]
+    fn taps_in_turns_are_few_iterations() {
+        for width in 1..40 {
+            for turn in 1..=width {
+                let inner = |begin: usize| (begin + turn..width).step_by(turn).count() + 1;
+                let counted: usize = (0..width.min(turn)).map(|begin| 1 + inner(begin)).sum::<usize>() + 1 + 1;
+                assert!(counted <= 3 * width + 2, "{width} by {turn}: {counted}");
+            }
         }
     }
 

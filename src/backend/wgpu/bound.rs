@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::clock::Timed;
 use super::device::Device;
 use super::memory::{GRAIN, Memory};
-use super::mirrors::{Copy, Mirrors};
+use super::mirrors::{Mirrors, Refresh};
 use super::opened::Opened;
 use super::pipelines::Pipeline;
 use super::slots::{self, Slots};
@@ -34,7 +35,7 @@ impl Bound {
 /// A step, ready to be dispatched.
 pub struct Dispatch {
     /// What it loads from textures and is not there yet.
-    copies: Vec<Copy>,
+    refreshes: Vec<Refresh>,
     pipeline: Arc<Pipeline>,
     group: wgpu::BindGroup,
     /// Workgroups along x and y.
@@ -50,17 +51,16 @@ enum Source {
     Texels(Arc<Upload<Texels>>),
 }
 
-impl Dispatch {
-    /// It copies before it is dispatched.
-    pub fn copies(&self) -> bool {
-        !self.copies.is_empty()
+impl Timed for Dispatch {
+    fn has_copies(&self) -> bool {
+        !self.refreshes.is_empty()
     }
 
-    pub fn copy(&self, encoder: &mut wgpu::CommandEncoder) {
-        self.copies.iter().for_each(|copy| copy.encode(encoder));
+    fn copy(&self, encoder: &mut wgpu::CommandEncoder) {
+        self.refreshes.iter().for_each(|refresh| refresh.encode(encoder));
     }
 
-    pub fn dispatch(&self, pass: &mut wgpu::ComputePass) {
+    fn dispatch(&self, pass: &mut wgpu::ComputePass) {
         pass.set_pipeline(&self.pipeline.raw);
         pass.set_bind_group(0, &self.group, &[]);
         pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
@@ -80,15 +80,15 @@ pub async fn bind(
     let pipelines = opened.pipelines.of(&opened.device, &launches.iter().collect::<Vec<_>>()).await?;
     let parameters = parameters(opened, launches).await?;
     let mirrors = Mirrors::new(&opened.device, program, launches).await?;
-    let copies = mirrors.copies(program, slots, launches);
+    let refreshes = mirrors.refreshes(program, slots, launches);
     let mut steps = Vec::new();
-    for (number, ((launch, pipeline), copies)) in launches.iter().zip(pipelines).zip(copies).enumerate() {
+    for (number, ((launch, pipeline), refreshes)) in launches.iter().zip(pipelines).zip(refreshes).enumerate() {
         let sources = sources(opened, launch).await?;
         let mut entries: Vec<_> = sources.iter().map(|source| source.resource(program, slots, &mirrors)).collect();
         entries.push(bytes_of(&parameters.buffer, (number * PARAM_BYTES) as u64, PARAM_BYTES as u64));
         let group = group(&opened.device, &pipeline, entries).await?;
         let grid = grid(&opened.device, launch.blocks);
-        steps.push(Dispatch { copies, pipeline, group, grid, _sources: sources });
+        steps.push(Dispatch { refreshes, pipeline, group, grid, _sources: sources });
     }
     Ok(Bound { steps, mirrors, _parameters: parameters })
 }
@@ -170,6 +170,7 @@ async fn upload_texels(opened: &Opened, pointer: &Pointer) -> Result<Arc<Upload<
         return Ok(upload);
     }
     let mut words = pointer.words();
+    slots::check(device, "a weight", 4 * words.len())?;
     words.resize(words.len().next_multiple_of(GRAIN / 4), 0);
     let texels = Texels::new(device, "a constant", 4 * words.len()).await?;
     texels.fill(device, bytemuck::cast_slice(&words)).await?;

@@ -13,6 +13,18 @@ const MOST_STEPS: usize = wgpu::QUERY_SET_MAX_QUERIES as usize / 2;
 const MARK: usize = wgpu::QUERY_SIZE as usize;
 const RESOLVED: wgpu::BufferUsages = wgpu::BufferUsages::QUERY_RESOLVE.union(wgpu::BufferUsages::COPY_SRC);
 
+/// What a clock times.
+pub trait Timed {
+    /// It copies before it is dispatched.
+    fn has_copies(&self) -> bool {
+        false
+    }
+
+    fn copy(&self, _: &mut wgpu::CommandEncoder) {}
+
+    fn dispatch(&self, pass: &mut wgpu::ComputePass);
+}
+
 /// Measures steps.
 pub struct Clock {
     marks: Option<Marks>,
@@ -45,32 +57,26 @@ impl Clock {
         Ok(Self { marks: Some(Marks { set, resolved, received, nanoseconds }) })
     }
 
-    /// Runs so many steps, each in a pass of its own after what it copies: the time of each.
+    /// Runs steps, each in a pass of its own: the time of each, with that of what it copies.
     ///
     /// # Errors
     /// Whatever the device reports.
-    pub async fn time(
-        &self,
-        device: &Arc<Device>,
-        steps: usize,
-        copy: impl Fn(usize, &mut wgpu::CommandEncoder),
-        dispatch: impl Fn(usize, &mut wgpu::ComputePass),
-    ) -> Result<Vec<Duration>, BackendError> {
-        let (all, mut times): (Vec<usize>, _) = ((0..steps).collect(), Vec::new());
+    pub async fn time(&self, device: &Arc<Device>, steps: &[impl Timed]) -> Result<Vec<Duration>, BackendError> {
+        let mut times = Vec::new();
         match &self.marks {
             Some(marks) => {
-                for some in all.chunks(MOST_STEPS) {
-                    times.extend(marks.time(device, some, &copy, &dispatch).await?);
+                for some in steps.chunks(MOST_STEPS) {
+                    times.extend(marks.time(device, some).await?);
                 }
             }
             None => {
                 device.idle().await?;
-                for step in all {
+                for step in steps {
                     let start = Instant::now();
                     let sent = device.attempt("run a step", 0, |raw| {
                         let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-                        copy(step, &mut encoder);
-                        dispatch(step, &mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
+                        step.copy(&mut encoder);
+                        step.dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
                         device.queue.submit([encoder.finish()]);
                     });
                     sent.await?;
@@ -84,28 +90,28 @@ impl Clock {
 }
 
 impl Marks {
-    async fn time(
-        &self,
-        device: &Arc<Device>,
-        steps: &[usize],
-        copy: impl Fn(usize, &mut wgpu::CommandEncoder),
-        dispatch: impl Fn(usize, &mut wgpu::ComputePass),
-    ) -> Result<Vec<Duration>, BackendError> {
+    async fn time(&self, device: &Arc<Device>, steps: &[impl Timed]) -> Result<Vec<Duration>, BackendError> {
         let count = 2 * steps.len();
         let sent = device.attempt("run a program", 0, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             for (number, step) in steps.iter().enumerate() {
-                let mark = |begins: bool| wgpu::ComputePassDescriptor {
+                let [begin, end] = [2 * number as u32, 2 * number as u32 + 1];
+                let marks = |begin, end| wgpu::ComputePassDescriptor {
                     label: None,
                     timestamp_writes: Some(wgpu::ComputePassTimestampWrites {
                         query_set: &self.set,
-                        beginning_of_pass_write_index: begins.then_some(2 * number as u32),
-                        end_of_pass_write_index: (!begins).then_some(2 * number as u32 + 1),
+                        beginning_of_pass_write_index: begin,
+                        end_of_pass_write_index: end,
                     }),
                 };
-                drop(encoder.begin_compute_pass(&mark(true)));
-                copy(*step, &mut encoder);
-                dispatch(*step, &mut encoder.begin_compute_pass(&mark(false)));
+                let descriptor = if step.has_copies() {
+                    drop(encoder.begin_compute_pass(&marks(Some(begin), None)));
+                    step.copy(&mut encoder);
+                    marks(None, Some(end))
+                } else {
+                    marks(Some(begin), Some(end))
+                };
+                step.dispatch(&mut encoder.begin_compute_pass(&descriptor));
             }
             encoder.resolve_query_set(&self.set, 0..count as u32, &self.resolved.buffer, 0);
             let bytes = (count * MARK) as u64;
@@ -126,13 +132,25 @@ mod tests {
     use crate::backend::wgpu::opened::Opened;
     use crate::backend::wgpu::{WgpuOptions, edge};
 
+    /// A step that does nothing, or copies nothing.
+    struct Idle(bool);
+
+    impl Timed for Idle {
+        fn has_copies(&self) -> bool {
+            self.0
+        }
+
+        fn dispatch(&self, _: &mut wgpu::ComputePass) {}
+    }
+
     #[test]
     fn steps_are_timed_by_marks_and_from_here() {
         let opened = edge::ready(Opened::new(&WgpuOptions::default())).expect("an adapter");
         let device = &opened.device;
         let clocks = [edge::block_on(device, Clock::new(device, 3)).expect("a clock"), Clock { marks: None }];
         for clock in clocks {
-            let times = edge::block_on(device, clock.time(device, 3, |_, _| {}, |_, _| {})).expect("times");
+            let times =
+                edge::block_on(device, clock.time(device, &[Idle(false), Idle(true), Idle(false)])).expect("times");
             assert!(times.len() == 3 && times.iter().sum::<Duration>() < Duration::from_secs(60), "{times:?}");
         }
     }

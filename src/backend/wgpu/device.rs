@@ -45,11 +45,11 @@ pub struct Device {
     pub info: AdapterInfo,
     /// Those of the adapter, all of them.
     pub limits: wgpu::Limits,
-    /// The processor computes, and threads can have from one another what one of them loads.
+    /// The processor computes, by subgroups of eight threads: kernels for it are taken.
     on_cpu: bool,
     /// The processor computes, and numbers may have 64 bits.
     by_pairs: bool,
-    /// The processor computes, and loads from textures much faster than from buffers.
+    /// The processor computes, and loads from textures much faster than from buffers: llvmpipe, as measured with Mesa 22.3.
     by_texels: bool,
     /// Of all loops of a thread together; a driver that ends them then does not say so.
     most_iterations: usize,
@@ -107,18 +107,23 @@ impl Device {
         let account = Arc::new(Account::new(ours.memory, info.is_software));
         let on_cpu = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
-        let by_texels = info.driver.contains("llvmpipe");
-        let most_iterations = if by_texels { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
+        let is_llvmpipe = info.driver.contains("llvmpipe");
+        let most_iterations = if is_llvmpipe { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
+        let by_texels = is_llvmpipe;
         Ok(Arc::new(Self { raw, queue, info, limits, on_cpu, by_pairs, by_texels, most_iterations, account, faults }))
     }
 
     /// The launch by the kernel that suits what computes.
-    pub fn suited(&self, program: &Program, launch: Launch) -> Launch {
+    pub fn suited(&self, launch: Launch) -> Launch {
         let is_short = launch.on_cpu.is_some_and(|kernel| kernel.iterations <= self.most_iterations);
         let launch = if self.on_cpu && is_short { launch.on_cpu() } else { launch };
-        let textures = if self.by_texels { self.limits.max_storage_textures_per_shader_stage as usize } else { 0 };
-        let launch = launch.by_texels(program, textures, texels::most(self));
         if self.by_pairs { launch.by_pairs() } else { launch }
+    }
+
+    /// The launch that loads from textures, where that is faster.
+    pub fn textured(&self, program: &Program, launch: Launch) -> Launch {
+        let textures = if self.by_texels { self.limits.max_storage_textures_per_shader_stage as usize } else { 0 };
+        launch.by_texels(program, textures, texels::most(self))
     }
 
     /// The launch of a step, whose loops the driver lets come to their end.

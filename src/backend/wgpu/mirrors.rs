@@ -18,13 +18,13 @@ pub struct Mirrors {
 }
 
 /// A buffer to copy to the texture of its slot.
-pub struct Copy {
+pub struct Refresh {
     from: wgpu::Buffer,
     bytes: usize,
     to: Arc<Texels>,
 }
 
-impl Copy {
+impl Refresh {
     pub fn encode(&self, encoder: &mut wgpu::CommandEncoder) {
         self.to.copy(encoder, &self.from, self.bytes);
     }
@@ -48,6 +48,18 @@ fn written<'a>(launch: &'a Launch) -> impl Iterator<Item = BufferId> + 'a {
     })
 }
 
+/// Which buffers to copy before each step of a part, of what steps read and write: a part begins with no texture that is up to date,
+/// for the host may have written to slots, and a texture is until its slot is written.
+fn stale(accesses: Vec<(Vec<BufferId>, Vec<BufferId>)>, slot: impl Fn(BufferId) -> usize) -> Vec<Vec<BufferId>> {
+    let mut current: HashMap<usize, BufferId> = HashMap::new();
+    let mut before = |(read, written): (Vec<BufferId>, Vec<BufferId>)| {
+        let stale = read.into_iter().filter(|&id| current.insert(slot(id), id) != Some(id)).collect();
+        written.into_iter().for_each(|id| _ = current.remove(&slot(id)));
+        stale
+    };
+    accesses.into_iter().map(&mut before).collect()
+}
+
 impl Mirrors {
     /// Room for all that launches load from textures.
     ///
@@ -66,30 +78,19 @@ impl Mirrors {
         Ok(Self { textures })
     }
 
-    /// What to copy before each step: a part of the program begins with no texture that is up to date, for the host may have
-    /// written to slots, and a texture is until its slot is written.
-    pub fn copies(&self, program: &Program, slots: &Slots, launches: &[Launch]) -> Vec<Vec<Copy>> {
-        let mut all: Vec<Vec<Copy>> = Vec::new();
-        for phase in [Phase::Reference, Phase::Forward, Phase::Backward] {
-            let mut current: HashMap<usize, BufferId> = HashMap::new();
-            for launch in &launches[program.part(phase)] {
-                let mut copies = Vec::new();
-                for id in read(launch) {
-                    let slot = slots::number(program, id);
-                    if current.insert(slot, id) != Some(id) {
-                        copies.push(self.copy(program, slots, id));
-                    }
-                }
-                all.push(copies);
-                written(launch).for_each(|id| _ = current.remove(&slots::number(program, id)));
-            }
-        }
-        all
-    }
-
-    fn copy(&self, program: &Program, slots: &Slots, id: BufferId) -> Copy {
-        let bytes = slots::bytes(program, id).next_multiple_of(GRAIN);
-        Copy { from: slots.of(program, id).clone(), bytes, to: Arc::clone(self.of(program, id)) }
+    /// What to copy before each step.
+    pub fn refreshes(&self, program: &Program, slots: &Slots, launches: &[Launch]) -> Vec<Vec<Refresh>> {
+        let refresh = |id: BufferId| {
+            let bytes = slots::bytes(program, id).next_multiple_of(GRAIN);
+            Refresh { from: slots.of(program, id).clone(), bytes, to: Arc::clone(self.of(program, id)) }
+        };
+        let parts = [Phase::Reference, Phase::Forward, Phase::Backward].map(|phase| program.part(phase));
+        let of_slot = |id| slots::number(program, id);
+        let stale = parts.into_iter().flat_map(|part| {
+            let accesses = launches[part].iter().map(|launch| (read(launch).collect(), written(launch).collect()));
+            stale(accesses.collect(), of_slot)
+        });
+        stale.map(|ids| ids.into_iter().map(refresh).collect()).collect()
     }
 
     /// The texture of a buffer that some launch has as one.
@@ -100,5 +101,38 @@ impl Mirrors {
     /// Bytes of all.
     pub fn bytes(&self) -> usize {
         self.textures.values().map(|texels| texels.bytes() as usize).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_copied_when_it_was_written_or_holds_another_buffer() {
+        let ids = |numbers: &[usize]| numbers.iter().copied().map(BufferId).collect::<Vec<_>>();
+        // Buffers 0 and 10 share a slot.
+        let of = |steps: &[(&[usize], &[usize])]| {
+            let accesses = steps.iter().map(|(read, written)| (ids(read), ids(written))).collect();
+            stale(accesses, |id| id.0 % 10)
+                .into_iter()
+                .map(|ids| ids.iter().map(|id| id.0).collect())
+                .collect::<Vec<Vec<_>>>()
+        };
+        assert_eq!(
+            of(&[(&[0, 1, 0], &[2]), (&[0, 2], &[3])]),
+            [vec![0, 1], vec![2]],
+            "once for as many reads as there are"
+        );
+        assert_eq!(
+            of(&[(&[0], &[0]), (&[0], &[1, 2]), (&[0, 2], &[])]),
+            [vec![0], vec![0], vec![2]],
+            "anew when written"
+        );
+        assert_eq!(
+            of(&[(&[0], &[10]), (&[10], &[]), (&[0], &[])]),
+            [vec![0], vec![10], vec![0]],
+            "another in its slot"
+        );
     }
 }

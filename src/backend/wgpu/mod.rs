@@ -1,8 +1,8 @@
 //! The wgpu backend: the WGSL of `shaders/` on any Vulkan, Metal or DX12 device, in f32. What a program keeps in f16 is stored so
 //! where the device has a type for it.
 //!
-//! Every slot of a program is a buffer, constants are uploaded once and shared by sessions, each part of a program is one
-//! submission. Every kernel sums in an order of its own that the batch does not change.
+//! Every slot of a program is a buffer, and on llvmpipe a texture too where steps load from it. Constants are uploaded once and shared
+//! by sessions, each part of a program is one submission. Every kernel sums in an order of its own that the batch does not change.
 //!
 //! Whatever waits for the device is a future, which the traits of this crate wait for in `edge`: a browser cannot. A device
 //! that is lost fails every operation with [`BackendError::DeviceLost`] until it is [opened anew](Backend::reopen).
@@ -110,16 +110,20 @@ impl WgpuBackend {
     /// As [`Backend::load`].
     pub async fn session(&self, program: Arc<Program>) -> Result<WgpuSession, BackendError> {
         let opened = self.opened();
-        match WgpuSession::new(&opened, Arc::clone(&program), self.loading).await {
-            Err(BackendError::OutOfMemory { .. }) => {
-                // What was dropped is freed once the device has done its work.
-                opened.uploads.prune();
-                opened.textures.prune();
-                opened.device.idle().await?;
-                WgpuSession::new(&opened, program, self.loading).await
+        let plain = Loading { without_textures: true, ..self.loading };
+        let mut session = WgpuSession::new(&opened, Arc::clone(&program), self.loading).await;
+        for loading in [self.loading, plain] {
+            if !matches!(session, Err(BackendError::OutOfMemory { .. })) {
+                break;
             }
-            session => session,
+            drop(session);
+            // What was dropped is freed once the device has done its work.
+            opened.uploads.prune();
+            opened.textures.prune();
+            opened.device.idle().await?;
+            session = WgpuSession::new(&opened, Arc::clone(&program), loading).await;
         }
+        session
     }
 
     fn opened(&self) -> Arc<Opened> {

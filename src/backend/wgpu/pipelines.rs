@@ -32,8 +32,8 @@ struct Key {
 
 impl Key {
     fn of(launch: &Launch) -> Self {
-        let Launch { stem, fused, written, pairs, texels, .. } = launch.clone();
-        Self { stem, fused, written, pairs, texels }
+        let Launch { stem, fused, written, pairs, texels, .. } = launch;
+        Self { stem, fused: fused.clone(), written: written.clone(), pairs: *pairs, texels: *texels }
     }
 }
 

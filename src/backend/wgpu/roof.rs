@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::NAME;
 use super::bound::{bytes_of, grid, group};
-use super::clock::Clock;
+use super::clock::{Clock, Timed};
 use super::edge::block_on;
 use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
@@ -14,6 +14,21 @@ use crate::backend::gpu::PARAM_BYTES;
 use crate::backend::gpu::roof::{COPIED, Chains, FMA, check, gbytes};
 use crate::backend::{BackendError, Roof};
 use crate::kernel::THREADS;
+
+/// A launch of a probe.
+struct Probe<'a> {
+    kernel: &'a Pipeline,
+    group: &'a wgpu::BindGroup,
+    grid: [u32; 2],
+}
+
+impl Timed for Probe<'_> {
+    fn dispatch(&self, pass: &mut wgpu::ComputePass) {
+        pass.set_pipeline(&self.kernel.raw);
+        pass.set_bind_group(0, self.group, &[]);
+        pass.dispatch_workgroups(self.grid[0], self.grid[1], 1);
+    }
+}
 
 /// Blocks that fill a device of any size.
 const FULL: u32 = 1 << 12;
@@ -99,13 +114,7 @@ impl Probes<'_> {
     /// Seconds of one launch.
     fn launch(&self, kernel: &Pipeline, group: &wgpu::BindGroup, blocks: u32) -> Result<f64, BackendError> {
         let device = &self.opened.device;
-        let [x, y] = grid(device, blocks);
-        let dispatch = |_, pass: &mut wgpu::ComputePass| {
-            pass.set_pipeline(&kernel.raw);
-            pass.set_bind_group(0, group, &[]);
-            pass.dispatch_workgroups(x, y, 1);
-        };
-        let times = block_on(device, self.clock.time(device, 1, |_, _| {}, dispatch))?;
+        let times = block_on(device, self.clock.time(device, &[Probe { kernel, group, grid: grid(device, blocks) }]))?;
         // The clock is coarse; no time is zero.
         Ok(times.iter().map(std::time::Duration::as_secs_f64).sum::<f64>().max(1e-7))
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bound::{Bound, bind};
-use super::clock::Clock;
+use super::clock::{Clock, Timed};
 use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
 use super::slots::{self, Slots};
@@ -45,6 +45,8 @@ pub struct Loading {
     pub poisoned: bool,
     /// Kernels are those for hardware.
     pub as_hardware: bool,
+    /// No kernel loads from textures, which take memory.
+    pub without_textures: bool,
 }
 
 impl WgpuSession {
@@ -64,7 +66,9 @@ impl WgpuSession {
         let launches = replayed.steps.iter().map(|step| {
             let launch = launch(&replayed, step);
             let launch = launch.map_err(|error| BackendError::TooMany { backend: super::NAME, error })?.packed();
-            let launch = if loading.as_hardware { launch } else { device.suited(&replayed, launch) };
+            let launch = if loading.as_hardware { launch } else { device.suited(launch) };
+            let textured = !loading.as_hardware && !loading.without_textures;
+            let launch = if textured { device.textured(&replayed, launch) } else { launch };
             device.ends(&step.label, launch)
         });
         let launches = launches.collect::<Result<Vec<_>, BackendError>>()?;
@@ -86,7 +90,7 @@ impl WgpuSession {
         let device = &self.opened.device;
         let sent = device.attempt("run a program", 0, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            for steps in steps.chunk_by(|_, next| !next.copies()) {
+            for steps in steps.chunk_by(|_, next| !next.has_copies()) {
                 steps[0].copy(&mut encoder);
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 steps.iter().for_each(|step| step.dispatch(&mut pass));
@@ -109,13 +113,7 @@ impl WgpuSession {
         }
         let Some(clock) = &self.clock else { return Ok(()) };
         let steps = &self.bound.steps[range];
-        let found = clock.time(
-            device,
-            steps.len(),
-            |step, encoder| steps[step].copy(encoder),
-            |step, pass| steps[step].dispatch(pass),
-        );
-        let mut found = found.await?.into_iter();
+        let mut found = clock.time(device, steps).await?.into_iter();
         times.extend(
             self.parts[self.program.part(phase)].iter().map(|parts| found.by_ref().take(*parts).sum::<Duration>()),
         );

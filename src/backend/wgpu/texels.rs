@@ -79,8 +79,10 @@ impl Texels {
                     let row = row + (number * PARCEL / ROW) as u32;
                     device.queue.write_texture(self.at_row(row), &parcel[at..], layout(0), size);
                 }
-                // What waits to be copied is held in memory until then.
-                device.queue.submit([]);
+                if bytes.len() > PARCEL {
+                    // What waits to be copied is held in memory until then.
+                    device.queue.submit([]);
+                }
             });
             sent.await?;
         }
@@ -119,7 +121,7 @@ struct Part {
 /// Width and height of a texture with room for so many texels. llvmpipe compiles a kernel anew for textures of which a side is a power
 /// of two where it was none before: every width is one, no height is.
 fn sides(texels: usize) -> [usize; 2] {
-    let rows = texels.div_ceil(TEXELS_OF_A_ROW).max(3);
+    let rows = texels.div_ceil(TEXELS_OF_A_ROW).max(3); // the least that is none
     [texels.next_power_of_two().min(TEXELS_OF_A_ROW), rows + usize::from(rows.is_power_of_two())]
 }
 
