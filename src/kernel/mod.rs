@@ -3,6 +3,7 @@
 //! A kernel is one stem in `shaders/`, `kernels/` and `backend/cpu/`, with arguments in the order inputs, outputs,
 //! params. `build.rs` reads the sources into [`KERNELS`] and stops where twins disagree.
 
+mod accesses;
 mod pairs;
 mod template;
 mod texels;

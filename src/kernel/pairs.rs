@@ -1,5 +1,7 @@
 //! WGSL that loads and stores two numbers at a time.
 
+use super::accesses::{accesses, declared};
+
 /// What the text gains: four numbers of two pairs, and the reverse.
 const FUNCTIONS: &str = "
 fn four(pairs: vec2<u64>) -> vec4<f32> {
@@ -42,13 +44,6 @@ pub fn by_pairs(text: &str) -> String {
     lines.join("\n") + "\n" + gains
 }
 
-/// The tensor of four numbers that a line declares.
-pub(super) fn declared<'a>(line: &'a str, number: &str) -> Option<&'a str> {
-    let (head, _) = line.split_once(&format!(": array<vec4<{number}>>;"))?;
-    let (qualifiers, name) = head.rsplit_once("> ")?;
-    qualifiers.contains("var<storage").then_some(name)
-}
-
 /// A line whose accesses to a tensor are converted: loads, and the store with which it begins.
 fn converted(line: &str, name: &str, load: [&str; 2], store: [&str; 2]) -> String {
     let mut converted = String::new();
@@ -65,21 +60,6 @@ fn converted(line: &str, name: &str, load: [&str; 2], store: [&str; 2]) -> Strin
         done = end;
     }
     converted + &line[done..]
-}
-
-/// Where `name[...]` begins and ends in the code of a line.
-pub(super) fn accesses<'a>(line: &'a str, name: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
-    let code = line.split_once("//").map_or(line, |(code, _)| code);
-    code.match_indices(name).filter_map(move |(start, _)| {
-        let is_part_of_a_word = code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
-        let rest = code[start + name.len()..].strip_prefix('[').filter(|_| !is_part_of_a_word)?;
-        let mut depth = 1;
-        let length = rest.find(|c| {
-            depth += i32::from(c == '[') - i32::from(c == ']');
-            depth == 0
-        })?;
-        Some((start, start + name.len() + 1 + length + 1))
-    })
 }
 
 #[cfg(test)]

@@ -1,13 +1,13 @@
 //! WGSL that loads from textures.
 
-use super::pairs::{accesses, declared};
+use super::accesses::{accesses, declared};
 
 /// Texels of a row: a tensor's vector `i` lies in row `i / TEXELS_OF_A_ROW`.
 pub const TEXELS_OF_A_ROW: usize = 4096;
 
-/// The same kernel with textures in place of the tensors of four numbers, `vec4<f32>`, that it only reads at these bindings: a driver that computes on
-/// a CPU goes through the lanes of a load from a buffer one by one, and transposes what it loads from a texture, which takes a
-/// tenth of the time.
+/// The same kernel with textures in place of the tensors of four numbers, `vec4<f32>`, that it only reads at these bindings: a driver
+/// that computes on a CPU goes through the lanes of a load from a buffer one by one, and transposes what it loads from a texture,
+/// which takes a tenth of the time.
 pub fn by_texels(text: &str, bindings: &[bool]) -> String {
     let number = |line: &str| line.split_once("@binding(")?.1.split_once(')')?.0.parse::<usize>().ok();
     let is_texture = |line: &&str| {

@@ -10,7 +10,7 @@ use fluoroscope::graph::Precision;
 use fluoroscope::model::Model;
 
 use crate::nets::{self, Net};
-use crate::{golden, maps, maps_by, opened};
+use crate::{golden, maps, maps_by, opened, prefetch};
 
 #[test]
 fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_little() {
@@ -34,6 +34,33 @@ fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_litt
         }
     }
     assert!(fitted > 1 && refused > 1, "{fitted} fitted, {refused} were refused");
+}
+
+/// llvmpipe loads from textures, which take as much memory again. What there is no smaller batch of is computed without them.
+#[test]
+fn a_single_image_has_textures_as_long_as_there_is_room() {
+    let model = golden("plain");
+    let program = prefetch::gradient(&model);
+    let image: Vec<f64> = (0..program.input.len()).map(|i| (i % 7) as f64 - 3.0).collect();
+    let (mut sizes, mut maps) = (Vec::new(), Vec::new());
+    let mut memory = 4 << 20;
+    loop {
+        let limits = Limits { memory: Some(memory), ..Limits::default() };
+        let backend = opened(WgpuOptions { limits, ..WgpuOptions::default() });
+        let mut session = match backend.load(Arc::clone(&program)) {
+            Ok(session) => session,
+            Err(BackendError::OutOfMemory { .. }) => break,
+            Err(error) => panic!("{memory} bytes: {error}"),
+        };
+        sizes.push(session.slot_bytes());
+        maps.push(prefetch::run(session.as_mut(), &program, &image, false));
+        memory -= memory / 8;
+    }
+    assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");
+    sizes.dedup();
+    let is_llvmpipe = opened(WgpuOptions::default()).adapter().driver.contains("llvmpipe");
+    assert_eq!(sizes.len(), if is_llvmpipe { 2 } else { 1 }, "{sizes:?}");
+    assert!(maps.iter().all(|found| *found == maps[0]));
 }
 
 /// Largest difference of maps, given as bits, relative to the peak of the second.

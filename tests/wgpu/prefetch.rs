@@ -7,6 +7,7 @@ use std::task::{Context, Poll, Waker};
 use fluoroscope::backend::wgpu::WgpuOptions;
 use fluoroscope::backend::{Backend, Phase, Session};
 use fluoroscope::method::MethodChoice;
+use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
 use fluoroscope::program::Program;
 use fluoroscope::rule::RuleOptions;
@@ -23,8 +24,15 @@ fn ready<T>(future: impl Future<Output = T>) -> T {
     }
 }
 
+/// The gradient of one image.
+pub fn gradient(model: &Model) -> Arc<Program> {
+    let choice: MethodChoice = "gradient".parse().expect("a method");
+    let pass = Pass::of(choice.method, None);
+    Arc::new(plan(&model.graph, &[pass], &RuleOptions::default(), Batch::of(1)).expect("a program"))
+}
+
 /// Logits and the map of an image, prefetched or not.
-fn run(session: &mut dyn Session, program: &Program, images: &[f64], prefetches: bool) -> [Vec<f64>; 2] {
+pub fn run(session: &mut dyn Session, program: &Program, images: &[f64], prefetches: bool) -> [Vec<f64>; 2] {
     let ports = [program.logits.clone(), program.outputs[0].clone()];
     let seeds = program.seeds.as_ref().expect("a program with a way back");
     session.write(&program.input, images).expect("an image");
@@ -41,10 +49,7 @@ fn run(session: &mut dyn Session, program: &Program, images: &[f64], prefetches:
 #[test]
 fn what_is_prefetched_is_what_would_be_read() {
     let model = golden("plain");
-    let choice: MethodChoice = "gradient".parse().expect("a method");
-    let pass = Pass::of(choice.method, None);
-    let program = plan(&model.graph, &[pass], &RuleOptions::default(), Batch::of(1)).expect("a program");
-    let program = Arc::new(program);
+    let program = gradient(&model);
     let backend = opened(WgpuOptions::default());
     let mut session = backend.load(Arc::clone(&program)).expect("a session");
     let (shape, pictures) = (model.input(), images(&model, 2));

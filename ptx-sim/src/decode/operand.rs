@@ -148,18 +148,26 @@ impl<'a> Decoder<'_, 'a> {
         if parts.len() > 4 {
             return Err(self.error("a vector has at most four parts"));
         }
-        let mut common = None;
+        let mut registers = None;
+        let mut constants = false;
         for (i, part) in parts.iter().enumerate() {
-            if write && !matches!(part, Operand::Name(name, 0) if self.is_register(name)?) {
+            let is_register = matches!(part, Operand::Name(name, 0) if self.is_register(name)?);
+            if write && !is_register {
                 return Err(self.error("expected a register"));
             }
             let (row, class) = self.at_least(part, of)?;
             rows.rows[i] = row;
-            if *common.get_or_insert(class) != class {
+            constants |= !is_register;
+            if is_register && *registers.get_or_insert(class) != class {
                 return Err(self.error("the parts of a vector must have one width"));
             }
         }
-        Ok((rows, common.unwrap_or(of.class())))
+        let class = registers.unwrap_or(of.class());
+        // A constant fits beside registers of 16 or 32 bits, whichever its type has.
+        if constants && (class == Class::Wide) != (of.class() == Class::Wide) {
+            return Err(self.error("a constant beside registers of 64 bits must have as many"));
+        }
+        Ok((rows, class))
     }
 
     /// A register that is as wide as the type or wider, or a constant; and what it holds.

@@ -189,6 +189,7 @@ fn other_loads_and_stores_are_refused() {
         ("ld.global.v2.u32 {%w, 7}, [%x]", "expected a register"),
         ("ld.global.v2.u8 {%h, %w}, [%x]", "one width"),
         ("st.global.v2.u8 [%x], {%w, %q}", "one width"),
+        ("st.global.v2.u8 [%x], {%q, 1}", "as many"),
         ("ld.global.u64 %w, [%x]", "does not have 64 bits"),
         ("st.global.u32 [%x], %h", "does not have 32 bits"),
         ("ld.global.v4.u64 {%q, %q, %q, %q}, [%x]", "at most 16 bytes"),
@@ -208,4 +209,16 @@ fn other_loads_and_stores_are_refused() {
         let refused = Module::parse(&kernel_text(&["x"], &body)).expect_err(text);
         assert!(refused.message.contains(want) && refused.line == common::BODY + 1, "{text}: {refused}");
     }
+}
+
+/// A constant is stored beside registers of either width.
+#[test]
+fn constants_are_stored_beside_registers() {
+    let body = ".reg .b64 %x; .reg .b32 %w; .reg .b16 %h; ld.param.u64 %x, [x]; mov.b32 %w, 0x1234; mov.b16 %h, 0x5678;
+        st.global.v2.b16 [%x], {%w, 7}; st.global.v4.u8 [%x+4], {1, %h, 2, 3}; st.global.v2.b32 [%x+8], {%w, -1};";
+    let mut memory = Memory::new();
+    let x = memory.alloc(16);
+    let outcome = run_text(&kernel_text(&["x"], body), &launch(1, 1, &[x]), &mut memory, &Options::default());
+    outcome.unwrap_or_else(|fault| panic!("{fault}"));
+    assert_eq!(memory.read(x, 16).unwrap(), [0x34, 0x12, 7, 0, 1, 0x78, 2, 3, 0x34, 0x12, 0, 0, 255, 255, 255, 255]);
 }

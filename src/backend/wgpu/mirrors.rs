@@ -84,7 +84,7 @@ impl Mirrors {
             let bytes = slots::bytes(program, id).next_multiple_of(GRAIN);
             Refresh { from: slots.of(program, id).clone(), bytes, to: Arc::clone(self.of(program, id)) }
         };
-        let parts = [Phase::Reference, Phase::Forward, Phase::Backward].map(|phase| program.part(phase));
+        let parts = Phase::ALL.map(|phase| program.part(phase));
         let of_slot = |id| slots::number(program, id);
         let stale = parts.into_iter().flat_map(|part| {
             let accesses = launches[part].iter().map(|launch| (read(launch).collect(), written(launch).collect()));

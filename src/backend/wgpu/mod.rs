@@ -110,9 +110,11 @@ impl WgpuBackend {
     /// As [`Backend::load`].
     pub async fn session(&self, program: Arc<Program>) -> Result<WgpuSession, BackendError> {
         let opened = self.opened();
-        let plain = Loading { without_textures: true, ..self.loading };
+        // A batch is halved by whoever asks for it, which costs less than to do without textures.
+        let is_least = program.images * program.messages_per_image <= 1;
+        let without_textures = Loading { without_textures: true, ..self.loading };
         let mut session = WgpuSession::new(&opened, Arc::clone(&program), self.loading).await;
-        for loading in [self.loading, plain] {
+        for loading in [Some(self.loading), is_least.then_some(without_textures)].into_iter().flatten() {
             if !matches!(session, Err(BackendError::OutOfMemory { .. })) {
                 break;
             }

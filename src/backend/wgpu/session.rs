@@ -13,6 +13,8 @@ use crate::backend::gpu::{launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
 use crate::program::{BufferId, Element, Port, Program, Split, Step, split};
 
+/// What memory for reading is called.
+const READ: &str = "a buffer to read from";
 /// Bytes of a float.
 const FLOAT: usize = 4;
 
@@ -29,6 +31,13 @@ pub struct WgpuSession {
     clock: Option<Clock>,
     received: RefCell<Option<Memory>>,
     fetched: RefCell<BTreeMap<BufferId, Fetched>>,
+}
+
+/// Bytes of the largest buffer that is read after a run: room for it is taken with the slots, so that a program which is loaded has it.
+fn most_read(program: &Program) -> usize {
+    let audits = program.audits.iter().flatten();
+    let ports = [&program.logits].into_iter().chain(&program.reference_logits).chain(&program.outputs).chain(audits);
+    ports.map(|port| slots::bytes(program, port.view.buffer)).max().unwrap_or(0)
 }
 
 /// Where a port goes before it is asked for.
@@ -73,7 +82,8 @@ impl WgpuSession {
         });
         let launches = launches.collect::<Result<Vec<_>, BackendError>>()?;
         let bound = bind(opened, &replayed, &slots, &launches).await?;
-        let (clock, received, fetched) = (None, RefCell::new(None), RefCell::default());
+        let received = Memory::new(device, READ, most_read(&replayed), RECEIVES, false).await?;
+        let (clock, received, fetched) = (None, RefCell::new(Some(received)), RefCell::default());
         Ok(Self { opened: Arc::clone(opened), program, replayed, parts, slots, bound, clock, received, fetched })
     }
 
@@ -155,7 +165,7 @@ impl WgpuSession {
             let known = self.fetched.borrow_mut().remove(&id);
             let into = match known {
                 Some(fetched) => fetched.into,
-                None => match Memory::new(device, "a buffer to read from", bytes, RECEIVES, false).await {
+                None => match Memory::new(device, READ, bytes, RECEIVES, false).await {
                     Err(error) if error.is_size() => continue,
                     made => made?,
                 },
@@ -217,7 +227,7 @@ impl WgpuSession {
     /// A buffer to read from; where there is no room, what earlier copies hold is given up.
     async fn room(&self, bytes: usize) -> Result<Memory, BackendError> {
         let device = &self.opened.device;
-        let make = || Memory::new(device, "a buffer to read from", bytes, RECEIVES, false);
+        let make = || Memory::new(device, READ, bytes, RECEIVES, false);
         match make().await {
             Err(error) if error.is_size() && !self.fetched.borrow().is_empty() => {
                 self.fetched.borrow_mut().clear();
