@@ -11,6 +11,9 @@ const ENTRY: &str = "main";
 /// How variants end that use subgroups.
 const SUBGROUP: &str = ".subgroup";
 
+/// Threads of their workgroups: a CPU passes through the code of those, too, that have no work.
+const THREADS_BY_SUBGROUPS: u32 = 64;
+
 /// Parses, validates and reflects the bare text of a WGSL kernel.
 pub fn interface(file: &str, text: &str, prelude: &str) -> Result<Interface, Vec<Problem>> {
     let source = format!("{text}\n{prelude}");
@@ -35,8 +38,9 @@ pub fn interface(file: &str, text: &str, prelude: &str) -> Result<Interface, Vec
             if entry.name != ENTRY {
                 bad("@compute", format!("the entry point is `{}`, it must be `{ENTRY}`", entry.name));
             }
-            if entry.workgroup_size != [THREADS, 1, 1] || entry.workgroup_size_overrides.is_some() {
-                bad("@workgroup_size", format!("the workgroup size must be the literal {THREADS}"));
+            let threads = if is_by_subgroups { THREADS_BY_SUBGROUPS } else { THREADS };
+            if entry.workgroup_size != [threads, 1, 1] || entry.workgroup_size_overrides.is_some() {
+                bad("@workgroup_size", format!("the workgroup size must be the literal {threads}"));
             }
         }
         entries => bad("@compute", format!("{} entry points, one is wanted", entries.len())),

@@ -26,63 +26,70 @@
 {%- endfor %}
 {%- endfor %}
 
-    var shift = vec2(0u);
+    var from_corner = vec2(0u);
     for (var ky = first_tap.x; ky < kernel.x; ky += tap_step.x) {
-        shift.y = 0u;
-        for (var kx = first_tap.y; kx < kernel.y; kx += tap_step.y) {
-            let tap = ky * kernel.y + kx;
-            let tap_at = (shift.x * source_size.y + shift.y) * pitch;
 {%- for r in range(height) %}
-            let meets{{ r }} = is_row{{ r }} && all(corner{{ r }} + shift < source_size);
+        let meets_row{{ r }} = is_row{{ r }} && corner{{ r }}.x + from_corner.x < source_size.x;
 {%- endfor %}
-            for (var lane = 0u; lane < inputs; lane += 4u) {
+        let row_at = from_corner.x * source_size.y * pitch;
+        var kx = first_tap.y;
+        var lane = 0u;
+        from_corner.y = 0u;
+        while kx < kernel.y { // taps of a row and their channels: a loop within would copy all sums
+            let tap = ky * kernel.y + kx;
+            let at = row_at + from_corner.y * pitch + lane / 4u;
+{{- ahead(prologue, "lane") }}
 {%- for r in range(height) %}
-                var a{{ r }} = vec4(0.0);
-                if meets{{ r }} {
-                    a{{ r }} = {{ enter(prologue, run(source, 0, "source" ~ r ~ " + tap_at + lane / 4u"), "lane") }};
-                }
+            var a{{ r }} = vec4(0.0);
+            if meets_row{{ r }} && corner{{ r }}.y + from_corner.y < source_size.y {
+                a{{ r }} = {{ enter_by(prologue, run(source, 0, "source" ~ r ~ " + at")) }};
+            }
 {%- endfor %}
 {%- if transposed %}
 {%- for l in range(parts) %}
-                let row_of{{ l }} = tap * group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
-                let part{{ l }} = {{ run("w", 1, "row_of" ~ l ~ " * w_pitch + lane / 4u") }};
+            let row_of{{ l }} = tap * group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
+            let part{{ l }} = {{ run("w", 1, "row_of" ~ l ~ " * w_pitch + lane / 4u") }};
 {%- endfor %}
 {%- else %}
 {%- for l in range(4) %}
-                let part{{ l }} = {{ run("w", 1, "(tap * inputs + lane + " ~ l ~ "u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)") }};
+            let part{{ l }} = {{ run("w", 1, "(tap * inputs + lane + " ~ l ~ "u) * w_pitch + min(column / 4u + eighth, w_pitch - 1u)") }};
 {%- endfor %}
 {%- endif %}
 {%- for c in range(runs) %}
 {%- if transposed %}
 {%- for l in range(4) %}
-                let w{{ c }}_{{ l }} = subgroupBroadcast(part{{ (4 * c + l) // 8 }}, {{ (4 * c + l) % 8 }}u);
+            let w{{ c }}_{{ l }} = subgroupBroadcast(part{{ (4 * c + l) // 8 }}, {{ (4 * c + l) % 8 }}u);
 {%- endfor %}
 {%- endif %}
 {%- for k in "xyzw" %}
 {%- if transposed %}
-                let k{{ c }}_{{ k }} = vec4(w{{ c }}_0.{{ k }}, w{{ c }}_1.{{ k }}, w{{ c }}_2.{{ k }}, w{{ c }}_3.{{ k }});
+            let k{{ c }}_{{ k }} = vec4(w{{ c }}_0.{{ k }}, w{{ c }}_1.{{ k }}, w{{ c }}_2.{{ k }}, w{{ c }}_3.{{ k }});
 {%- else %}
-                let k{{ c }}_{{ k }} = subgroupBroadcast(part{{ loop.index0 }}, {{ c }}u);
+            let k{{ c }}_{{ k }} = subgroupBroadcast(part{{ loop.index0 }}, {{ c }}u);
 {%- endif %}
 {%- for r in range(height) %}
-                sum{{ r }}_{{ c }} = fma(vec4(a{{ r }}.{{ k }}), k{{ c }}_{{ k }}, sum{{ r }}_{{ c }});
+            sum{{ r }}_{{ c }} = fma(vec4(a{{ r }}.{{ k }}), k{{ c }}_{{ k }}, sum{{ r }}_{{ c }});
 {%- endfor %}
 {%- endfor %}
 {%- endfor %}
+            lane += 4u;
+            if lane >= inputs {
+                lane = 0u;
+                kx += tap_step.y;
+                from_corner.y += shift_step.y;
             }
-            shift.y += shift_step.y;
         }
-        shift.x += shift_step.x;
+        from_corner.x += shift_step.x;
     }
 
+    for (var c = 0u; c < min({{ runs }}u, (channels - column) / 4u); c++) {
 {%- for r in range(height) %}
-    if is_row{{ r }} {
-        for (var c = 0u; c < min({{ runs }}u, (channels - column) / 4u); c++) {
+        if is_row{{ r }} {
             var v = sum{{ r }}_0; // as choices, for a number in an array is loaded
 {%- for c in range(1, runs) %}
             v = select(v, sum{{ r }}_{{ c }}, c == {{ c }}u);
 {%- endfor %}
             finish(v, item{{ r }}, image{{ r }}, pixel{{ r }}, column + c * 4u);
         }
-    }
 {%- endfor %}
+    }

@@ -3,7 +3,7 @@
     which step dilation is a multiple of the stride; each of them meets a window that many strides before the last. -#}
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
-{%- from "parts/prologue.wgsl" import enter, entrance -%}
+{%- from "parts/prologue.wgsl" import enter, ahead, enter_by, entrance -%}
 {%- set output, output_slot, source, transposed = "m_x", 3, "m_y", true %}
 {{ params(window_words + group_words) }}
 {{ tensors(["m_y", "w", "b"], ["m_x"], prologue, stages) }}

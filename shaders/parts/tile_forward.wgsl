@@ -1,7 +1,7 @@
 {#- conv2d_forward in tiles of `rows` pixels by `columns` channels. -#}
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
-{%- from "parts/prologue.wgsl" import enter, entrance -%}
+{%- from "parts/prologue.wgsl" import enter, ahead, enter_by, entrance -%}
 {%- set output, output_slot, source, transposed = "y", 3, "x", false %}
 {{ params(window_words + group_words) }}
 {{ tensors(["x", "w", "b"], ["y"], prologue, stages) }}
@@ -25,5 +25,5 @@
 {%- endfor %}
 {% include "parts/tile_sum.wgsl" if depth else "parts/lane_sum.wgsl" %}
 }
-{{- entrance(prologue) }}
+{{- entrance(prologue, by=not depth) }}
 {% include "parts/finish.wgsl" %}

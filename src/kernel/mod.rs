@@ -4,6 +4,7 @@
 //! params. `build.rs` reads the sources into [`KERNELS`] and stops where twins disagree.
 
 mod accesses;
+mod locals;
 mod pairs;
 mod template;
 mod texels;
@@ -12,13 +13,14 @@ use std::sync::LazyLock;
 
 use template::Templates;
 
+pub use locals::by_locals;
 pub use pairs::by_pairs;
 pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
 pub use texels::{TEXELS_OF_A_ROW, by_texels};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));
 
-/// Threads of a workgroup, in every kernel.
+/// Threads of a workgroup, in every kernel but those of WGSL by subgroups, which have fewer.
 pub const THREADS: u32 = 256;
 
 /// Bytes of the parameters, of every kernel.

@@ -103,12 +103,14 @@ pub struct Launch {
     /// Which of them the kernel writes.
     pub written: Vec<bool>,
     pub params: Box<[u8; PARAM_BYTES]>,
-    /// Blocks of 256 threads.
+    /// Blocks of 256 threads, of 64 by subgroups.
     pub blocks: u32,
     /// A bound on the iterations of a thread's loops, all together, in WGSL.
     pub iterations: usize,
     /// The kernel in place of this one for a driver that computes on a CPU, where there is one in WGSL.
     pub on_cpu: Option<OnCpu>,
+    /// Its WGSL is the one [by locals](crate::kernel::by_locals).
+    pub locals: bool,
     /// Its WGSL is the one [by pairs](crate::kernel::by_pairs).
     pub pairs: bool,
     /// Which pointers its WGSL has as [textures](crate::kernel::by_texels).
@@ -192,8 +194,8 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
     let (blocks, iterations, on_cpu) = (fields.blocks(), fields.iterations(), fields.on_cpu());
     let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
-    let (pairs, texels) = (false, [false; MOST_TENSORS]);
-    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, on_cpu, pairs, texels })
+    let (locals, pairs, texels) = (false, false, [false; MOST_TENSORS]);
+    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, on_cpu, locals, pairs, texels })
 }
 
 /// The arguments of a launch, in order, each with its place.

@@ -73,6 +73,13 @@ impl Launch {
         self
     }
 
+    /// The launch by a kernel that reads its parameters once.
+    #[must_use]
+    pub fn by_locals(mut self) -> Self {
+        self.locals = true;
+        self
+    }
+
     /// The launch by a kernel that loads and stores two numbers at a time.
     #[must_use]
     pub fn by_pairs(mut self) -> Self {
@@ -173,6 +180,7 @@ mod tests {
             blocks: 1,
             iterations: 0,
             on_cpu: None,
+            locals: false,
             pairs: false,
             texels: [false; MOST_TENSORS],
         }

@@ -117,6 +117,7 @@ impl Device {
     pub fn suited(&self, launch: Launch) -> Launch {
         let is_short = launch.on_cpu.is_some_and(|kernel| kernel.iterations <= self.most_iterations);
         let launch = if self.on_cpu && is_short { launch.on_cpu() } else { launch };
+        let launch = if self.info.is_software { launch.by_locals() } else { launch };
         if self.by_pairs { launch.by_pairs() } else { launch }
     }
 

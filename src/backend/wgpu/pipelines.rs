@@ -26,14 +26,15 @@ struct Key {
     stem: &'static str,
     fused: Fused,
     written: Vec<bool>,
+    locals: bool,
     pairs: bool,
     texels: [bool; MOST_TENSORS],
 }
 
 impl Key {
     fn of(launch: &Launch) -> Self {
-        let Launch { stem, fused, written, pairs, texels, .. } = launch;
-        Self { stem, fused: fused.clone(), written: written.clone(), pairs: *pairs, texels: *texels }
+        let Launch { stem, fused, written, locals, pairs, texels, .. } = launch;
+        Self { stem, fused: fused.clone(), written: written.clone(), locals: *locals, pairs: *pairs, texels: *texels }
     }
 }
 
@@ -94,10 +95,11 @@ impl Pipelines {
 fn compile(
     device: &Arc<Device>,
     disk: Option<&Disk>,
-    Key { stem, fused, written, pairs, texels }: &Key,
+    Key { stem, fused, written, locals, pairs, texels }: &Key,
 ) -> Result<Outcome<Pipeline>, BackendError> {
     let what = format!("compile kernel {stem}");
     let text = kernel::wgsl(stem, fused).map_err(|error| failed(&what, &error.to_string()))?;
+    let text = if *locals { kernel::by_locals(&text) } else { text };
     let text = kernel::by_texels(&text, texels);
     let text = if *pairs { kernel::by_pairs(&text) } else { text };
     let (label, entries) = (Some(*stem), entries(written, texels));
