@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use super::NAME;
 use super::account::Account;
 use super::adapters::{Absence, Adapter, AdapterInfo};
-use super::edge::{promise, turn};
+use super::edge::promise;
 use super::texels;
 use crate::backend::BackendError;
 use crate::backend::gpu::{LANES, Launch};
@@ -161,9 +161,8 @@ impl Device {
         }
     }
 
-    /// What an operation failed of: whatever is done on a lost device fails, and that it is lost is said to whom waits.
+    /// What an operation failed of, as far as is known: whatever is done on a lost device fails.
     pub fn explained(&self, error: BackendError) -> BackendError {
-        turn(self, None);
         match self.faults.lost.get() {
             Some(reason) => BackendError::DeviceLost { backend: NAME, reason: reason.clone() },
             None => error,

@@ -47,18 +47,26 @@ pub fn block_until<T>(
     let start = Instant::now();
     loop {
         if let Poll::Ready(found) = future.as_mut().poll(&mut context) {
-            return found;
+            return found.map_err(|error| explained(device, error));
         }
         if start.elapsed() > PATIENCE {
             device.lose(format!("it has not answered for {} s", PATIENCE.as_secs()));
         }
-        device.check()?;
+        device.check().map_err(|error| explained(device, error))?;
         turn(device, sent.clone());
     }
 }
 
+/// That a device is lost is said to whom waits, and so after what it made fail.
+fn explained(device: &Device, error: BackendError) -> BackendError {
+    if !device.is_lost() {
+        turn(device, None);
+    }
+    device.explained(error)
+}
+
 /// Waits until the device has done what it was `sent` up to there, or altogether, or for a while; calls back whoever waits for that.
-pub fn turn(device: &Device, sent: Option<wgpu::SubmissionIndex>) {
+fn turn(device: &Device, sent: Option<wgpu::SubmissionIndex>) {
     let wait = wgpu::PollType::Wait { submission_index: sent, timeout: Some(TURN) };
     // wgpu panics where a driver reports a lost device to whom waits.
     let polled = catch_unwind(AssertUnwindSafe(|| device.raw.poll(wait)));
