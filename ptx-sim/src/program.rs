@@ -108,6 +108,13 @@ impl Kernel {
         lines
     }
 
+    /// Whether a `bar.warp.sync` may be for some lanes of a warp only.
+    pub(crate) fn synchronises_by_lane(&self) -> bool {
+        let all = Initial::Constant(u64::from(u32::MAX));
+        let may = |op: &Op| matches!(op, Op::WarpBarrier { members } if self.narrow_rows[usize::from(*members)] != all);
+        self.code.iter().any(|instruction| may(&instruction.op))
+    }
+
     /// The code without the return of the closing brace.
     pub(crate) fn written_instructions(&self) -> &[Instruction] {
         self.code.split_last().map_or(&[], |(_, written)| written)
@@ -405,6 +412,8 @@ pub(crate) enum AtomicOp {
 pub(crate) struct Atomic {
     pub op: AtomicOp,
     pub space: StoreSpace,
+    /// Atomic to threads of the same block only: `.cta`, or `.cluster`, which is of one block here.
+    pub of_block: bool,
     pub element: Element,
     /// None of `red`.
     pub dst: Option<Row>,

@@ -204,6 +204,106 @@ fn lanes_of_a_warp_are_threads() {
 }
 
 #[test]
+fn a_warp_barrier_orders_its_members() {
+    // Each lane but those at `last` reads its neighbour's word.
+    let exchange = |sync: &str, last: &str| {
+        format!(
+            "{NEIGHBOUR} st.shared.u32 [%s], %t; setp.lt.u32 %p, %t, 16;\n{sync}\nsetp.{last};\n@%q ld.shared.u32 %a, [%b];"
+        )
+    };
+    let (lower, both) = ("@%p bar.warp.sync 0xffff;", "@%p bar.warp.sync 0xffff; @!%p bar.warp.sync 0xffff0000;");
+    good(32, &exchange(lower, "lt.u32 %q, %t, 15"));
+    race(&fault_of(32, &exchange(lower, "lt.u32 %q, %t, 16")), 4, Space::Shared, Access::Write, Access::Read);
+    race(&fault_of(32, &exchange(lower, "gt.u32 %q, %t, 15")), 4, Space::Shared, Access::Write, Access::Read);
+    good(32, &exchange(both, "ne.u32 %q, %t, 15; setp.ne.and.u32 %q, %t, 31, %q"));
+    // What its members learned they pass on.
+    good(
+        32,
+        &exchange(
+            &format!("{both} and.b32 %i, %t, 15; setp.eq.u32 %q, %i, 15; @%q bar.warp.sync 0x80008000;"),
+            "eq.u32 %q, %t, 15",
+        ),
+    );
+    // Lanes that have exited are no members.
+    good(
+        32,
+        &format!("setp.lt.u32 %p, %t, 16; @!%p ret; {}", exchange("bar.warp.sync 0xffffffff;", "lt.u32 %q, %t, 15")),
+    );
+    // An exchange of registers orders no memory.
+    for exchange_only in ["shfl.sync.bfly.b32 %a, %t, 1, 31, 0xffffffff;", "vote.sync.ballot.b32 %a, %p, 0xffffffff;"] {
+        race(
+            &fault_of(32, &exchange(exchange_only, "lt.u32 %q, %t, 9")),
+            4,
+            Space::Shared,
+            Access::Write,
+            Access::Read,
+        );
+    }
+}
+
+#[test]
+fn each_lane_that_stored_is_remembered() {
+    for (space, at) in [(Space::Shared, "tile"), (Space::Global, "%x")] {
+        let later = |sync: &str, lane: u32, access: &str| {
+            format!("st.{space}.u32 [{at}], 5; {sync}\nsetp.eq.u32 %p, %t, {lane};\n@%p {access}")
+        };
+        let (read, write) = (format!("ld.{space}.u32 %a, [{at}];"), format!("st.{space}.u32 [{at}], 5;"));
+        for lane in [0, 9] {
+            race(&fault_of(32, &later("", lane, &read)), 3, space, Access::Write, Access::Read);
+            race(&fault_of(32, &later("", lane, &write)), 3, space, Access::Write, Access::Write);
+            good(32, &later("bar.warp.sync 0xffffffff;", lane, &read));
+            let some = format!("setp.lt.u32 %q, %t, 10; @%q bar.warp.sync {:#x};", (1 << 10) - 1);
+            race(&fault_of(32, &later(&some, lane, &read)), 3, space, Access::Write, Access::Read);
+            good(10, &later(&some, lane, &read));
+        }
+        good(32, &later("bar.sync 0;", 9, &write));
+    }
+}
+
+#[test]
+fn atomics_are_remembered_beside_each_other() {
+    for (space, at) in [(Space::Shared, "tile"), (Space::Global, "%x")] {
+        // `%p` holds in a thread of the first warp, `%q` in one of the second.
+        let body = |lines: &[&str]| {
+            let head = "setp.eq.u32 %p, %t, 0; setp.eq.u32 %q, %t, 32;";
+            format!("{head} @%p st.{space}.u64 [{at}], 0; bar.sync 0;\n{}", lines.join("\n"))
+        };
+        let [p, q] = ["%p", "%q"].map(|thread| format!("@{thread} red.{space}.add.u32 [{at}], 1;"));
+        let [p_reads, q_reads] = ["%p", "%q"].map(|thread| format!("@{thread} ld.{space}.u32 %a, [{at}];"));
+        let q_wide = format!("@%q red.{space}.add.u64 [{at}], 1;");
+        good(64, &body(&[&p, &q, &p, &q]));
+        race(&fault_of(64, &body(&[&p, &q, &q_reads])), 4, space, Access::Atomic, Access::Read);
+        race(&fault_of(64, &body(&[&p_reads, &p, &q])), 4, space, Access::Read, Access::Atomic);
+        // Of different sizes they are not atomic to each other.
+        race(&fault_of(64, &body(&[&p, &q_wide])), 3, space, Access::Atomic, Access::Atomic);
+        good(64, &body(&[&p, "bar.sync 0;", &q_wide, "bar.sync 0;", &p, &q]));
+    }
+}
+
+#[test]
+fn atomics_reach_their_scope() {
+    let two = |first: &str, second: &str| {
+        format!(
+            "mov.u32 %b, %ctaid.x; setp.eq.u32 %p, %b, 0;\n@%p red.{first}.global.add.u32 [%x], 1;\n\
+             @!%p red.{second}.global.add.u32 [%x], 1;"
+        )
+    };
+    let scopes = ["relaxed.gpu", "sys", "relaxed.cta", "cluster"];
+    for (i, j) in (0..4).flat_map(|i| (0..4).map(move |j| (i, j))) {
+        let text = two(scopes[i], scopes[j]);
+        good(64, &text);
+        match outcome_of(32, 2, &text) {
+            Ok(()) => assert!(i < 2 && j < 2, "{text}"),
+            Err(fault) => {
+                assert!(i >= 2 || j >= 2, "{text}: {fault}");
+                let FaultKind::Race { earlier, later, other, .. } = fault.kind else { panic!("{fault}") };
+                assert_eq!((earlier, later, other), (Access::Atomic, Access::Atomic, OtherThread::Block));
+            }
+        }
+    }
+}
+
+#[test]
 fn numbered_barriers_order_their_warps_only() {
     let text = |count: u32| {
         format!(

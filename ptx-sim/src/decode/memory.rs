@@ -184,6 +184,7 @@ impl<'a> Decoder<'_, 'a> {
         if !known {
             return Err(self.unknown());
         }
+        let of_block = self.modifiers.iter().any(|modifier| matches!(*modifier, "cta" | "cluster"));
         self.ignore_hints(ATOMIC_HINTS);
         let operands: Vec<_> = self.statement.operands.iter().collect();
         let (d, at, a, b) = match (operands.as_slice(), result, op == AtomicOp::CompareSwap) {
@@ -195,6 +196,7 @@ impl<'a> Decoder<'_, 'a> {
         Ok(Op::Atomic(Box::new(Atomic {
             op,
             space,
+            of_block,
             element: self.element(of, of.class())?,
             dst: d.map(|d| self.dst(d, of)).transpose()?,
             at: self.address(at)?,

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use super::reads::{Reads, Span};
-use super::{Cell, Clock, Conflict, Observer, Spread, bits};
+use super::{Cell, Clock, Conflict, Kind, Observer, Spread, bits};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::lanes::hull;
 
@@ -151,8 +151,7 @@ impl Shared {
         }
     }
 
-    /// Checks and records the write of a lane, in range, before it happens; the reads of its lines are settled. `allow`
-    /// decides on conflicts, by the address of a granule and its bytes.
+    /// Checks and records the write of a lane, in range, before it happens; the reads of its lines are settled.
     #[inline(always)]
     pub fn write(
         &mut self,
@@ -160,34 +159,93 @@ impl Shared {
         lane: usize,
         (offset, bytes): (usize, u32),
         access: Access,
-        allow: impl FnMut(Conflict, usize, &[u8]) -> Result<(), FaultKind>,
-    ) -> Result<(), FaultKind> {
+    ) -> Result<(), Stop> {
         let granules = self.granules(offset, bytes);
-        let cells = &mut self.cells[granules.clone()];
-        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_up_to(by.seen_all)) {
-            return self.write_closely(by, lane, granules, access, allow);
+        if self.write_ordered(by, lane, granules.clone(), access) {
+            return Ok(());
         }
-        let cell = Cell::written(by, lane, access);
-        cells.fill(cell);
-        self.writes[granules].fill(cell.write);
+        for at in granules {
+            self.write_closely(by, 1 << lane, at, access)?;
+        }
         Ok(())
     }
 
+    /// The same of a plain store, to which `twins` gives the lanes of the instruction that store in the same place: they may
+    /// store the same value.
+    #[inline(always)]
+    pub fn store(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        (offset, bytes): (usize, u32),
+        value: &[u8; 16],
+        twins: impl FnOnce() -> u32,
+    ) -> Result<(), Stop> {
+        let granules = self.granules(offset, bytes);
+        match self.write_ordered(by, lane, granules.clone(), Access::Write) {
+            true => Ok(()),
+            false => self.store_closely(by, lane, granules, value, twins()),
+        }
+    }
+
+    /// Records a write where all accesses so far are ordered before it.
+    #[inline(always)]
+    fn write_ordered(&mut self, by: &Observer<'_>, lane: usize, granules: Range<usize>, access: Access) -> bool {
+        let cells = &mut self.cells[granules.clone()];
+        let ordered = cells.iter().fold(true, |ordered, cell| ordered & cell.is_up_to(by.seen_all));
+        if ordered {
+            let cell = Cell::written(by, lane, access);
+            cells.fill(cell);
+            self.writes[granules].fill(cell.write);
+        }
+        ordered
+    }
+
     #[inline(never)]
-    fn write_closely(
+    fn store_closely(
         &mut self,
         by: &Observer<'_>,
         lane: usize,
         granules: Range<usize>,
-        access: Access,
-        mut allow: impl FnMut(Conflict, usize, &[u8]) -> Result<(), FaultKind>,
-    ) -> Result<(), FaultKind> {
-        for at in granules {
-            let place = at << self.granule;
-            match self.cells[at].write(by, lane, access, &mut self.spread) {
-                Ok(()) => self.writes[at] = self.cells[at].write,
-                Err(conflict) => allow(conflict, place, &self.bytes[place..place + (1 << self.granule)])?,
+        value: &[u8; 16],
+        twins: u32,
+    ) -> Result<(), Stop> {
+        let first = twins.trailing_zeros() as usize == lane;
+        for (at, value) in granules.zip(value.chunks(1 << self.granule)) {
+            if first {
+                self.write_closely(by, twins, at, Access::Write)?;
+                continue;
             }
+            let place = at << self.granule;
+            if self.bytes[place..place + value.len()] != *value {
+                let kind = FaultKind::ConflictingStores { space: Space::Shared, address: place as u64 };
+                return Err(Stop::lane(kind, lane));
+            }
+            self.cells[at].written_also(by, lane, &mut self.spread);
+            self.writes[at] = self.cells[at].write;
+        }
+        Ok(())
+    }
+
+    fn write_closely(&mut self, by: &Observer<'_>, lanes: u32, at: usize, access: Access) -> Result<(), Stop> {
+        let written = self.cells[at].write(by, lanes, access, &mut self.spread);
+        self.writes[at] = self.cells[at].write;
+        written.map_err(|(lane, conflict)| {
+            Stop::lane(conflict.fault(Space::Shared, (at << self.granule) as u64, access), lane)
+        })
+    }
+
+    /// Checks and records the atomic operation of a lane, in range; all reads are settled.
+    pub fn atomic(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        (offset, bytes): (usize, u32),
+        kind: Kind,
+    ) -> Result<(), Conflict> {
+        for at in self.granules(offset, bytes) {
+            self.cells[at].atomic(by, lane, kind, &mut self.spread)?;
+            self.writes[at] = self.cells[at].write;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::memory::shared_lanes;
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::program::{Atomic, AtomicOp, StoreSpace};
-use crate::shadow::bits;
+use crate::shadow::{Kind, bits};
 
 pub(super) fn atomic(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, atomic: &Atomic) -> Result<(), Stop> {
     let addresses = warp.addresses(atomic.at);
@@ -45,9 +45,8 @@ fn in_shared_memory(
             return Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes });
         }
         let by = machine.clock.observer(warp.index);
-        machine.shared.write(&by, lane, (offset, bytes), Access::Atomic, |conflict, _, _| {
-            Err(conflict.fault(Space::Shared, address, Access::Atomic))
-        })?;
+        let done = machine.shared.atomic(&by, lane, (offset, bytes), kind(atomic));
+        done.map_err(|conflict| conflict.fault(Space::Shared, address, Access::Atomic))?;
     }
     Ok(update(&mut machine.shared.bytes[offset..offset + bytes as usize], warp, atomic, lane, false))
 }
@@ -71,11 +70,15 @@ fn in_global_memory(
         let by = machine.clock.observer(warp.index);
         let (cells, _, spread) = machine.shadow.cells(address, bytes);
         for cell in cells {
-            let written = cell.write(&by, lane, Access::Atomic, spread);
-            written.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
+            let done = cell.atomic(&by, lane, kind(atomic), spread);
+            done.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
         }
     }
     Ok(update(&mut allocation.data[offset..offset + bytes as usize], warp, atomic, lane, true))
+}
+
+fn kind(atomic: &Atomic) -> Kind {
+    Kind::Atomic { bytes: atomic.element.bytes, of_block: atomic.of_block }
 }
 
 /// Replaces the value in memory; gives the old one. With `ftz`, as in global memory, sums of f32 take subnormal numbers for

@@ -118,10 +118,7 @@ fn write(machine: &mut Machine<'_>, warp: usize, mask: u32, to: &[u64; 32], byte
         let by = machine.clock.observer(warp);
         for lane in bits(mask) {
             let place = (to[lane] as usize, bytes);
-            let written = machine.shared.write(&by, lane, place, Access::AsyncCopy, |conflict, granule, _| {
-                Err(conflict.fault(Space::Shared, granule as u64, Access::AsyncCopy))
-            });
-            written.map_err(|kind| Stop::lane(kind, lane))?;
+            machine.shared.write(&by, lane, place, Access::AsyncCopy)?;
         }
     }
     Ok(())

@@ -3,9 +3,9 @@
 use super::memory::{Transfer, put};
 use super::traffic::count_global;
 use super::{Machine, Warp};
-use crate::fault::{Access, FaultKind, OtherThread, Space, Stop};
+use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::memory::offset;
-use crate::shadow::{Cell, Conflict, bits};
+use crate::shadow::{Cell, bits};
 
 #[inline(always)]
 pub(super) fn load(
@@ -109,14 +109,18 @@ pub(super) fn store(
                     *cell = Cell::written(&by, lane, Access::Write);
                     continue;
                 }
-                let Err(conflict) = cell.write(&by, lane, Access::Write, spread) else { continue };
-                let at = address + (i * granule) as u64;
-                if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, at) {
-                    return Err(stop(conflict.fault(Space::Global, at, Access::Write)));
+                let (twins, space, address) =
+                    (twins(addresses, mask, lane), Space::Global, address + (i * granule) as u64);
+                if twins.trailing_zeros() as usize == lane {
+                    let written = cell.write(&by, twins, Access::Write, spread);
+                    written
+                        .map_err(|(lane, conflict)| Stop::lane(conflict.fault(space, address, Access::Write), lane))?;
+                    continue;
                 }
                 if allocation.data[offset + i * granule..][..granule] != value[i * granule..][..granule] {
-                    return Err(stop(FaultKind::ConflictingStores { space: Space::Global, address: at }));
+                    return Err(stop(FaultKind::ConflictingStores { space, address }));
                 }
+                cell.written_also(&by, lane, spread);
             }
         }
         allocation.written.set(offset, bytes);
@@ -128,22 +132,7 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Whether a store conflicts with one by an earlier lane of the same instruction.
-pub(super) fn same_instruction(
-    conflict: Conflict,
-    warp: usize,
-    mask: u32,
-    lane: usize,
-    addresses: &[u64; 32],
-    bytes: u32,
-    at: u64,
-) -> bool {
-    let Conflict::Race { earlier: Access::Write, other: OtherThread::Lane { warp: other_warp, lane: other } } =
-        conflict
-    else {
-        return false;
-    };
-    let other = other as usize;
-    let overlaps = (addresses[other]..addresses[other] + u64::from(bytes)).contains(&at);
-    other_warp as usize == warp && other < lane && mask >> other & 1 == 1 && overlaps
+/// The lanes that store where a lane stores. All store as many bytes, aligned, so that what overlaps is the same.
+pub(super) fn twins(addresses: &[u64; 32], mask: u32, lane: usize) -> u32 {
+    bits(mask).filter(|other| addresses[*other] == addresses[lane]).fold(0, |twins, other| twins | 1 << other)
 }

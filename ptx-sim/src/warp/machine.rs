@@ -42,7 +42,7 @@ impl<'a> Machine<'a> {
             shadow: GlobalShadow::new(memory.slots()),
             memory,
             shared: Shared::new(shared_bytes, kernel.shared_granule),
-            clock: Clock::new(),
+            clock: Clock::new(kernel.synchronises_by_lane()),
             checks: options.checks,
             fused: has_fused_vectors(),
             registers: initial_registers(kernel),

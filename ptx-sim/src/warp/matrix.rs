@@ -5,7 +5,7 @@
 use super::memory::shared_lanes;
 use super::traffic::count_shared;
 use super::{Machine, Warp, shared};
-use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::fault::{Access, FaultKind, Stop};
 use crate::numeric::{Format, decode};
 use crate::program::{Address, Mma, MmaType, Rows};
 use crate::shadow::bits;
@@ -173,10 +173,7 @@ pub(super) fn store(
             let lane = 8 * i + row;
             let place = addresses[lane] as usize;
             if machine.checks {
-                let written = machine.shared.write(&by, lane, (place, 16), Access::Write, |conflict, granule, _| {
-                    Err(conflict.fault(Space::Shared, granule as u64, Access::Write))
-                });
-                written.map_err(|kind| Stop::lane(kind, lane))?;
+                machine.shared.write(&by, lane, (place, 16), Access::Write)?;
             }
             let halves = machine.shared.bytes[place..place + 16].as_chunks_mut().0.iter_mut().enumerate();
             for (column, half) in halves {

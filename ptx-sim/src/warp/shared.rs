@@ -1,10 +1,10 @@
 //! Shared memory.
 
-use super::global::same_instruction;
+use super::global::twins;
 use super::memory::{Transfer, put};
 use super::traffic::count_shared;
 use super::{Machine, Warp};
-use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::fault::{Access, Stop};
 use crate::shadow::bits;
 
 #[inline(always)]
@@ -61,18 +61,7 @@ pub(super) fn store(
     for lane in bits(mask) {
         let (at, value) = (addresses[lane] as usize, transfer.store(&warp.registers, lane));
         if machine.checks {
-            // Lanes of one instruction may write the same value to the same place.
-            let written = machine.shared.write(&by, lane, (at, bytes), Access::Write, |conflict, granule, old| {
-                let address = granule as u64;
-                if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, address) {
-                    return Err(conflict.fault(Space::Shared, address, Access::Write));
-                }
-                match value[granule - at..][..old.len()] == *old {
-                    true => Ok(()),
-                    false => Err(FaultKind::ConflictingStores { space: Space::Shared, address }),
-                }
-            });
-            written.map_err(|kind| Stop::lane(kind, lane))?;
+            machine.shared.store(&by, lane, (at, bytes), &value, || twins(addresses, mask, lane))?;
         }
         put(&mut machine.shared.bytes, at, value, bytes);
     }
