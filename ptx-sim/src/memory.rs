@@ -112,6 +112,10 @@ impl Memory {
         Ok(())
     }
 
+    pub(crate) fn is_read_only(&self, address: u64) -> bool {
+        self.allocations.get(index(address)).and_then(Option::as_ref).is_some_and(|allocation| allocation.read_only)
+    }
+
     /// Bytes of all allocations together.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated

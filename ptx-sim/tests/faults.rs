@@ -409,6 +409,36 @@ fn copies_are_waited_for() {
 }
 
 #[test]
+fn what_copies_read_is_not_written_until_they_are_waited_for() {
+    let head = "setp.lt.u32 %p, %t, 32; @%p cp.async.ca.shared.global [%s], [%at], 4;\n";
+    let (own, other) = ("@%p st.global.u32 [%at], %t;", "@!%p st.global.u32 [%at+-128], %t;");
+    let in_flight = |access: Access, line: u32, lines: &str| {
+        let fault = fault_of(64, &format!("{head}{lines}"));
+        assert!(matches!(fault.kind, FaultKind::AsyncSource { access: found, .. } if found == access), "{fault}");
+        assert_eq!(fault.line, line, "{fault}");
+    };
+    in_flight(Access::Write, 2, own);
+    in_flight(Access::Write, 3, &format!("cp.async.commit_group; cp.async.wait_group 1;\n{own}"));
+    in_flight(Access::Write, 3, &format!("bar.sync 0;\n{other}\nbar.sync 0; cp.async.wait_all;"));
+    in_flight(Access::Atomic, 2, &own.replace("st.global", "red.global.add"));
+    for lines in [
+        format!("cp.async.wait_all; {own}"),
+        format!("cp.async.wait_all; bar.sync 0; {other}"),
+        "@%p st.global.u32 [%at+128], %t;".to_owned(),
+    ] {
+        good(64, &format!("{head}{lines}"));
+    }
+    // The barrier comes after the start of the copies only.
+    let late = format!("{head}bar.sync 0;\ncp.async.wait_all;\n{other}");
+    race(&fault_of(64, &late), 4, Space::Global, Access::Read, Access::Write);
+    // Bytes that are not read may be written.
+    let part = "cp.async.ca.shared.global [%s], [%at], 4, 3;\nmov.u32 %a, 1; st.global.u8";
+    good(32, &format!("{part} [%at+3], %a;"));
+    let fault = fault_of(32, &format!("{part} [%at+2], %a;"));
+    assert!(matches!(fault.kind, FaultKind::AsyncSource { .. }) && fault.line == 2, "{fault}");
+}
+
+#[test]
 fn barriers_are_for_whole_warps() {
     let fault = fault_of(64, "setp.lt.u32 %p, %t, 40;\n@%p bar.sync 0;");
     assert!(matches!(fault.kind, FaultKind::BarrierDivergence { active: 0xff, needed: 0xffff_ffff }), "{fault}");

@@ -1,7 +1,7 @@
 //! `atom` and `red`: lanes one after the other.
 
 use super::memory::shared_lanes;
-use super::{Machine, Warp};
+use super::{Machine, Warp, copy};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::program::{Atomic, AtomicOp, StoreSpace};
 use crate::shadow::{Kind, bits};
@@ -19,7 +19,10 @@ pub(super) fn atomic(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, atom
     for lane in bits(mask) {
         let result = match in_shared >> lane & 1 == 1 {
             true => in_shared_memory(warp, machine, atomic, lane, offsets[lane]),
-            false => in_global_memory(warp, machine, atomic, lane, addresses[lane]),
+            false => {
+                copy::check_sources(machine, lane, addresses[lane], u32::from(atomic.element.bytes), Access::Atomic)?;
+                in_global_memory(warp, machine, atomic, lane, addresses[lane])
+            }
         };
         let old = result.map_err(|kind| Stop::lane(kind, lane))?;
         match (atomic.dst, atomic.element.wide) {

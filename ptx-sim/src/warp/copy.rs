@@ -10,28 +10,67 @@ use crate::program::CopyAsync;
 use crate::shadow::bits;
 
 /// What an instruction copies.
-struct Copy {
-    /// Lanes whose copies are in flight.
+pub(crate) struct Copy {
+    warp: usize,
+    /// Lanes whose copies are in flight; none of a free slot.
     lanes: u32,
     bytes: u32,
     /// How many groups each lane had committed before.
     groups: [u32; 32],
     to: [u64; 32],
     data: [[u8; 16]; 32],
+    sources: Sources,
 }
 
-/// The copies in flight.
-#[derive(Default)]
-pub(super) struct Copies {
-    /// In the order of their instructions.
-    copies: Vec<Copy>,
-    /// Groups that each lane has committed.
-    groups: [u32; 32],
+/// What a copy reads, at any time until it is waited for.
+struct Sources {
+    /// Lanes whose source has bytes that kernels may write.
+    lanes: u32,
+    from: [u64; 32],
+    sizes: [u32; 32],
 }
 
-impl Copies {
-    pub fn commit(&mut self, mask: u32) {
-        bits(mask).for_each(|lane| self.groups[lane] += 1);
+impl Sources {
+    /// Of some lanes, whether an access meets one.
+    fn meet(&self, lanes: u32, address: u64, bytes: u32) -> bool {
+        bits(self.lanes & lanes).any(|lane| {
+            let (first, size) = (self.from[lane], u64::from(self.sizes[lane]));
+            address < first + size && first < address + u64::from(bytes)
+        })
+    }
+
+    /// Whether lanes read as many bytes each.
+    fn are_whole(&self, lanes: u32, bytes: u32) -> bool {
+        bits(lanes).all(|lane| self.sizes[lane] == bytes)
+    }
+
+    /// Records that some lanes read until now.
+    fn read(&self, machine: &mut Machine<'_>, warp: usize, lanes: u32, bytes: u32) -> Result<(), Stop> {
+        let (by, lanes) = (machine.clock.observer(warp), self.lanes & lanes);
+        if self.are_whole(lanes, bytes) {
+            return machine.shadow.read_lanes(&by, (lanes, &self.from), bytes, false);
+        }
+        for lane in bits(lanes) {
+            for (at, bytes) in parts(self.sizes[lane]) {
+                let read = machine.shadow.read(&by, lane, self.from[lane] + u64::from(at), bytes, false);
+                read.map_err(|kind| Stop::lane(kind, lane))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// That no copy in flight reads what a lane is about to write.
+pub(super) fn check_sources(
+    machine: &Machine<'_>,
+    lane: usize,
+    address: u64,
+    bytes: u32,
+    access: Access,
+) -> Result<(), Stop> {
+    match machine.copies.iter().any(|copy| copy.sources.meet(copy.lanes, address, bytes)) {
+        true => Err(Stop::lane(FaultKind::AsyncSource { address, access }, lane)),
+        false => Ok(()),
     }
 }
 
@@ -51,28 +90,47 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
         sizes = warp.registers.narrow[usize::from(row)];
         reading = bits(reading).filter(|lane| sizes[*lane] > 0).fold(0, |reading, lane| reading | 1 << lane);
     }
-    let partial = copy.src_size.is_some() && bits(reading).any(|lane| sizes[lane] != bytes);
-    let mut data = [[0; 16]; 32];
-    match if partial || reading == 0 { None } else { global::read_lanes(machine, by, reading, &from, bytes, false)? } {
-        Some(memory) => {
-            for lane in bits(reading) {
-                take(&mut data[lane], memory, offset(from[lane]) as usize, bytes);
-            }
-        }
-        None => {
-            for lane in bits(reading) {
-                data[lane] = read_part(machine, by, lane, bytes, sizes[lane], from[lane])
-                    .map_err(|kind| Stop::lane(kind, lane))?;
-            }
-        }
-    }
+    let mut sources = Sources { lanes: reading, from, sizes };
+    let data = read(machine, by, &mut sources, bytes)?;
     write(machine, by, mask, &to, bytes)?;
-    warp.copies.copies.push(Copy { lanes: mask, bytes, groups: warp.copies.groups, to, data });
+    let copy = Copy { warp: by, lanes: mask, bytes, groups: warp.groups, to, data, sources };
+    match machine.copies.iter_mut().find(|copy| copy.lanes == 0) {
+        Some(free) => *free = copy,
+        None => machine.copies.push(copy),
+    }
     if machine.checks {
         count_global(machine, warp.last_pc(), reading, &from, bytes);
         count_shared(machine, warp.last_pc(), mask, &to, bytes);
     }
     Ok(())
+}
+
+/// What the lanes read; those are left whose sources are to be watched.
+#[inline(always)]
+fn read(machine: &mut Machine<'_>, warp: usize, sources: &mut Sources, bytes: u32) -> Result<[[u8; 16]; 32], Stop> {
+    let whole = sources.are_whole(sources.lanes, bytes);
+    let Sources { lanes, from, sizes } = sources;
+    let checks = machine.checks;
+    let mut data = [[0; 16]; 32];
+    if whole
+        && *lanes != 0
+        && let Some(allocation) = global::read_lanes(machine, warp, *lanes, from, bytes, false)?
+    {
+        for lane in bits(*lanes) {
+            take(&mut data[lane], &allocation.data, offset(from[lane]) as usize, bytes);
+        }
+        if !checks || allocation.read_only {
+            *lanes = 0;
+        }
+        return Ok(data);
+    }
+    for lane in bits(*lanes) {
+        let read = read_part(machine, warp, lane, bytes, sizes[lane], from[lane]);
+        data[lane] = read.map_err(|kind| Stop::lane(kind, lane))?;
+    }
+    let is_watched = |lane: &usize| checks && !machine.memory.is_read_only(from[*lane]);
+    *lanes = bits(*lanes).filter(is_watched).fold(0, |lanes, lane| lanes | 1 << lane);
+    Ok(data)
 }
 
 /// The first bytes of `data` from memory.
@@ -98,15 +156,21 @@ fn read_part(
         return Err(FaultKind::CopySize { src_size: size, bytes });
     }
     let mut data = [0; 16];
-    let mut done = 0;
-    // Aligned powers of two, as the checks of reads take them.
-    while done < size {
-        let part = 1 << (size - done).ilog2();
-        let read = global::read_lane(machine, warp, lane, from + u64::from(done), part, false)?;
-        data[done as usize..(done + part) as usize].copy_from_slice(read);
-        done += part;
+    for (at, part) in parts(size) {
+        let read = global::read_lane(machine, warp, lane, from + u64::from(at), part, false)?;
+        data[at as usize..(at + part) as usize].copy_from_slice(read);
     }
     Ok(data)
+}
+
+/// The first `size` bytes as aligned powers of two, as the checks of reads take them: offsets and lengths.
+fn parts(size: u32) -> impl Iterator<Item = (u32, u32)> {
+    let mut done = 0;
+    std::iter::from_fn(move || {
+        let part = 1 << (size - done).checked_ilog2()?;
+        done += part;
+        Some((done - part, part))
+    })
 }
 
 /// Checks and records what will be written.
@@ -124,25 +188,35 @@ fn write(machine: &mut Machine<'_>, warp: usize, mask: u32, to: &[u64; 32], byte
     Ok(())
 }
 
-/// Writes the copies of all groups but the `keep` latest; with none, all copies.
+/// Ends the copies of all groups but the `keep` latest; with none, all copies.
 #[inline(always)]
-pub(super) fn wait(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, keep: Option<u32>) {
-    let Copies { copies, groups } = &mut warp.copies;
-    let by = machine.clock.observer(warp.index);
-    let before = groups.map(|groups| keep.map_or(u32::MAX, |keep| groups.saturating_sub(keep)));
-    for copy in copies.iter_mut() {
+pub(super) fn wait(warp: &Warp, machine: &mut Machine<'_>, mask: u32, keep: Option<u32>) -> Result<(), Stop> {
+    let before = warp.groups.map(|groups| keep.map_or(u32::MAX, |keep| groups.saturating_sub(keep)));
+    let mut copies = std::mem::take(&mut machine.copies);
+    for copy in copies.iter_mut().filter(|copy| copy.warp == warp.index) {
         let mut ready = 0;
         for (lane, (group, before)) in copy.groups.iter().zip(&before).enumerate() {
             ready |= u32::from(group < before) << lane;
         }
         ready &= copy.lanes & mask;
-        for lane in bits(ready) {
-            put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes);
-            if machine.checks {
-                machine.shared.complete(&by, copy.to[lane] as usize, copy.bytes);
-            }
-        }
+        finish(copy, machine, ready)?;
         copy.lanes &= !ready;
     }
-    copies.retain(|copy| copy.lanes != 0);
+    while copies.pop_if(|copy| copy.lanes == 0).is_some() {}
+    machine.copies = copies;
+    Ok(())
+}
+
+/// Writes what some lanes have copied.
+#[inline(always)]
+fn finish(copy: &Copy, machine: &mut Machine<'_>, ready: u32) -> Result<(), Stop> {
+    for lane in bits(ready) {
+        put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes);
+    }
+    if machine.checks {
+        let by = machine.clock.observer(copy.warp);
+        bits(ready).for_each(|lane| machine.shared.complete(&by, copy.to[lane] as usize, copy.bytes));
+        copy.sources.read(machine, copy.warp, ready, copy.bytes)?;
+    }
+    Ok(())
 }

@@ -2,9 +2,9 @@
 
 use super::memory::{Transfer, put};
 use super::traffic::count_global;
-use super::{Machine, Warp};
+use super::{Machine, Warp, copy};
 use crate::fault::{Access, FaultKind, Space, Stop};
-use crate::memory::offset;
+use crate::memory::{Allocation, offset};
 use crate::shadow::{Cell, bits};
 
 #[inline(always)]
@@ -21,7 +21,9 @@ pub(super) fn load(
     }
     let bytes = transfer.bytes();
     match read_lanes(machine, warp.index, mask, addresses, bytes, non_coherent)? {
-        Some(data) => transfer.load_lanes(&mut warp.registers, mask, data, &addresses.map(offset)),
+        Some(allocation) => {
+            transfer.load_lanes(&mut warp.registers, mask, &allocation.data, &addresses.map(offset));
+        }
         None => {
             for lane in bits(mask) {
                 let data = read_lane(machine, warp.index, lane, addresses[lane], bytes, non_coherent);
@@ -44,7 +46,7 @@ pub(super) fn read_lanes<'m>(
     addresses: &[u64; 32],
     bytes: u32,
     non_coherent: bool,
-) -> Result<Option<&'m [u8]>, Stop> {
+) -> Result<Option<&'m Allocation>, Stop> {
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
         let mut is_written = true;
@@ -59,7 +61,7 @@ pub(super) fn read_lanes<'m>(
             machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
         }
     }
-    Ok(Some(&allocation.data))
+    Ok(Some(allocation))
 }
 
 /// The bytes at an address, checked and recorded as read by the lane.
@@ -97,6 +99,7 @@ pub(super) fn store(
         let value = transfer.store(&warp.registers, lane);
         let address = addresses[lane];
         let stop = |kind| Stop::lane(kind, lane);
+        copy::check_sources(machine, lane, address, bytes, Access::Write)?;
         let (allocation, offset) = machine.memory.device_range(address, bytes, Access::Write).map_err(stop)?;
         if allocation.read_only {
             return Err(stop(FaultKind::ReadOnly { access: Access::Write, address }));

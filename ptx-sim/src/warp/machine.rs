@@ -1,5 +1,6 @@
 //! What the warps of a launch share.
 
+use super::copy::Copy;
 use super::traffic::Patterns;
 use super::{Registers, initial_registers};
 use crate::fault::FaultKind;
@@ -16,6 +17,8 @@ pub(crate) struct Machine<'a> {
     pub shadow: GlobalShadow,
     pub shared: Shared,
     pub clock: Clock,
+    /// Copies of the block that are in flight.
+    pub copies: Vec<Copy>,
     pub checks: bool,
     pub fused: bool,
     pub registers: Registers,
@@ -43,6 +46,7 @@ impl<'a> Machine<'a> {
             memory,
             shared: Shared::new(shared_bytes, kernel.shared_granule),
             clock: Clock::new(kernel.synchronises_by_lane()),
+            copies: Vec::new(),
             checks: options.checks,
             fused: has_fused_vectors(),
             registers: initial_registers(kernel),

@@ -17,7 +17,6 @@ pub(crate) use machine::{Machine, random};
 pub(crate) use run::{Pause, run};
 
 use crate::program::{Address, Initial, Kernel, Special};
-use copy::Copies;
 
 /// Generic addresses of shared memory start here, below every allocation.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 32;
@@ -59,7 +58,8 @@ pub(crate) struct Warp {
     active: u32,
     pc: u32,
     others: Vec<Fragment>,
-    copies: Copies,
+    /// Groups of copies that each lane has committed.
+    groups: [u32; 32],
     local: Vec<u8>,
 }
 
@@ -83,16 +83,7 @@ impl Warp {
             }
         }
         let local = vec![0xff; machine.kernel.local_bytes as usize * 32];
-        Warp {
-            index: place.warp,
-            registers,
-            alive,
-            active: alive,
-            pc: 0,
-            others: Vec::new(),
-            copies: Copies::default(),
-            local,
-        }
+        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others: Vec::new(), groups: [0; 32], local }
     }
 
     /// The instruction that ran last.

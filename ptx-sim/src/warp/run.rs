@@ -135,13 +135,10 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
         Op::Atomic(atomic) => atomic::atomic(warp, machine, mask, atomic),
         Op::CopyAsync(copy) => copy::start(warp, machine, mask, copy),
         Op::CommitGroup => {
-            warp.copies.commit(mask);
+            crate::shadow::bits(mask).for_each(|lane| warp.groups[lane] += 1);
             Ok(())
         }
-        Op::Wait(keep) => {
-            copy::wait(warp, machine, mask, *keep);
-            Ok(())
-        }
+        Op::Wait(keep) => copy::wait(warp, machine, mask, *keep),
         Op::BranchIndexed { index, targets } => branch_indexed(warp, mask, *index, targets),
         Op::Trap => Err(FaultKind::Trap.into()),
         Op::WarpBarrier { members } => exchange::warp_barrier(warp, machine, mask, *members),
