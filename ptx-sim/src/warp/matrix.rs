@@ -19,6 +19,9 @@ fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<b
     warp.gather(mask, !0, fault)
 }
 
+/// What a sum that is no number holds.
+const NAN: u32 = 0x7fff_ffff;
+
 /// d = a b + c, where a is 16 x k, b is k x 8, and c is 16 x 8; sums run along k and are rounded to f32 at each step.
 #[inline(always)]
 pub(super) fn mma(warp: &mut Warp, mask: u32, mma: &Mma) -> Result<(), Stop> {
@@ -54,7 +57,7 @@ fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
         let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<2>().0;
         for (i, row) in rows.iter().enumerate() {
             for (bits, pair) in narrow[usize::from(*row)].iter_mut().zip(flat) {
-                *bits = pair[i].to_bits();
+                *bits = if pair[i].is_nan() { NAN } else { pair[i].to_bits() };
             }
         }
     }
