@@ -19,6 +19,16 @@ pub(crate) fn set<T>(row: &mut [T; 32], mask: u32, value: impl Fn(usize) -> T) {
     }
 }
 
+/// For each lane of `mask`, of which most are expected: a loop of known length, with one place from which to inline.
+#[inline(always)]
+pub(crate) fn for_lanes(mask: u32, mut act: impl FnMut(usize)) {
+    for lane in 0..32 {
+        if mask >> lane & 1 == 1 {
+            act(lane);
+        }
+    }
+}
+
 /// What the addresses of some lanes have in common.
 pub(crate) struct Hull {
     /// The address of one of them.

@@ -7,9 +7,8 @@ use crate::fault::{Access, FaultKind, OtherThread, Space};
 /// The last accesses to a granule of memory.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Cell {
-    /// Tick of the last write, 0 before the first, [`PENDING`] while a copy is in flight, [`MIXED`] where the list of the
-    /// cell has it.
-    pub(super) write: u32,
+    /// Tick of the last write, 0 before the first, [`MIXED`] where the list of the cell has it.
+    write: u32,
     /// Tick of the last read, 0 before the first since the write, [`SPREAD`] where not all that count were at one tick.
     read: u32,
     /// Warps that read, as far as they are not ordered before the last read; or the number of the list.
@@ -20,9 +19,8 @@ pub(crate) struct Cell {
     reader: u16,
 }
 
-const PENDING: u32 = u32::MAX;
-/// Several writes, or atomic operations. Like the others larger than any tick, so that it is ordered before nothing.
-const MIXED: u32 = u32::MAX - 1;
+/// Several writes, or atomic operations. Larger than any tick, so that it is ordered before nothing.
+const MIXED: u32 = u32::MAX;
 const SPREAD: u32 = u32::MAX;
 const MANY: u16 = 1 << 14;
 const NON_COHERENT: u16 = 1 << 13;
@@ -34,7 +32,6 @@ const LANE: u16 = 31;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Conflict {
     Race { earlier: Access, other: OtherThread },
-    Pending,
     NonCoherent,
 }
 
@@ -42,7 +39,6 @@ impl Conflict {
     pub fn fault(self, space: Space, address: u64, later: Access) -> FaultKind {
         match self {
             Conflict::Race { earlier, other } => FaultKind::Race { space, address, earlier, later, other },
-            Conflict::Pending => FaultKind::AsyncPending { address, access: later },
             Conflict::NonCoherent => FaultKind::NonCoherent { address },
         }
     }
@@ -110,9 +106,19 @@ impl Cell {
     /// Records a reader.
     pub fn add_reader(&mut self, by: &Observer<'_>, lane: usize, spread: &mut Spread) {
         // A granule that several blocks have read, none may write.
-        if !self.record_reader(by, lane) && !self.is_foreign() {
-            self.record(by, lane, Kind::Read, spread);
+        if self.record_reader(by, lane) || self.is_foreign() {
+            return;
         }
+        match by.is_of_earlier_block(self.read) {
+            true => self.read_beyond(by),
+            false => self.record(by, lane, Kind::Read, spread),
+        }
+    }
+
+    /// Records that several blocks have read.
+    fn read_beyond(&mut self, by: &Observer<'_>) {
+        (self.read, self.readers) = (by.now, 1 << by.warp);
+        self.reader |= MANY | FOREIGN;
     }
 
     /// Whether a write can be recorded as it is, since all accesses so far are ordered before it.
@@ -122,33 +128,25 @@ impl Cell {
         is_before(self.write) & is_before(self.read) & (self.reader & (FOREIGN | NON_COHERENT) == 0)
     }
 
-    /// The same of a cell that only this block knows, by a tick up to which all accesses are ordered before.
-    #[inline(always)]
-    pub fn is_up_to(&self, tick: u32) -> bool {
-        self.write.max(self.read) <= tick
-    }
-
     /// Checks a write by lanes of one instruction, and records it as that of the lowest. An error has its lane.
-    pub fn write(
-        &mut self,
-        by: &Observer<'_>,
-        lanes: u32,
-        access: Access,
-        spread: &mut Spread,
-    ) -> Result<(), (usize, Conflict)> {
+    pub fn write(&mut self, by: &Observer<'_>, lanes: u32, spread: &mut Spread) -> Result<(), (usize, Conflict)> {
         for lane in bits(lanes) {
             self.check(by, lane, Kind::Write, spread).map_err(|conflict| (lane, conflict))?;
         }
-        self.forget(spread);
-        *self = Cell::written(by, lanes.trailing_zeros() as usize, access);
+        self.overwrite(by, lanes.trailing_zeros() as usize, spread);
         Ok(())
+    }
+
+    /// Records a write that all accesses so far are ordered before.
+    pub fn overwrite(&mut self, by: &Observer<'_>, lane: usize, spread: &mut Spread) {
+        self.forget(spread);
+        *self = Cell::written(by, lane);
     }
 
     /// After a write.
     #[inline(always)]
-    pub fn written(by: &Observer<'_>, lane: usize, access: Access) -> Cell {
-        let write = if access == Access::AsyncCopy { PENDING } else { by.now };
-        Cell { write, writer: (by.warp as u16) << 5 | lane as u16, ..Cell::default() }
+    pub fn written(by: &Observer<'_>, lane: usize) -> Cell {
+        Cell { write: by.now, writer: (by.warp as u16) << 5 | lane as u16, ..Cell::default() }
     }
 
     /// Adds a lane to the last write, of which it is a part.
@@ -165,16 +163,8 @@ impl Cell {
         Ok(())
     }
 
-    /// Ends the copy in flight, as a write of its thread.
-    pub fn complete(&mut self, by: &Observer<'_>) {
-        self.write = by.now;
-    }
-
     /// The accesses so far against another.
-    fn check(&self, by: &Observer<'_>, lane: usize, kind: Kind, spread: &Spread) -> Result<(), Conflict> {
-        if self.write == PENDING {
-            return Err(Conflict::Pending);
-        }
+    pub fn check(&self, by: &Observer<'_>, lane: usize, kind: Kind, spread: &Spread) -> Result<(), Conflict> {
         if kind != Kind::Read && self.reader & NON_COHERENT != 0 {
             return Err(Conflict::NonCoherent);
         }
@@ -183,7 +173,7 @@ impl Cell {
             if lanes != 0 {
                 let warp = past.warp as u32;
                 let other = match lanes.is_power_of_two() {
-                    _ if by.is_of_earlier_block(&past) => OtherThread::Block,
+                    _ if by.is_of_earlier_block(past.tick) => OtherThread::Block,
                     true => OtherThread::Lane { warp, lane: lanes.trailing_zeros() },
                     false => OtherThread::Warp { warp },
                 };
@@ -196,8 +186,8 @@ impl Cell {
     /// The accesses so far that are not known to come before all to come.
     fn pasts<'s>(&self, spread: &'s Spread) -> impl Iterator<Item = Past> + use<'s> {
         let lanes = |of: u16| if of & MANY == 0 { 1 << (of & LANE) } else { !0 };
-        let written = !matches!(self.write, 0 | PENDING | MIXED);
         let (warp, writers) = (usize::from(self.writer >> 5 & 31), lanes(self.writer));
+        let written = !matches!(self.write, 0 | MIXED);
         let write = written.then_some(Past { kind: Kind::Write, warp, tick: self.write, lanes: writers });
         let (listed, warps, tick) = match self.read {
             0 => (&[][..], 0, 0),
@@ -215,7 +205,7 @@ impl Cell {
     fn record(&mut self, by: &Observer<'_>, lane: usize, kind: Kind, spread: &mut Spread) {
         let mut pasts = self.unpack(spread);
         // One of an earlier block races with all that one of this would.
-        if !pasts.iter().any(|past| past.kind == kind && by.is_of_earlier_block(past)) {
+        if !pasts.iter().any(|past| past.kind == kind && by.is_of_earlier_block(past.tick)) {
             for past in pasts.iter_mut().filter(|past| past.kind == kind) {
                 past.lanes = by.unordered(lane, past);
             }
@@ -259,9 +249,8 @@ impl Cell {
             }
         }
         let Some(first) = pasts.first() else { return };
-        if pasts.iter().any(|past| by.is_of_earlier_block(past)) {
-            (self.read, self.readers) = (by.now, 1 << by.warp);
-            self.reader |= MANY | FOREIGN;
+        if pasts.iter().any(|past| by.is_of_earlier_block(past.tick)) {
+            self.read_beyond(by);
         } else if pasts.iter().all(|past| past.tick == first.tick && exact(past)) && (pasts.len() == 1 || !by.by_lane) {
             (self.read, self.readers) = (first.tick, pasts.iter().fold(0, |warps, past| warps | 1 << past.warp));
             self.reader |= if pasts.len() == 1 { lane(first) } else { MANY };
@@ -302,7 +291,7 @@ mod tests {
         let mut copy = cell.copy(&mut spread);
         cell.forget(&mut spread);
         let other = OtherThread::Lane { warp: 0, lane: 5 };
-        let written = copy.write(&clock.observer(2), 1, Access::Write, &mut spread);
+        let written = copy.write(&clock.observer(2), 1, &mut spread);
         assert_eq!(written, Err((0, Conflict::Race { earlier: Access::Read, other })));
     }
 }

@@ -39,6 +39,10 @@ impl Clock {
         self.met = vec![None; warps];
     }
 
+    pub fn now(&self) -> u32 {
+        self.now
+    }
+
     /// Orders all lanes of a warp.
     pub fn synchronise_lanes(&mut self, warp: usize) {
         self.seen[warp][warp] = self.now;
@@ -91,13 +95,12 @@ impl Clock {
     }
 
     /// The view of a warp for its next instruction.
-    #[inline]
+    #[inline(always)]
     pub fn observer(&self, warp: usize) -> Observer<'_> {
         Observer {
             warp,
             now: self.now,
             block_start: self.block_start,
-            seen_all: self.seen_all[warp],
             ordered: (self.seen_all[warp] + 1).saturating_sub(self.block_start),
             seen: &self.seen[warp],
             met: self.met[warp].as_deref(),
@@ -112,8 +115,6 @@ pub(crate) struct Observer<'a> {
     pub(super) warp: usize,
     pub(super) now: u32,
     block_start: u32,
-    /// The tick up to which all accesses of the block are ordered before those of the warp.
-    pub(super) seen_all: u32,
     /// Ticks from the block's first whose accesses are ordered before those of the warp, whoever made them.
     ordered: u32,
     seen: &'a [u32; MAX_WARPS],
@@ -129,13 +130,14 @@ impl Observer<'_> {
         tick.wrapping_sub(self.block_start) < self.ordered
     }
 
-    pub(super) fn is_of_earlier_block(&self, past: &Past) -> bool {
-        past.tick < self.block_start
+    #[inline(always)]
+    pub(super) fn is_of_earlier_block(&self, tick: u32) -> bool {
+        tick < self.block_start
     }
 
     /// The lanes of an access that are not ordered before one by `lane`.
     pub(super) fn unordered(&self, lane: usize, past: &Past) -> u32 {
-        if self.is_of_earlier_block(past) {
+        if self.is_of_earlier_block(past.tick) {
             return past.lanes;
         }
         if self.seen[past.warp] >= past.tick {

@@ -10,15 +10,16 @@
 mod cell;
 mod clock;
 mod global;
+mod lines;
+mod log;
 mod past;
-mod reads;
 mod shared;
 
 pub(crate) use cell::{Cell, Conflict};
 pub(crate) use clock::{Clock, MAX_WARPS, Observer};
 pub(crate) use global::GlobalShadow;
 pub(crate) use past::{Kind, Spread};
-pub(crate) use shared::Shared;
+pub(crate) use shared::{Extent, Shared};
 
 /// The set bits, from the lowest.
 pub(crate) fn bits(mut mask: u32) -> impl Iterator<Item = usize> {

@@ -42,7 +42,7 @@ impl Past {
         match (self.kind, kind) {
             (Kind::Read, Kind::Read) => 0,
             (Kind::Atomic { bytes, of_block }, Kind::Atomic { bytes: same, of_block: also })
-                if bytes == same && !(by.is_of_earlier_block(self) && (of_block || also)) =>
+                if bytes == same && !(by.is_of_earlier_block(self.tick) && (of_block || also)) =>
             {
                 0
             }

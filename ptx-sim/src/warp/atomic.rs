@@ -44,12 +44,7 @@ fn in_shared_memory(
     let bytes = u32::from(atomic.element.bytes);
     let offset = machine.shared.range(address, bytes, Access::Atomic)?;
     if machine.checks {
-        if !machine.shared.is_written(offset, bytes) {
-            return Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes });
-        }
-        let by = machine.clock.observer(warp.index);
-        let done = machine.shared.atomic(&by, lane, (offset, bytes), kind(atomic));
-        done.map_err(|conflict| conflict.fault(Space::Shared, address, Access::Atomic))?;
+        machine.shared.atomic(&machine.clock.observer(warp.index), lane, (offset, bytes), kind(atomic))?;
     }
     Ok(update(&mut machine.shared.bytes[offset..offset + bytes as usize], warp, atomic, lane, false))
 }

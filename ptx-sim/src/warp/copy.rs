@@ -1,10 +1,12 @@
 //! `cp.async`: copies that are written when they are waited for.
 
+use super::footprint::survey;
 use super::memory::put;
 use super::run::holds;
-use super::traffic::{count_global, count_shared};
+use super::traffic::count_global;
 use super::{Machine, Warp, global};
 use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::lanes::{for_lanes, hull};
 use crate::memory::offset;
 use crate::program::CopyAsync;
 use crate::shadow::bits;
@@ -41,7 +43,9 @@ impl Sources {
 
     /// Whether lanes read as many bytes each.
     fn are_whole(&self, lanes: u32, bytes: u32) -> bool {
-        bits(lanes).all(|lane| self.sizes[lane] == bytes)
+        let mut whole = true;
+        for_lanes(lanes, |lane| whole &= self.sizes[lane] == bytes);
+        whole
     }
 
     /// Records that some lanes read until now.
@@ -79,8 +83,10 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
     let (to, from) = (warp.addresses(copy.to), warp.addresses(copy.from));
     let (bytes, by) = (copy.bytes, warp.index);
     // A lane that reads nothing has an address all the same.
-    let misaligned = |lane: usize| from[lane] & u64::from(bytes - 1) != 0;
-    if let Some(lane) = bits(mask).find(|lane| misaligned(*lane)) {
+    let misaligned = |address: u64| address & u64::from(bytes - 1) != 0;
+    if misaligned(hull(&from, mask).any)
+        && let Some(lane) = bits(mask).find(|lane| misaligned(from[*lane]))
+    {
         let kind = FaultKind::Misaligned { space: Space::Global, access: Access::Read, address: from[lane], bytes };
         return Err(Stop::lane(kind, lane));
     }
@@ -92,7 +98,7 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
     }
     let mut sources = Sources { lanes: reading, from, sizes };
     let data = read(machine, by, &mut sources, bytes)?;
-    write(machine, by, mask, &to, bytes)?;
+    start_copies(warp, machine, mask, &to, bytes)?;
     let copy = Copy { warp: by, lanes: mask, bytes, groups: warp.groups, to, data, sources };
     match machine.copies.iter_mut().find(|copy| copy.lanes == 0) {
         Some(free) => *free = copy,
@@ -100,7 +106,6 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
     }
     if machine.checks {
         count_global(machine, warp.last_pc(), reading, &from, bytes);
-        count_shared(machine, warp.last_pc(), mask, &to, bytes);
     }
     Ok(())
 }
@@ -116,8 +121,10 @@ fn read(machine: &mut Machine<'_>, warp: usize, sources: &mut Sources, bytes: u3
         && *lanes != 0
         && let Some(allocation) = global::read_lanes(machine, warp, *lanes, from, bytes, false)?
     {
-        for lane in bits(*lanes) {
-            take(&mut data[lane], &allocation.data, offset(from[lane]) as usize, bytes);
+        match bytes {
+            4 => take::<4>(&mut data, *lanes, &allocation.data, from),
+            8 => take::<8>(&mut data, *lanes, &allocation.data, from),
+            _ => take::<16>(&mut data, *lanes, &allocation.data, from),
         }
         if !checks || allocation.read_only {
             *lanes = 0;
@@ -133,14 +140,13 @@ fn read(machine: &mut Machine<'_>, warp: usize, sources: &mut Sources, bytes: u3
     Ok(data)
 }
 
-/// The first bytes of `data` from memory.
+/// The first `N` bytes of the data of some lanes from memory.
 #[inline(always)]
-fn take(data: &mut [u8; 16], memory: &[u8], at: usize, bytes: u32) {
-    match bytes {
-        4 => data[..4].copy_from_slice(&memory[at..at + 4]),
-        8 => data[..8].copy_from_slice(&memory[at..at + 8]),
-        _ => data.copy_from_slice(&memory[at..at + 16]),
-    }
+fn take<const N: usize>(data: &mut [[u8; 16]; 32], lanes: u32, memory: &[u8], from: &[u64; 32]) {
+    for_lanes(lanes, |lane| {
+        let at = offset(from[lane]) as usize;
+        data[lane][..N].copy_from_slice(&memory[at..at + N]);
+    });
 }
 
 /// The first `size` of the bytes, and zeros.
@@ -173,19 +179,16 @@ fn parts(size: u32) -> impl Iterator<Item = (u32, u32)> {
     })
 }
 
-/// Checks and records what will be written.
+/// Checks, records and counts what will be written.
 #[inline(always)]
-fn write(machine: &mut Machine<'_>, warp: usize, mask: u32, to: &[u64; 32], bytes: u32) -> Result<(), Stop> {
-    let span = machine.shared.reach(to, mask, bytes, Access::AsyncCopy)?;
-    if machine.checks {
-        machine.shared.settle_in(&machine.clock, span);
-        let by = machine.clock.observer(warp);
-        for lane in bits(mask) {
-            let place = (to[lane] as usize, bytes);
-            machine.shared.write(&by, lane, place, Access::AsyncCopy)?;
-        }
+fn start_copies(warp: &Warp, machine: &mut Machine<'_>, mask: u32, to: &[u64; 32], bytes: u32) -> Result<(), Stop> {
+    let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
+    if !*checks {
+        return shared.reach(to, mask, bytes, Access::AsyncCopy);
     }
-    Ok(())
+    let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, to), bytes, Access::AsyncCopy)?;
+    footprint.count(&mut counters[pc]);
+    shared.start_copies(clock, warp.index, (mask, to), bytes, &extent)
 }
 
 /// Ends the copies of all groups but the `keep` latest; with none, all copies.
@@ -199,8 +202,10 @@ pub(super) fn wait(warp: &Warp, machine: &mut Machine<'_>, mask: u32, keep: Opti
             ready |= u32::from(group < before) << lane;
         }
         ready &= copy.lanes & mask;
-        finish(copy, machine, ready)?;
-        copy.lanes &= !ready;
+        if ready != 0 {
+            finish(copy, machine, ready)?;
+            copy.lanes &= !ready;
+        }
     }
     while copies.pop_if(|copy| copy.lanes == 0).is_some() {}
     machine.copies = copies;
@@ -210,12 +215,9 @@ pub(super) fn wait(warp: &Warp, machine: &mut Machine<'_>, mask: u32, keep: Opti
 /// Writes what some lanes have copied.
 #[inline(always)]
 fn finish(copy: &Copy, machine: &mut Machine<'_>, ready: u32) -> Result<(), Stop> {
-    for lane in bits(ready) {
-        put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes);
-    }
+    for_lanes(ready, |lane| put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes));
     if machine.checks {
-        let by = machine.clock.observer(copy.warp);
-        bits(ready).for_each(|lane| machine.shared.complete(&by, copy.to[lane] as usize, copy.bytes));
+        machine.shared.complete(&machine.clock, copy.warp, (ready, &copy.to), copy.bytes);
         copy.sources.read(machine, copy.warp, ready, copy.bytes)?;
     }
     Ok(())

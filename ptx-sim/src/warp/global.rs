@@ -4,6 +4,7 @@ use super::memory::{Transfer, put};
 use super::traffic::count_global;
 use super::{Machine, Warp, copy};
 use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::lanes::for_lanes;
 use crate::memory::{Allocation, offset};
 use crate::shadow::{Cell, bits};
 
@@ -50,9 +51,7 @@ pub(super) fn read_lanes<'m>(
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
         let mut is_written = true;
-        for lane in bits(mask) {
-            is_written &= allocation.written.has(offset(addresses[lane]) as usize, bytes);
-        }
+        for_lanes(mask, |lane| is_written &= allocation.written.has(offset(addresses[lane]) as usize, bytes));
         if !is_written {
             return Ok(None);
         }
@@ -109,13 +108,13 @@ pub(super) fn store(
             let (cells, granule, spread) = machine.shadow.cells(address, bytes);
             for (i, cell) in cells.iter_mut().enumerate() {
                 if cell.is_ordered(&by) {
-                    *cell = Cell::written(&by, lane, Access::Write);
+                    *cell = Cell::written(&by, lane);
                     continue;
                 }
                 let (twins, space, address) =
                     (twins(addresses, mask, lane), Space::Global, address + (i * granule) as u64);
                 if twins.trailing_zeros() as usize == lane {
-                    let written = cell.write(&by, twins, Access::Write, spread);
+                    let written = cell.write(&by, twins, spread);
                     written
                         .map_err(|(lane, conflict)| Stop::lane(conflict.fault(space, address, Access::Write), lane))?;
                     continue;

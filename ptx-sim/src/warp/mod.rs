@@ -4,6 +4,7 @@ mod atomic;
 mod compare;
 mod copy;
 mod exchange;
+mod footprint;
 mod global;
 mod local;
 mod machine;
@@ -94,14 +95,17 @@ impl Warp {
     /// The address of each lane.
     #[inline(always)]
     fn addresses(&self, address: Address) -> [u64; 32] {
-        let row = usize::from(address.row);
+        let (row, mut addresses) = (usize::from(address.row), [0; 32]);
         if address.wide {
-            let base = &self.registers.wide[row];
-            std::array::from_fn(|lane| base[lane].wrapping_add_signed(i64::from(address.offset)))
+            for (to, base) in addresses.iter_mut().zip(&self.registers.wide[row]) {
+                *to = base.wrapping_add_signed(i64::from(address.offset));
+            }
         } else {
-            let base = &self.registers.narrow[row];
-            std::array::from_fn(|lane| u64::from(base[lane].wrapping_add_signed(address.offset)))
+            for (to, base) in addresses.iter_mut().zip(&self.registers.narrow[row]) {
+                *to = u64::from(base.wrapping_add_signed(address.offset));
+            }
         }
+        addresses
     }
 
     fn write_predicate(&mut self, row: u16, mask: u32, value: u32) {

@@ -1,8 +1,8 @@
 //! Shared memory.
 
+use super::footprint::survey;
 use super::global::twins;
 use super::memory::{Transfer, put};
-use super::traffic::count_shared;
 use super::{Machine, Warp};
 use crate::fault::{Access, Stop};
 use crate::shadow::bits;
@@ -32,12 +32,31 @@ pub(super) fn read(
     addresses: &[u64; 32],
     bytes: u32,
 ) -> Result<(), Stop> {
-    let span = machine.shared.reach(addresses, mask, bytes, Access::Read)?;
-    if machine.checks {
-        machine.shared.read(&machine.clock, warp.index, (mask, addresses), bytes, span)?;
-        count_shared(machine, warp.last_pc(), mask, addresses, bytes);
+    let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
+    if !*checks {
+        return shared.reach(addresses, mask, bytes, Access::Read);
     }
-    Ok(())
+    let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, addresses), bytes, Access::Read)?;
+    footprint.count(&mut counters[pc]);
+    shared.read(clock, warp.index, (mask, addresses), bytes, &extent)
+}
+
+/// Records and counts the stores of some lanes; false where each lane is to be looked at closely.
+#[inline(always)]
+pub(super) fn record_stores(
+    warp: &Warp,
+    machine: &mut Machine<'_>,
+    mask: u32,
+    addresses: &[u64; 32],
+    bytes: u32,
+) -> Result<bool, Stop> {
+    let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
+    if !*checks {
+        return shared.reach(addresses, mask, bytes, Access::Write).map(|()| true);
+    }
+    let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, addresses), bytes, Access::Write)?;
+    footprint.count(&mut counters[pc]);
+    Ok(shared.store(clock, warp.index, (mask, addresses), bytes, &extent))
 }
 
 #[inline(always)]
@@ -52,16 +71,12 @@ pub(super) fn store(
         return Ok(());
     }
     let bytes = transfer.bytes();
-    let span = machine.shared.reach(addresses, mask, bytes, Access::Write)?;
-    if machine.checks {
-        machine.shared.settle_in(&machine.clock, span);
-        count_shared(machine, warp.last_pc(), mask, addresses, bytes);
-    }
+    let alone = record_stores(warp, machine, mask, addresses, bytes)?;
     let by = machine.clock.observer(warp.index);
     for lane in bits(mask) {
         let (at, value) = (addresses[lane] as usize, transfer.store(&warp.registers, lane));
-        if machine.checks {
-            machine.shared.store(&by, lane, (at, bytes), &value, || twins(addresses, mask, lane))?;
+        if !alone {
+            machine.shared.store_closely(&by, lane, (at, bytes), &value, twins(addresses, mask, lane))?;
         }
         put(&mut machine.shared.bytes, at, value, bytes);
     }
