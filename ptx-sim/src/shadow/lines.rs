@@ -102,32 +102,29 @@ impl Lines {
     /// Puts down the end of a copy, or another write of granules of one line.
     #[inline(always)]
     pub fn complete(&mut self, now: u32, first: usize, count: usize) {
-        let (line, mask) = self.place(first, count);
-        let line = &mut self.lines[line];
-        line.touch(now, self.met);
+        let (met, mask) = (self.met, bits_of(first, count));
+        let line = &mut self.lines[first / LINE];
+        line.touch(now, met);
         line.pending &= !mask;
         line.filled |= mask;
         line.written |= mask;
     }
 
-    /// The line of some granules, and their bits there.
-    #[inline(always)]
-    fn place(&self, first: usize, count: usize) -> (usize, u64) {
-        (first / LINE, !(!0 << count) << (first % LINE))
-    }
-
     pub fn start_granule(&mut self, at: usize) {
-        let (line, mask) = self.place(at, 1);
-        self.lines[line].pending |= mask;
+        self.lines[at / LINE].pending |= bits_of(at, 1);
     }
 
     pub fn is_pending(&self, at: usize) -> bool {
-        let (line, mask) = self.place(at, 1);
-        self.lines[line].pending & mask != 0
+        self.lines[at / LINE].pending & bits_of(at, 1) != 0
     }
 
     pub fn is_filled(&self, at: usize) -> bool {
-        let (line, mask) = self.place(at, 1);
-        self.lines[line].filled & mask != 0
+        self.lines[at / LINE].filled & bits_of(at, 1) != 0
     }
+}
+
+/// The bits of some granules in their line.
+#[inline(always)]
+fn bits_of(first: usize, count: usize) -> u64 {
+    !(!0 << count) << (first % LINE)
 }

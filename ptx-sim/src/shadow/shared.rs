@@ -243,10 +243,8 @@ impl Shared {
     /// Ends copies in flight, as writes of their threads.
     #[inline(always)]
     pub fn complete(&mut self, clock: &Clock, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
-        for_lanes(lanes.0, |lane| {
-            let granules = self.granules(lanes.1[lane] as usize, bytes);
-            self.lines.complete(clock.now(), granules.start, granules.len());
-        });
+        let (now, granules) = (clock.now(), self.granules(0, bytes).len());
+        for_lanes(lanes.0, |lane| self.lines.complete(now, lanes.1[lane] as usize >> self.granule, granules));
         self.put_down(clock, true, warp, lanes, bytes);
     }
 

@@ -65,6 +65,7 @@ impl Sources {
 }
 
 /// That no copy in flight reads what a lane is about to write.
+#[inline(always)]
 pub(super) fn check_sources(
     machine: &Machine<'_>,
     lane: usize,
@@ -72,10 +73,16 @@ pub(super) fn check_sources(
     bytes: u32,
     access: Access,
 ) -> Result<(), Stop> {
-    match machine.copies.iter().any(|copy| copy.sources.meet(copy.lanes, address, bytes)) {
-        true => Err(Stop::lane(FaultKind::AsyncSource { address, access }, lane)),
-        false => Ok(()),
+    match machine.copies.is_empty() || !are_read(&machine.copies, address, bytes) {
+        true => Ok(()),
+        false => Err(Stop::lane(FaultKind::AsyncSource { address, access }, lane)),
     }
+}
+
+/// Whether copies read some of these bytes.
+#[inline(never)]
+fn are_read(copies: &[Copy], address: u64, bytes: u32) -> bool {
+    copies.iter().any(|copy| copy.sources.meet(copy.lanes, address, bytes))
 }
 
 #[inline(always)]

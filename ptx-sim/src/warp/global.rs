@@ -4,7 +4,6 @@ use super::memory::{Transfer, put};
 use super::traffic::count_global;
 use super::{Machine, Warp, copy};
 use crate::fault::{Access, FaultKind, Space, Stop};
-use crate::lanes::for_lanes;
 use crate::memory::{Allocation, offset};
 use crate::shadow::{Cell, bits};
 
@@ -50,8 +49,8 @@ pub(super) fn read_lanes<'m>(
 ) -> Result<Option<&'m Allocation>, Stop> {
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
-        let mut is_written = true;
-        for_lanes(mask, |lane| is_written &= allocation.written.has(offset(addresses[lane]) as usize, bytes));
+        let has = |lane: usize| allocation.written.has(offset(addresses[lane]) as usize, bytes);
+        let is_written = allocation.written.is_whole() || bits(mask).all(has);
         if !is_written {
             return Ok(None);
         }
