@@ -37,8 +37,7 @@ pub(crate) struct Hull {
     pub any: u64,
     /// Bits in which any differs from `some`.
     pub differing: u64,
-    /// The least and the largest, of their low 32 bits.
-    pub first: u32,
+    /// The largest, of their low 32 bits.
     pub last: u32,
 }
 
@@ -46,12 +45,11 @@ pub(crate) struct Hull {
 #[inline(always)]
 pub(crate) fn hull(addresses: &[u64; 32], mask: u32) -> Hull {
     let some = addresses[mask.trailing_zeros() as usize & 31];
-    let mut hull = Hull { some, any: 0, differing: 0, first: u32::MAX, last: 0 };
+    let mut hull = Hull { some, any: 0, differing: 0, last: 0 };
     for (lane, address) in addresses.iter().enumerate() {
         let address = if mask >> lane & 1 == 1 { *address } else { some };
         hull.any |= address;
         hull.differing |= address ^ some;
-        hull.first = hull.first.min(address as u32);
         hull.last = hull.last.max(address as u32);
     }
     hull

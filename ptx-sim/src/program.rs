@@ -282,6 +282,8 @@ pub(crate) enum Op {
         dst: Rows,
         transpose: bool,
         generic: bool,
+        /// Whether lanes whose address is not that of a row must have a valid one, too.
+        all_lanes: bool,
         from: Address,
     },
     StoreMatrix {

@@ -48,7 +48,8 @@ impl<'a> Decoder<'_, 'a> {
     pub(super) fn ldmatrix(&mut self) -> Decoded {
         let [dst, from] = self.operands()?;
         let (dst, transpose, generic) = self.matrices(dst)?;
-        Ok(Op::LoadMatrix { dst, transpose, generic, from: self.address(from)? })
+        let all_lanes = self.body.target < 80;
+        Ok(Op::LoadMatrix { dst, transpose, generic, all_lanes, from: self.address(from)? })
     }
 
     pub(super) fn stmatrix(&mut self) -> Decoded {

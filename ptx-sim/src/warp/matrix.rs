@@ -4,7 +4,7 @@
 
 use super::memory::shared_lanes;
 use super::{Machine, Warp, shared};
-use crate::fault::{FaultKind, Stop};
+use crate::fault::{Access, FaultKind, Stop};
 use crate::program::{Address, Mma, MmaType, Rows};
 use crate::shadow::bits;
 
@@ -130,12 +130,15 @@ pub(super) fn load(
     mask: u32,
     (dst, transpose): (Rows, bool),
     (from, generic): (Address, bool),
+    all_lanes: bool,
 ) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "ldmatrix")? {
         return Ok(());
     }
     let lanes = row_lanes(dst.count);
-    let addresses = row_addresses(warp, lanes, from, generic, "ldmatrix")?;
+    let valid = if all_lanes { !0 } else { lanes };
+    let addresses = row_addresses(warp, valid, from, generic, "ldmatrix")?;
+    machine.shared.reach(&addresses, valid, 16, Access::Read)?;
     shared::read(warp, machine, lanes, &addresses, 16)?;
     for (i, register) in dst.iter().enumerate() {
         let mut matrix = [[0u16; 8]; 8];

@@ -152,8 +152,8 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             Ok(())
         }
         Op::Mma(mma) => matrix::mma(warp, mask, mma),
-        Op::LoadMatrix { dst, transpose, generic, from } => {
-            matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic))
+        Op::LoadMatrix { dst, transpose, generic, all_lanes, from } => {
+            matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic), *all_lanes)
         }
         Op::StoreMatrix { src, transpose, generic, to } => {
             matrix::store(warp, machine, mask, (*src, *transpose), (*to, *generic))
