@@ -10,8 +10,10 @@ const THREADS: usize = LANES * WARPS;
 const PAIRS: usize = WARPS * (WARPS - 1) / 2;
 const ARRIVALS: usize = 15 - PAIRS;
 
-/// What threads access: offsets and bytes.
+/// What the first lanes of warps access: offsets and bytes.
 const CELLS: [(usize, usize); 5] = [(0, 4), (4, 4), (0, 1), (1, 1), (0, 8)];
+/// How far apart lanes access memory.
+const STRIDES: [usize; 4] = [0, 0, 8, 56];
 
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
@@ -22,8 +24,8 @@ enum Kind {
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// By lanes of a warp, of one of [`CELLS`].
-    Access(usize, u32, usize, Kind),
+    /// By lanes of a warp, of one of [`CELLS`] and at a distance.
+    Access(usize, u32, usize, usize, Kind),
     /// Of two warps, of which the first may only arrive.
     Meet(usize, usize, bool),
     MeetAll,
@@ -39,9 +41,10 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     // Few writes, so that many events come before a race.
     let kind = prop_oneof![6 => Just(Kind::Read), 1 => Just(Kind::Write), 3 => Just(Kind::Atomic)];
     let lanes = prop_oneof![4 => (0..LANES).prop_map(|lane| 1 << lane), 1 => 1..=WHOLE];
-    let access = (0..WARPS, lanes, 0..CELLS.len(), kind).prop_map(|(warp, lanes, cell, kind)| {
+    let cell = (0..CELLS.len(), select(STRIDES.to_vec()));
+    let access = (0..WARPS, lanes, cell, kind).prop_map(|(warp, lanes, (cell, stride), kind)| {
         let kind = if kind == Kind::Atomic && CELLS[cell].1 == 1 { Kind::Read } else { kind };
-        Event::Access(warp, lanes, cell, kind)
+        Event::Access(warp, lanes, cell, stride, kind)
     });
     let lanes = prop_oneof![1 => Just(WHOLE), 2 => 1..=WHOLE];
     let event = prop_oneof![
@@ -66,8 +69,7 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-fn overlap(a: usize, b: usize) -> bool {
-    let ((a, a_bytes), (b, b_bytes)) = (CELLS[a], CELLS[b]);
+fn overlap((a, a_bytes): (usize, usize), (b, b_bytes): (usize, usize)) -> bool {
     a < b + b_bytes && b < a + a_bytes
 }
 
@@ -76,21 +78,25 @@ fn overlap(a: usize, b: usize) -> bool {
 fn has_race(events: &[Event]) -> bool {
     // What of each thread comes before what a thread will do.
     let mut clocks = [[0; THREADS]; THREADS];
-    let mut accesses: Vec<(usize, usize, Kind, usize)> = Vec::new();
+    let mut accesses: Vec<(usize, (usize, usize), Kind, usize)> = Vec::new();
     for (time, event) in (1..).zip(events) {
         let of_warps = |warps: u32| (0..THREADS).filter(move |thread| is_in(warps, thread / LANES)).collect();
         let (meet, arrives): (Vec<usize>, Option<usize>) = match *event {
-            Event::Access(warp, lanes, cell, kind) => {
-                let threads = (0..LANES).filter(|lane| is_in(lanes, *lane)).map(|lane| warp * LANES + lane);
-                let races = |thread: usize, (other, of, earlier, at): &(usize, usize, Kind, usize)| {
-                    let allowed = *earlier == kind && (kind == Kind::Read || (kind == Kind::Atomic && *of == cell));
-                    overlap(*of, cell) && !allowed && *other != thread && clocks[thread][*other] < *at
+            Event::Access(warp, lanes, cell, stride, kind) => {
+                let place = |lane: usize| (CELLS[cell].0 + stride * lane, CELLS[cell].1);
+                let lanes: Vec<usize> = (0..LANES).filter(|lane| is_in(lanes, *lane)).collect();
+                let races = |lane: usize, (other, of, earlier, at): &(usize, (usize, usize), Kind, usize)| {
+                    let (thread, place) = (warp * LANES + lane, place(lane));
+                    let allowed = *earlier == kind && (kind == Kind::Read || (kind == Kind::Atomic && *of == place));
+                    overlap(*of, place) && !allowed && *other != thread && clocks[thread][*other] < *at
                 };
-                if threads.clone().any(|thread| accesses.iter().any(|access| races(thread, access))) {
+                if lanes.iter().any(|lane| accesses.iter().any(|access| races(*lane, access))) {
                     return true;
                 }
-                for thread in threads {
-                    accesses.push((thread, cell, kind, time));
+                // Lanes of one instruction store one value in one place, or in places apart.
+                for lane in lanes {
+                    let thread = warp * LANES + lane;
+                    accesses.push((thread, place(lane), kind, time));
                     clocks[thread][thread] = time;
                 }
                 continue;
@@ -116,23 +122,26 @@ fn guard(warp: usize, lanes: u32) -> String {
 }
 
 fn race_body(events: &[Event], memory: &str) -> String {
-    let cells = if memory == "shared" { "tile" } else { "%x0" };
-    let mut body = "setp.lt.u32 %p, %t, 2; mad.lo.u32 %r1, %t, 4, %s; @%p st.shared.u32 [%r1], 0; bar.sync 0;\n\
+    let mut body = "mad.lo.u32 %r1, %t, 4, %s; st.shared.u32 [%r1], 0; bar.sync 0;\n\
          shr.u32 %r0, %t, 5;\n"
         .to_owned();
     let mut arrivals = 0;
     for (i, event) in events.iter().enumerate() {
         body += &match *event {
-            Event::Access(warp, lanes, cell, kind) => {
+            Event::Access(warp, lanes, cell, stride, kind) => {
                 let (at, bytes) = CELLS[cell];
-                let (at, ty) = (format!("[{cells}+{at}]"), format!("{memory}.u{}", 8 * bytes));
+                let (base, set) = match memory {
+                    "shared" => ("%r3", format!("mad.lo.u32 %r3, %lane, {stride}, %s;")),
+                    _ => ("%at", format!("mad.wide.u32 %at, %lane, {stride}, %x0;")),
+                };
+                let (at, ty) = (format!("[{base}+{at}]"), format!("{memory}.u{}", 8 * bytes));
                 let register = if bytes == 8 { "%qa" } else { "%wd" };
                 let access = match kind {
                     Kind::Read => format!("ld.{ty} {register}, {at}"),
                     Kind::Write => format!("st.{ty} {at}, 7"),
                     Kind::Atomic => format!("red.{} {at}, 7", ty.replace(".u", ".add.u")),
                 };
-                guard(warp, lanes) + &access + ";\n"
+                set + &guard(warp, lanes) + &access + ";\n"
             }
             Event::Meet(a, b, arrives) => {
                 let (low, high) = (a.min(b), a.max(b));
