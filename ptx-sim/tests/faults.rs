@@ -97,6 +97,30 @@ fn copies_are_waited_for() {
 }
 
 #[test]
+fn what_copies_fill_is_not_touched_until_they_are_waited_for() {
+    let copy = "cp.async.ca.shared.global [%s], [%at], 4;\n";
+    let accesses = [
+        ("st.shared.u32 [%s], %t;", Access::Write),
+        ("red.shared.add.u32 [%s], 1;", Access::Atomic),
+        ("ld.shared.u32 %a, [%s];", Access::Read),
+        (copy, Access::AsyncCopy),
+    ];
+    for (access, found) in accesses {
+        let fault = fault_of(32, &format!("st.shared.u32 [%s], 0; bar.sync 0; {copy}{access}"));
+        assert!(matches!(fault.kind, FaultKind::AsyncPending { access, .. } if access == found), "{fault}");
+        assert_eq!((fault.line, fault.lane), (2, Some(0)), "{fault}");
+        good(32, &format!("{copy}cp.async.wait_all; {access}"));
+    }
+    let fault = fault_of(32, "cp.async.ca.shared.global [tile], [%at], 4;");
+    assert!(matches!(fault.kind, FaultKind::AsyncPending { access: Access::AsyncCopy, .. }), "{fault}");
+    assert_eq!(fault.lane, Some(1));
+    // What others did must come before, as before any write.
+    let after = |sync: &str| format!("st.shared.u32 [%s], 0; bar.sync 0; ld.shared.u32 %a, [tile];\n{sync}\n{copy}");
+    race(&fault_of(32, &after("")), 3, Space::Shared, Access::Read, Access::AsyncCopy);
+    good(32, &after("bar.warp.sync 0xffffffff;"));
+}
+
+#[test]
 fn what_copies_read_is_not_written_until_they_are_waited_for() {
     let head = "setp.lt.u32 %p, %t, 32; @%p cp.async.ca.shared.global [%s], [%at], 4;\n";
     let (own, other) = ("@%p st.global.u32 [%at], %t;", "@!%p st.global.u32 [%at+-128], %t;");
