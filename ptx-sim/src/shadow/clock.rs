@@ -39,10 +39,6 @@ impl Clock {
         self.met = vec![None; warps];
     }
 
-    pub fn now(&self) -> u32 {
-        self.now
-    }
-
     /// Orders all lanes of a warp.
     pub fn synchronise_lanes(&mut self, warp: usize) {
         self.seen[warp][warp] = self.now;

@@ -86,7 +86,7 @@ impl Shared {
         bytes: u32,
         extent: &Extent<'_>,
     ) -> Result<(), Stop> {
-        if self.lines.read(clock.now(), extent) {
+        if self.lines.read(extent) {
             self.put_down(clock, false, warp, lanes, bytes);
             return Ok(());
         }
@@ -157,7 +157,7 @@ impl Shared {
         match clock.is_all(waiting) {
             true => {
                 self.log.clear();
-                self.lines.meet(clock.now());
+                self.lines.meet();
             }
             false => self.settle(clock),
         }
@@ -174,7 +174,7 @@ impl Shared {
         bytes: u32,
         extent: &Extent<'_>,
     ) -> bool {
-        let alone = self.lines.write(clock.now(), extent) && extent.distinct;
+        let alone = self.lines.write(extent) && extent.distinct;
         match alone {
             true => self.put_down(clock, true, warp, lanes, bytes),
             false => self.settle(clock),
@@ -221,7 +221,7 @@ impl Shared {
         bytes: u32,
         extent: &Extent<'_>,
     ) -> Result<(), Stop> {
-        if extent.distinct && self.lines.start(clock.now(), extent) {
+        if extent.distinct && self.lines.start(extent) {
             return Ok(());
         }
         self.settle(clock);
@@ -243,8 +243,8 @@ impl Shared {
     /// Ends copies in flight, as writes of their threads.
     #[inline(always)]
     pub fn complete(&mut self, clock: &Clock, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
-        let (now, granules) = (clock.now(), self.granules(0, bytes).len());
-        for_lanes(lanes.0, |lane| self.lines.complete(now, lanes.1[lane] as usize >> self.granule, granules));
+        let granules = self.granules(0, bytes).len();
+        for_lanes(lanes.0, |lane| self.lines.complete(lanes.1[lane] as usize >> self.granule, granules));
         self.put_down(clock, true, warp, lanes, bytes);
     }
 
@@ -267,7 +267,7 @@ impl Shared {
             }
             let done = self.cells[at].atomic(by, lane, kind, &mut self.spread);
             done.map_err(|conflict| conflict.fault(space, offset as u64, access))?;
-            self.lines.complete(by.now, at, 1);
+            self.lines.complete(at, 1);
         }
         Ok(())
     }

@@ -1,7 +1,6 @@
 //! `cp.async`: copies that are written when they are waited for.
 
 use super::footprint::survey;
-use super::memory::put;
 use super::run::holds;
 use super::traffic::count_global;
 use super::{Machine, Warp, global};
@@ -52,7 +51,7 @@ impl Sources {
     fn read(&self, machine: &mut Machine<'_>, warp: usize, lanes: u32, bytes: u32) -> Result<(), Stop> {
         let (by, lanes) = (machine.clock.observer(warp), self.lanes & lanes);
         if self.are_whole(lanes, bytes) {
-            return machine.shadow.read_lanes(&by, (lanes, &self.from), bytes, false);
+            return machine.shadow.read_lanes(&by, (lanes, &self.from), bytes, false).map(|_| ());
         }
         for lane in bits(lanes) {
             for (at, bytes) in parts(self.sizes[lane]) {
@@ -122,18 +121,17 @@ pub(super) fn start(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, copy:
 fn read(machine: &mut Machine<'_>, warp: usize, sources: &mut Sources, bytes: u32) -> Result<[[u8; 16]; 32], Stop> {
     let whole = sources.are_whole(sources.lanes, bytes);
     let Sources { lanes, from, sizes } = sources;
-    let checks = machine.checks;
     let mut data = [[0; 16]; 32];
     if whole
         && *lanes != 0
-        && let Some(allocation) = global::read_lanes(machine, warp, *lanes, from, bytes, false)?
+        && let Some((allocation, fixed)) = global::read_lanes(machine, warp, *lanes, from, bytes, false)?
     {
         match bytes {
             4 => take::<4>(&mut data, *lanes, &allocation.data, from),
             8 => take::<8>(&mut data, *lanes, &allocation.data, from),
             _ => take::<16>(&mut data, *lanes, &allocation.data, from),
         }
-        if !checks || allocation.read_only {
+        if fixed {
             *lanes = 0;
         }
         return Ok(data);
@@ -142,7 +140,7 @@ fn read(machine: &mut Machine<'_>, warp: usize, sources: &mut Sources, bytes: u3
         let read = read_part(machine, warp, lane, bytes, sizes[lane], from[lane]);
         data[lane] = read.map_err(|kind| Stop::lane(kind, lane))?;
     }
-    let is_watched = |lane: &usize| checks && !machine.memory.is_read_only(from[*lane]);
+    let is_watched = |lane: &usize| machine.checks && !machine.memory.is_read_only(from[*lane]);
     *lanes = bits(*lanes).filter(is_watched).fold(0, |lanes, lane| lanes | 1 << lane);
     Ok(data)
 }
@@ -222,10 +220,24 @@ pub(super) fn wait(warp: &Warp, machine: &mut Machine<'_>, mask: u32, keep: Opti
 /// Writes what some lanes have copied.
 #[inline(always)]
 fn finish(copy: &Copy, machine: &mut Machine<'_>, ready: u32) -> Result<(), Stop> {
-    for_lanes(ready, |lane| put(&mut machine.shared.bytes, copy.to[lane] as usize, copy.data[lane], copy.bytes));
+    let memory = &mut machine.shared.bytes;
+    match copy.bytes {
+        4 => give::<4>(memory, ready, &copy.to, &copy.data),
+        8 => give::<8>(memory, ready, &copy.to, &copy.data),
+        _ => give::<16>(memory, ready, &copy.to, &copy.data),
+    }
     if machine.checks {
         machine.shared.complete(&machine.clock, copy.warp, (ready, &copy.to), copy.bytes);
         copy.sources.read(machine, copy.warp, ready, copy.bytes)?;
     }
     Ok(())
+}
+
+/// The first `N` bytes of the data of some lanes to memory.
+#[inline(always)]
+fn give<const N: usize>(memory: &mut [u8], lanes: u32, to: &[u64; 32], data: &[[u8; 16]; 32]) {
+    for_lanes(lanes, |lane| {
+        let at = to[lane] as usize;
+        memory[at..at + N].copy_from_slice(&data[lane][..N]);
+    });
 }

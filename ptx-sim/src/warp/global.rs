@@ -21,7 +21,7 @@ pub(super) fn load(
     }
     let bytes = transfer.bytes();
     match read_lanes(machine, warp.index, mask, addresses, bytes, non_coherent)? {
-        Some(allocation) => {
+        Some((allocation, _)) => {
             transfer.load_lanes(&mut warp.registers, mask, &allocation.data, &addresses.map(offset));
         }
         None => {
@@ -37,7 +37,8 @@ pub(super) fn load(
     Ok(())
 }
 
-/// The allocation that all lanes of a mask read, checked and recorded; none where they do not read initialised bytes of one.
+/// The allocation that all lanes of a mask read, checked and recorded, and whether what they read cannot change; none where
+/// they do not read initialised bytes of one.
 #[inline(always)]
 pub(super) fn read_lanes<'m>(
     machine: &'m mut Machine<'_>,
@@ -46,7 +47,7 @@ pub(super) fn read_lanes<'m>(
     addresses: &[u64; 32],
     bytes: u32,
     non_coherent: bool,
-) -> Result<Option<&'m Allocation>, Stop> {
+) -> Result<Option<(&'m Allocation, bool)>, Stop> {
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
         let has = |lane: usize| allocation.written.has(offset(addresses[lane]) as usize, bytes);
@@ -56,10 +57,11 @@ pub(super) fn read_lanes<'m>(
         }
         if !allocation.read_only {
             let by = machine.clock.observer(warp);
-            machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
+            let fixed = machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
+            return Ok(Some((allocation, fixed)));
         }
     }
-    Ok(Some(allocation))
+    Ok(Some((allocation, true)))
 }
 
 /// The bytes at an address, checked and recorded as read by the lane.
