@@ -128,32 +128,28 @@ impl Cell {
         is_before(self.write) & is_before(self.read) & (self.reader & (FOREIGN | NON_COHERENT) == 0)
     }
 
-    /// Checks a write by lanes of one instruction, and records it as that of the lowest. An error has its lane.
+    /// Checks a write by lanes of one instruction and records it. An error has its lane.
     pub fn write(&mut self, by: &Observer<'_>, lanes: u32, spread: &mut Spread) -> Result<(), (usize, Conflict)> {
         for lane in bits(lanes) {
             self.check(by, lane, Kind::Write, spread).map_err(|conflict| (lane, conflict))?;
         }
-        self.overwrite(by, lanes.trailing_zeros() as usize, spread);
+        self.overwrite(by, lanes, spread);
         Ok(())
     }
 
-    /// Records a write that all accesses so far are ordered before.
-    pub fn overwrite(&mut self, by: &Observer<'_>, lane: usize, spread: &mut Spread) {
+    /// Records a write that all accesses so far are ordered before, or are a part of.
+    pub fn overwrite(&mut self, by: &Observer<'_>, lanes: u32, spread: &mut Spread) {
         self.forget(spread);
-        *self = Cell::written(by, lane);
+        *self = Cell::written(by, lanes.trailing_zeros() as usize);
+        if !lanes.is_power_of_two() {
+            self.pack(vec![Past { kind: Kind::Write, warp: by.warp, tick: by.now, lanes }], by, spread);
+        }
     }
 
     /// After a write.
     #[inline(always)]
     pub fn written(by: &Observer<'_>, lane: usize) -> Cell {
         Cell { write: by.now, writer: (by.warp as u16) << 5 | lane as u16, ..Cell::default() }
-    }
-
-    /// Adds a lane to the last write, of which it is a part.
-    pub fn written_also(&mut self, by: &Observer<'_>, lane: usize, spread: &mut Spread) {
-        let mut pasts = self.unpack(spread);
-        pasts.iter_mut().filter(|past| past.kind == Kind::Write).for_each(|past| past.lanes |= 1 << lane);
-        self.pack(pasts, by, spread);
     }
 
     /// Checks an atomic operation and records it, beside all that it orders nothing of.
@@ -203,16 +199,27 @@ impl Cell {
 
     /// Adds an access to those so far; it stands for what is ordered before it and races with no more.
     fn record(&mut self, by: &Observer<'_>, lane: usize, kind: Kind, spread: &mut Spread) {
-        let mut pasts = self.unpack(spread);
+        // A warp that does not know of this tick races with `lane` in any case, whatever it knows of the others.
+        let joins =
+            |past: &&mut Past| (past.kind, past.warp) == (kind, by.warp) && (past.tick == by.now || !by.by_lane);
         // One of an earlier block races with all that one of this would.
-        if !pasts.iter().any(|past| past.kind == kind && by.is_of_earlier_block(past.tick)) {
+        let stands = |past: &Past| past.kind == kind && by.is_of_earlier_block(past.tick);
+        if self.read == SPREAD {
+            let listed = spread.get_mut(self.readers);
+            if listed.iter().any(stands) {
+                return;
+            }
+            if let Some(past) = listed.iter_mut().find(joins) {
+                (past.tick, past.lanes) = (by.now, past.lanes | 1 << lane);
+                return;
+            }
+        }
+        let mut pasts = self.unpack(spread);
+        if !pasts.iter().any(stands) {
             for past in pasts.iter_mut().filter(|past| past.kind == kind) {
                 past.lanes = by.unordered(lane, past);
             }
             pasts.retain(|past| past.lanes != 0);
-            // A warp that does not know of this tick races with `lane` in any case, whatever it knows of the others.
-            let joins =
-                |past: &&mut Past| (past.kind, past.warp) == (kind, by.warp) && (past.tick == by.now || !by.by_lane);
             match pasts.iter_mut().find(joins) {
                 Some(past) => (past.tick, past.lanes) = (by.now, past.lanes | 1 << lane),
                 None => pasts.push(Past { kind, warp: by.warp, tick: by.now, lanes: 1 << lane }),

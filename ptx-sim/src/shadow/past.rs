@@ -77,6 +77,10 @@ impl Spread {
         &self.lists[number as usize]
     }
 
+    pub(super) fn get_mut(&mut self, number: u32) -> &mut [Past] {
+        &mut self.lists[number as usize]
+    }
+
     pub(super) fn take(&mut self, number: u32) -> Vec<Past> {
         self.unused.push(number);
         std::mem::take(&mut self.lists[number as usize])

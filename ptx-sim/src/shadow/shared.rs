@@ -145,7 +145,7 @@ impl Shared {
                 let first = logged.addresses[lane] as usize >> self.granule;
                 let cells = &mut self.cells[first..first + (logged.bytes >> self.granule).max(1) as usize];
                 match logged.write {
-                    true => cells.iter_mut().for_each(|cell| cell.overwrite(&by, lane, &mut self.spread)),
+                    true => cells.iter_mut().for_each(|cell| cell.overwrite(&by, 1 << lane, &mut self.spread)),
                     false => cells.iter_mut().for_each(|cell| cell.add_reader(&by, lane, &mut self.spread)),
                 }
             }
@@ -202,9 +202,7 @@ impl Shared {
                 written.map_err(|(lane, conflict)| {
                     Stop::lane(conflict.fault(Space::Shared, address, Access::Write), lane)
                 })?;
-            } else if self.bytes[place..place + value.len()] == *value {
-                self.cells[at].written_also(by, lane, &mut self.spread);
-            } else {
+            } else if self.bytes[place..place + value.len()] != *value {
                 return Err(Stop::lane(FaultKind::ConflictingStores { space: Space::Shared, address }, lane));
             }
         }

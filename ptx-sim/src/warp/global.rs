@@ -123,7 +123,7 @@ pub(super) fn store(
                 if allocation.data[offset + i * granule..][..granule] != value[i * granule..][..granule] {
                     return Err(stop(FaultKind::ConflictingStores { space, address }));
                 }
-                cell.written_also(&by, lane, spread);
+                cell.overwrite(&by, twins, spread);
             }
         }
         allocation.written.set(offset, bytes);
@@ -137,5 +137,6 @@ pub(super) fn store(
 
 /// The lanes that store where a lane stores. All store as many bytes, aligned, so that what overlaps is the same.
 pub(super) fn twins(addresses: &[u64; 32], mask: u32, lane: usize) -> u32 {
-    bits(mask).filter(|other| addresses[*other] == addresses[lane]).fold(0, |twins, other| twins | 1 << other)
+    let twins = |twins, other| twins | u32::from(addresses[other] == addresses[lane]) << other;
+    (0..32).fold(0, twins) & mask
 }

@@ -3,7 +3,8 @@
 //! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
 
 use super::memory::shared_lanes;
-use super::{Machine, Warp, shared};
+use super::shared::{self, Stores};
+use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Stop};
 use crate::program::{Address, Mma, MmaType, Rows};
 use crate::shadow::bits;
@@ -170,7 +171,7 @@ pub(super) fn store(
     }
     let lanes = row_lanes(src.count);
     let addresses = row_addresses(warp, lanes, to, generic, "stmatrix")?;
-    let alone = shared::record_stores(warp, machine, lanes, &addresses, 16)?;
+    let stores = shared::record_stores(warp, machine, lanes, &addresses, 16)?;
     let by = machine.clock.observer(warp.index);
     for (i, register) in src.iter().enumerate() {
         let fragment = warp.registers.narrow[usize::from(register)];
@@ -178,7 +179,7 @@ pub(super) fn store(
         for row in 0..8 {
             let lane = 8 * i + row;
             let place = addresses[lane] as usize;
-            if !alone {
+            if stores != Stores::Recorded {
                 machine.shared.store_closely(&by, lane, (place, 16), &[0; 16], 1 << lane)?;
             }
             let halves = machine.shared.bytes[place..place + 16].as_chunks_mut().0.iter_mut().enumerate();

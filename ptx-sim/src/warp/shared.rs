@@ -41,7 +41,17 @@ pub(super) fn read(
     shared.read(clock, warp.index, (mask, addresses), bytes, &extent)
 }
 
-/// Records and counts the stores of some lanes; false where each lane is to be looked at closely.
+/// What was done about the stores of some lanes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stores {
+    Recorded,
+    /// Nothing; no two lanes store in the same place.
+    Apart,
+    Together,
+}
+
+/// Records and counts the stores of some lanes, where nothing is there that they have to be compared with; else each lane is to
+/// be looked at closely.
 #[inline(always)]
 pub(super) fn record_stores(
     warp: &Warp,
@@ -49,14 +59,18 @@ pub(super) fn record_stores(
     mask: u32,
     addresses: &[u64; 32],
     bytes: u32,
-) -> Result<bool, Stop> {
+) -> Result<Stores, Stop> {
     let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
     if !*checks {
-        return shared.reach(addresses, mask, bytes, Access::Write).map(|()| true);
+        return shared.reach(addresses, mask, bytes, Access::Write).map(|()| Stores::Recorded);
     }
     let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, addresses), bytes, Access::Write)?;
     footprint.count(&mut counters[pc]);
-    Ok(shared.store(clock, warp.index, (mask, addresses), bytes, &extent))
+    Ok(match shared.store(clock, warp.index, (mask, addresses), bytes, &extent) {
+        true => Stores::Recorded,
+        false if extent.distinct => Stores::Apart,
+        false => Stores::Together,
+    })
 }
 
 #[inline(always)]
@@ -71,12 +85,16 @@ pub(super) fn store(
         return Ok(());
     }
     let bytes = transfer.bytes();
-    let alone = record_stores(warp, machine, mask, addresses, bytes)?;
+    let stores = record_stores(warp, machine, mask, addresses, bytes)?;
     let by = machine.clock.observer(warp.index);
     for lane in bits(mask) {
         let (at, value) = (addresses[lane] as usize, transfer.store(&warp.registers, lane));
-        if !alone {
-            machine.shared.store_closely(&by, lane, (at, bytes), &value, twins(addresses, mask, lane))?;
+        match stores {
+            Stores::Recorded => {}
+            Stores::Apart => machine.shared.store_closely(&by, lane, (at, bytes), &value, 1 << lane)?,
+            Stores::Together => {
+                machine.shared.store_closely(&by, lane, (at, bytes), &value, twins(addresses, mask, lane))?;
+            }
         }
         put(&mut machine.shared.bytes, at, value, bytes);
     }
