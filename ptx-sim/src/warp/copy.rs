@@ -36,7 +36,7 @@ impl Sources {
     fn meet(&self, lanes: u32, address: u64, bytes: u32) -> bool {
         bits(self.lanes & lanes).any(|lane| {
             let (first, size) = (self.from[lane], u64::from(self.sizes[lane]));
-            address < first + size && first < address + u64::from(bytes)
+            address < first + size && first < address.saturating_add(u64::from(bytes))
         })
     }
 

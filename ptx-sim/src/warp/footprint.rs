@@ -108,7 +108,7 @@ pub(super) fn survey<'f>(
     let alike = match last {
         Some(last) => {
             let lowest = first.wrapping_sub(last.first);
-            let is_in_range = lowest <= first && lowest + last.len <= shared.bytes.len() as u64;
+            let is_in_range = lowest <= first && lowest.saturating_add(last.len) <= shared.bytes.len() as u64;
             is_in_range && last.is_of(mask, addresses, bytes)
         }
         None => false,
