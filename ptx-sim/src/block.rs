@@ -41,6 +41,7 @@ pub(crate) fn run_block(machine: &mut Machine<'_>, block: [u32; 3], seed: u64) -
     let count = threads.div_ceil(32) as usize;
     machine.clock.start_block(count);
     machine.shared.clear();
+    machine.copies.clear();
     let registers = machine.registers.clone();
     let warps = (0..count).map(|warp| Warp::new(machine, Place { block, warp }, &registers)).collect();
     let mut state = Block { warps, ready: (0..count).rev().collect(), barriers: Default::default() };

@@ -97,6 +97,8 @@ pub enum FaultKind {
     ConflictingStores { space: Space, address: u64 },
     #[error("shared {access} at {address:#x}, which a cp.async in flight is filling")]
     AsyncPending { address: u64, access: Access },
+    #[error("global {access} at {address:#x}, which a cp.async in flight is reading")]
+    AsyncSource { address: u64, access: Access },
     #[error(".nc read at {address:#x}, which this launch writes")]
     NonCoherent { address: u64 },
     #[error("barrier divergence: lanes {active:#010x} of {needed:#010x} reach the barrier")]

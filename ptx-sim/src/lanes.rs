@@ -19,6 +19,16 @@ pub(crate) fn set<T>(row: &mut [T; 32], mask: u32, value: impl Fn(usize) -> T) {
     }
 }
 
+/// For each lane of `mask`, of which most are expected: a loop of known length, with one place from which to inline.
+#[inline(always)]
+pub(crate) fn for_lanes(mask: u32, mut act: impl FnMut(usize)) {
+    for lane in 0..32 {
+        if mask >> lane & 1 == 1 {
+            act(lane);
+        }
+    }
+}
+
 /// What the addresses of some lanes have in common.
 pub(crate) struct Hull {
     /// The address of one of them.
@@ -27,8 +37,7 @@ pub(crate) struct Hull {
     pub any: u64,
     /// Bits in which any differs from `some`.
     pub differing: u64,
-    /// The least and the largest, of their low 32 bits.
-    pub first: u32,
+    /// The largest, of their low 32 bits.
     pub last: u32,
 }
 
@@ -36,12 +45,11 @@ pub(crate) struct Hull {
 #[inline(always)]
 pub(crate) fn hull(addresses: &[u64; 32], mask: u32) -> Hull {
     let some = addresses[mask.trailing_zeros() as usize & 31];
-    let mut hull = Hull { some, any: 0, differing: 0, first: u32::MAX, last: 0 };
+    let mut hull = Hull { some, any: 0, differing: 0, last: 0 };
     for (lane, address) in addresses.iter().enumerate() {
         let address = if mask >> lane & 1 == 1 { *address } else { some };
         hull.any |= address;
         hull.differing |= address ^ some;
-        hull.first = hull.first.min(address as u32);
         hull.last = hull.last.max(address as u32);
     }
     hull

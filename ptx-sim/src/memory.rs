@@ -112,6 +112,10 @@ impl Memory {
         Ok(())
     }
 
+    pub(crate) fn is_read_only(&self, address: u64) -> bool {
+        self.allocations.get(index(address)).and_then(Option::as_ref).is_some_and(|allocation| allocation.read_only)
+    }
+
     /// Bytes of all allocations together.
     pub fn allocated_bytes(&self) -> u64 {
         self.allocated
@@ -213,24 +217,40 @@ fn checked_offset(address: u64, len: usize, allocation: usize) -> Result<usize, 
 
 /// A bit for each byte that has been written.
 #[derive(Clone, Debug)]
-pub(crate) struct Written(Vec<u64>);
+pub(crate) struct Written {
+    bits: Vec<u64>,
+    /// Bytes that have not.
+    missing: usize,
+}
 
 impl Written {
     fn new(bytes: usize) -> Self {
-        Written(vec![0; bytes.div_ceil(64)])
+        Written { bits: vec![0; bytes.div_ceil(64)], missing: bytes }
+    }
+
+    /// Whether all bytes have been written.
+    #[inline(always)]
+    pub fn is_whole(&self) -> bool {
+        self.missing == 0
+    }
+
+    #[inline(always)]
+    fn add(&mut self, word: usize, mask: u64) {
+        self.missing -= (mask & !self.bits[word]).count_ones() as usize;
+        self.bits[word] |= mask;
     }
 
     /// Whether an aligned power of two of bytes, at most 16, has been written.
     #[inline(always)]
     pub fn has(&self, offset: usize, bytes: u32) -> bool {
         let mask = ((1u64 << bytes) - 1) << (offset & 63);
-        self.0[offset >> 6] & mask == mask
+        self.bits[offset >> 6] & mask == mask
     }
 
     /// Marks an aligned power of two of bytes, at most 16.
     #[inline(always)]
     pub fn set(&mut self, offset: usize, bytes: u32) {
-        self.0[offset >> 6] |= ((1u64 << bytes) - 1) << (offset & 63);
+        self.add(offset >> 6, ((1u64 << bytes) - 1) << (offset & 63));
     }
 
     /// Words and masks that cover a range.
@@ -244,11 +264,11 @@ impl Written {
     }
 
     fn set_range(&mut self, offset: usize, len: usize) {
-        Self::words(offset, len).for_each(|(word, mask)| self.0[word] |= mask);
+        Self::words(offset, len).for_each(|(word, mask)| self.add(word, mask));
     }
 
     fn all(&self, offset: usize, len: usize) -> bool {
-        Self::words(offset, len).all(|(word, mask)| self.0[word] & mask == mask)
+        Self::words(offset, len).all(|(word, mask)| self.bits[word] & mask == mask)
     }
 }
 

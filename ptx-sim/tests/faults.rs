@@ -1,44 +1,12 @@
 //! Each check fires where it must, and nowhere else: kernels with a bug, and their correct twins.
 
 mod common;
+#[path = "common/outcome.rs"]
+mod outcome;
 
 use common::{BODY, alloc_u32, kernel_text, launch};
-use ptx_sim::{Access, Fault, FaultKind, Memory, Module, Options, OtherThread, Space, run, run_seeds};
-
-/// Declarations of one line, `%x` the buffer and `%at` the thread's word in it.
-const HEAD: &str = ".reg .b64 %x, %at, %y; .reg .b32 %t, %a, %b, %s, %i; .reg .pred %p, %q; \
-    .shared .align 16 .b8 tile[4096]; \
-    ld.param.u64 %x, [x]; mov.u32 %t, %tid.x; mul.wide.u32 %at, %t, 4; add.u64 %at, %x, %at; \
-    mov.u32 %s, tile; mad.lo.u32 %s, %t, 4, %s;\n";
-
-/// Runs a body after [`HEAD`] on one initialised buffer of 256 words; lines count from 1 in the body.
-fn outcome_of(threads: u32, blocks: u32, body: &str) -> Result<(), Fault> {
-    let text = kernel_text(&["x"], &format!("{HEAD}{body}"));
-    let module = Module::parse(&text).unwrap_or_else(|error| panic!("{error}\n{text}"));
-    let mut memory = Memory::new();
-    let x = alloc_u32(&mut memory, &[7; 256]);
-    let kernel = module.kernel("k").unwrap();
-    let options = Options { max_instructions: 100_000, ..Options::default() };
-    let result = run_seeds(kernel, &launch(blocks, threads, &[x]), &mut memory, &options, [0, 1, 2]);
-    result.map(|_| ()).map_err(|fault| Fault { line: fault.line.saturating_sub(BODY), ..fault })
-}
-
-fn fault_of(threads: u32, body: &str) -> Fault {
-    outcome_of(threads, 1, body).expect_err(body)
-}
-
-#[track_caller]
-fn good(threads: u32, body: &str) {
-    if let Err(fault) = outcome_of(threads, 1, body) {
-        panic!("{fault}\n{body}");
-    }
-}
-
-#[track_caller]
-fn race(fault: &Fault, line: u32, space: Space, earlier: Access, later: Access) {
-    let FaultKind::Race { space: s, earlier: e, later: l, .. } = &fault.kind else { panic!("{fault}") };
-    assert_eq!((fault.line, *s, *e, *l), (line, space, earlier, later), "{fault}");
-}
+use outcome::{HEAD, fault_of, good, outcome_of, race};
+use ptx_sim::{Access, FaultKind, Memory, Module, Options, Space, run};
 
 #[test]
 fn accesses_stay_in_their_allocation() {
@@ -91,186 +59,6 @@ fn read_only_memory_is_not_written() {
     run(kernel, &launch(1, 32, &[x]), &mut memory, &Options::default()).unwrap();
 }
 
-/// Each thread reads its neighbour's word; the last reads the first.
-const NEIGHBOUR: &str = "add.u32 %i, %t, 1; rem.u32 %i, %i, %ntid.x; mov.u32 %b, tile; mad.lo.u32 %b, %i, 4, %b;";
-
-#[test]
-fn shared_memory_is_ordered_by_barriers() {
-    let fault = fault_of(64, &format!("{NEIGHBOUR}\nst.shared.u32 [%s], %t;\nld.shared.u32 %a, [%b];"));
-    assert!(matches!(fault.kind, FaultKind::Race { .. } | FaultKind::Uninitialised { .. }), "{fault}");
-    assert_eq!(fault.line, 3);
-    good(
-        64,
-        &format!("{NEIGHBOUR} st.shared.u32 [%s], %t; bar.sync 0; ld.shared.u32 %a, [%b]; st.global.u32 [%at], %a;"),
-    );
-
-    // Reads against the next round's writes.
-    let rounds = |barrier: &str| {
-        format!(
-            "{NEIGHBOUR} st.shared.u32 [%s], %t; bar.sync 0;\nld.shared.u32 %a, [%b];\n{barrier}\nst.shared.u32 [%s], %a;"
-        )
-    };
-    race(&fault_of(64, &rounds("")), 4, Space::Shared, Access::Read, Access::Write);
-    good(64, &rounds("bar.sync 0;"));
-    // Within a warp a warp barrier is enough, between warps it is not.
-    good(32, &rounds("bar.warp.sync 0xffffffff;"));
-    // Warp 0 has stored when warp 1 reads.
-    race(&fault_of(64, &rounds("bar.warp.sync 0xffffffff;")), 2, Space::Shared, Access::Write, Access::Read);
-}
-
-#[test]
-fn reads_are_remembered_until_all_warps_have_met() {
-    // Warp 0 reads what another has written; then that one writes again.
-    let after = |threads: u32, reader: &str, writer: &str| {
-        format!(
-            "st.shared.u32 [%s], %t; bar.sync 0; setp.lt.u32 %p, %t, 32; @%p bra READ;\n{writer}\nst.shared.u32 [%s], %t; ret;\n\
-             READ:\nld.shared.u32 %a, [%s+{}];\n{reader}\nret;",
-            4 * (threads - 32)
-        )
-    };
-    let found = |threads: u32, reader: &str, writer: &str| {
-        race(&fault_of(threads, &after(threads, reader, writer)), 3, Space::Shared, Access::Read, Access::Write);
-    };
-    found(64, "", "");
-    // More reads than are put down at a time.
-    let many =
-        "mov.u32 %i, 0; AGAIN: ld.shared.u32 %b, [%s]; add.u32 %i, %i, 1; setp.lt.u32 %q, %i, 5000; @%q bra AGAIN;";
-    found(64, many, "");
-    // A warp that has exited does not come to the barrier, nor does one that the barrier is not for.
-    found(64, "", "bar.sync 0;");
-    found(96, "", "bar.sync 1, 64;");
-    good(64, &after(64, "bar.sync 0;", "bar.sync 0;"));
-    // An atomic operation writes, too.
-    let atomic = after(64, "", "").replace("st.shared.u32 [%s], %t; ret;", "red.shared.add.u32 [%s], 1; ret;");
-    race(&fault_of(64, &atomic), 3, Space::Shared, Access::Read, Access::Atomic);
-    // Lanes of a warp need no more than its own barrier, which orders nothing of other warps.
-    let exchange = |reader: &str| {
-        format!(
-            "{NEIGHBOUR} st.shared.u32 [%s], %t; bar.sync 0; setp.lt.u32 %p, %t, 32; @!%p bra OTHER;\n\
-             ld.shared.u32 %a, [{reader}]; bar.warp.sync 0xffffffff;\nsetp.lt.u32 %q, %t, 31;\n\
-             @%q st.shared.u32 [%b], %a;\nret;\nOTHER:\nst.shared.u32 [%s], %t; ret;"
-        )
-    };
-    good(64, &exchange("%s"));
-    race(&fault_of(64, &exchange("%s+128")), 7, Space::Shared, Access::Read, Access::Write);
-    good(96, &after(96, "bar.sync 0;", "bar.sync 0;"));
-}
-
-#[test]
-fn accesses_of_different_sizes_meet() {
-    let quads = "and.b32 %i, %t, 31; mul.lo.u32 %i, %i, 16; cvt.u64.u32 %y, %i; add.u64 %at, %x, %y;\n\
-         ld.global.v4.u32 {%a, %a, %a, %a}, [%at];\nmov.u32 %b, 1;\n";
-    good(32, &format!("{quads}st.global.u32 [%at+8], %b; st.global.u8 [%at+3], %b; ld.global.u16 %a, [%at+2];"));
-    for store in ["st.global.u32 [%at+24], %b;", "st.global.u8 [%at+31], %b;"] {
-        let one = format!("{quads}setp.eq.u32 %p, %t, 7;\n@%p {store}");
-        race(&fault_of(32, &one), 5, Space::Global, Access::Read, Access::Write);
-    }
-}
-
-#[test]
-fn what_all_blocks_read_none_writes() {
-    // 4096 bytes, a page of the shadow, of which each of 256 threads reads 16.
-    let reads = "and.b32 %i, %t, 255; mul.lo.u32 %i, %i, 16; cvt.u64.u32 %y, %i; add.u64 %at, %x, %y;\n\
-         ld.global.v4.u32 {%a, %a, %a, %a}, [%at];\nmov.u32 %b, %ctaid.x; setp.eq.u32 %p, %b, 3;\n";
-    for (store, found) in
-        [("", false), ("@%p st.global.u32 [%at+4], %b;", true), ("@%p st.global.u8 [%at+9], %b;", true)]
-    {
-        let text = kernel_text(&["x"], &format!("{HEAD}{reads}{store}"));
-        let module = Module::parse(&text).unwrap();
-        let mut memory = Memory::new();
-        let x = alloc_u32(&mut memory, &[7; 1024]);
-        let kernel = module.kernel("k").unwrap();
-        let result = run(kernel, &launch(4, 256, &[x]), &mut memory, &Options::default());
-        match result {
-            Ok(_) => assert!(!found, "{store}"),
-            Err(fault) => race(&fault, BODY + 4, Space::Global, Access::Read, Access::Write),
-        }
-    }
-}
-
-#[test]
-fn lanes_of_a_warp_are_threads() {
-    let exchange = |sync: &str| format!("{NEIGHBOUR} st.shared.u32 [%s], %t;\n{sync}\nld.shared.u32 %a, [%b];");
-    let fault = fault_of(32, &exchange(""));
-    race(&fault, 3, Space::Shared, Access::Write, Access::Read);
-    let FaultKind::Race { other, .. } = fault.kind else { unreachable!() };
-    assert_eq!((other, fault.lane), (OtherThread::Lane { warp: 0, lane: 1 }, Some(0)));
-    good(32, &exchange("bar.warp.sync 0xffffffff;"));
-    good(32, &exchange("bar.sync 0;"));
-    // Many lanes may store one value to a word, but not two.
-    good(32, "st.shared.u32 [tile], 5;");
-    let fault = fault_of(32, "st.shared.u32 [tile], %t;");
-    assert!(matches!(fault.kind, FaultKind::ConflictingStores { space: Space::Shared, .. }), "{fault}");
-}
-
-#[test]
-fn numbered_barriers_order_their_warps_only() {
-    let text = |count: u32| {
-        format!(
-            "setp.ge.u32 %p, %t, 64; @%p bra REST;\nst.shared.u32 [%s], %t;\nbar.sync 1, 64;\nxor.b32 %i, %t, 32; \
-             mov.u32 %b, tile; mad.lo.u32 %b, %i, 4, %b;\nld.shared.u32 %a, [%b];\nret;\nREST:\nbar.sync 2, {count}; ret;"
-        )
-    };
-    good(128, &text(64));
-    let fault = fault_of(128, &text(128));
-    assert!(matches!(fault.kind, FaultKind::Deadlock { waiting: 2 }) && fault.line == 8, "{fault}");
-    let fault = fault_of(128, &text(48));
-    assert_eq!((fault.kind, fault.line), (FaultKind::BarrierCount { count: 48 }, 8));
-    // A warp that arrives does not learn what the others wrote.
-    let produce = |second: &str| {
-        format!(
-            "setp.lt.u32 %p, %t, 32;\n@%p bra FIRST;\nst.shared.u32 [%s+-128], %t;\nbar.arrive 1, 64;\n{second}\nret;\n\
-             FIRST:\nbar.sync 1, 64;\nld.shared.u32 %a, [%s];\nst.shared.u32 [%s+512], %a; ret;"
-        )
-    };
-    good(64, &produce(""));
-    let fault = fault_of(64, &produce("ld.shared.u32 %a, [%s+384];"));
-    assert!(
-        matches!(fault.kind, FaultKind::Uninitialised { .. } | FaultKind::Race { .. }) && fault.line == 5,
-        "{fault}"
-    );
-}
-
-#[test]
-fn each_reader_is_ordered_for_itself() {
-    // Warp 1 writes the word that warps 0 and 2 read, one after the other.
-    let two_readers = |waits: &str| {
-        format!(
-            "setp.eq.u32 %p, %t, 0; @%p st.shared.u32 [tile], 7; bar.sync 0; setp.lt.u32 %p, %t, 32; setp.ge.u32 %q, %t, 64;\n\
-             @%p bra FIRST; @%q bra LAST; {waits}\nst.shared.u32 [tile], 8;\nret;\n\
-             FIRST: ld.shared.u32 %a, [tile]; bar.arrive 1, 64; ret;\nLAST: ld.shared.u32 %a, [tile]; bar.arrive 2, 64; ret;"
-        )
-    };
-    good(96, &two_readers("bar.sync 1, 64; bar.sync 2, 64;"));
-    race(&fault_of(96, &two_readers("bar.sync 2, 64;")), 3, Space::Shared, Access::Read, Access::Write);
-    // What a warp does after it has arrived is not ordered.
-    let late = "setp.lt.u32 %p, %t, 32; @%p bra FIRST;\nbar.sync 1, 64;\nld.shared.u32 %a, [%s+-128];\nret;\n\
-         FIRST:\nst.shared.u32 [%s], 1; bar.arrive 1, 64; st.shared.u32 [%s], 2; ret;";
-    race(&fault_of(64, late), 3, Space::Shared, Access::Write, Access::Read);
-}
-
-#[test]
-fn threads_of_a_launch_share_no_global_words() {
-    let shifted = "add.u64 %y, %at, 4;\nsetp.eq.u32 %p, %t, 63; @%p bra END;\nld.global.u32 %a, [%y];\nst.global.u32 [%at], %a;\nEND:\nret;";
-    race(&fault_of(64, shifted), 4, Space::Global, Access::Read, Access::Write);
-    let blocks = |body: &str| outcome_of(32, 2, body);
-    let fault = blocks("st.global.u32 [%at], %t;").unwrap_err();
-    race(&fault, 1, Space::Global, Access::Write, Access::Write);
-    assert!(matches!(fault.kind, FaultKind::Race { other: OtherThread::Block, .. }));
-    let fault =
-        blocks("ld.global.u32 %a, [%at];\nmov.u32 %b, %ctaid.x; setp.eq.u32 %p, %b, 1;\n@%p st.global.u32 [%at], %t;");
-    race(&fault.unwrap_err(), 3, Space::Global, Access::Read, Access::Write);
-    // Both blocks read it, then the later one writes.
-    let many = "ld.global.u32 %a, [%x];\nbar.sync 0;\nmov.u32 %b, %ctaid.x; setp.eq.u32 %p, %b, 1; setp.eq.and.u32 %p, %t, 0, %p;\n@%p st.global.u32 [%x], %t;";
-    race(&blocks(many).unwrap_err(), 4, Space::Global, Access::Read, Access::Write);
-    blocks("ld.global.u32 %a, [%at]; red.global.add.u32 [%x+512], 1;").unwrap();
-    // A barrier orders the threads of a block.
-    good(64, "st.global.u32 [%at], %t; bar.sync 0; ld.global.u32 %a, [%x+252]; bar.sync 0; st.global.u32 [%at], %a;");
-    // An atomic is no race with another, but with a plain read.
-    let fault = blocks("red.global.add.u32 [%x], 1;\nld.global.u32 %a, [%x];").unwrap_err();
-    race(&fault, 2, Space::Global, Access::Atomic, Access::Read);
-}
-
 #[test]
 fn non_coherent_reads_are_of_constants() {
     let fault = fault_of(32, "ld.global.nc.u32 %a, [%at];\nst.global.u32 [%at], %a;");
@@ -306,6 +94,60 @@ fn copies_are_waited_for() {
     assert!(matches!(fault.kind, FaultKind::Misaligned { space: Space::Global, .. }), "{fault}");
     let fault = fault_of(32, "cp.async.cg.shared.global [%s], [%at], 16;");
     assert!(matches!(fault.kind, FaultKind::Misaligned { .. }) && fault.lane == Some(1), "{fault}");
+}
+
+#[test]
+fn what_copies_fill_is_not_touched_until_they_are_waited_for() {
+    let copy = "cp.async.ca.shared.global [%s], [%at], 4;\n";
+    let accesses = [
+        ("st.shared.u32 [%s], %t;", Access::Write),
+        ("red.shared.add.u32 [%s], 1;", Access::Atomic),
+        ("ld.shared.u32 %a, [%s];", Access::Read),
+        (copy, Access::AsyncCopy),
+    ];
+    for (access, found) in accesses {
+        let fault = fault_of(32, &format!("st.shared.u32 [%s], 0; bar.sync 0; {copy}{access}"));
+        assert!(matches!(fault.kind, FaultKind::AsyncPending { access, .. } if access == found), "{fault}");
+        assert_eq!((fault.line, fault.lane), (2, Some(0)), "{fault}");
+        good(32, &format!("{copy}cp.async.wait_all; {access}"));
+    }
+    let fault = fault_of(32, "cp.async.ca.shared.global [tile], [%at], 4;");
+    assert!(matches!(fault.kind, FaultKind::AsyncPending { access: Access::AsyncCopy, .. }), "{fault}");
+    assert_eq!(fault.lane, Some(1));
+    // What others did must come before, as before any write.
+    let after = |sync: &str| format!("st.shared.u32 [%s], 0; bar.sync 0; ld.shared.u32 %a, [tile];\n{sync}\n{copy}");
+    race(&fault_of(32, &after("")), 3, Space::Shared, Access::Read, Access::AsyncCopy);
+    good(32, &after("bar.warp.sync 0xffffffff;"));
+}
+
+#[test]
+fn what_copies_read_is_not_written_until_they_are_waited_for() {
+    let head = "setp.lt.u32 %p, %t, 32; @%p cp.async.ca.shared.global [%s], [%at], 4;\n";
+    let (own, other) = ("@%p st.global.u32 [%at], %t;", "@!%p st.global.u32 [%at+-128], %t;");
+    let in_flight = |access: Access, line: u32, lines: &str| {
+        let fault = fault_of(64, &format!("{head}{lines}"));
+        assert!(matches!(fault.kind, FaultKind::AsyncSource { access: found, .. } if found == access), "{fault}");
+        assert_eq!(fault.line, line, "{fault}");
+    };
+    in_flight(Access::Write, 2, own);
+    in_flight(Access::Write, 3, &format!("cp.async.commit_group; cp.async.wait_group 1;\n{own}"));
+    in_flight(Access::Write, 3, &format!("bar.sync 0;\n{other}\nbar.sync 0; cp.async.wait_all;"));
+    in_flight(Access::Atomic, 2, &own.replace("st.global", "red.global.add"));
+    for lines in [
+        format!("cp.async.wait_all; {own}"),
+        format!("cp.async.wait_all; bar.sync 0; {other}"),
+        "@%p st.global.u32 [%at+128], %t;".to_owned(),
+    ] {
+        good(64, &format!("{head}{lines}"));
+    }
+    // The barrier comes after the start of the copies only.
+    let late = format!("{head}bar.sync 0;\ncp.async.wait_all;\n{other}");
+    race(&fault_of(64, &late), 4, Space::Global, Access::Read, Access::Write);
+    // Bytes that are not read may be written.
+    let part = "cp.async.ca.shared.global [%s], [%at], 4, 3;\nmov.u32 %a, 1; st.global.u8";
+    good(32, &format!("{part} [%at+3], %a;"));
+    let fault = fault_of(32, &format!("{part} [%at+2], %a;"));
+    assert!(matches!(fault.kind, FaultKind::AsyncSource { .. }) && fault.line == 2, "{fault}");
 }
 
 #[test]

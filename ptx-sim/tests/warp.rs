@@ -110,10 +110,13 @@ fn atomics_return_what_was_there() {
     assert_eq!(on("b32", 7, "cas"), 0);
     assert_eq!(on("b32", 8, "cas"), 8);
     assert_eq!(on("u32", 99, "inc"), (99 + 32));
-    let floats =
-        lanes(32, &[2f32.to_bits(); 32], "red.global.add.f32 [%x], 0f3F000000; bar.sync 0; ld.global.u32 %d, [%x];");
+    let floats = lanes(
+        32,
+        &[2f32.to_bits(); 32],
+        "bar.sync 0; red.global.add.f32 [%x], 0f3F000000; bar.sync 0; ld.global.u32 %d, [%x];",
+    );
     assert_eq!(f32::from_bits(floats[0]), 18.0);
-    let mut old = lanes(64, &[0; 64], "atom.global.add.u32 %d, [%x], 2;");
+    let mut old = lanes(64, &[0; 64], "bar.sync 0; atom.global.add.u32 %d, [%x], 2;");
     old.sort_unstable();
     assert_eq!(old, (0..64).map(|i| 2 * i).collect::<Vec<_>>());
 }

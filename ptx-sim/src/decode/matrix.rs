@@ -14,10 +14,6 @@ impl<'a> Decoder<'_, 'a> {
             "mma.sync.aligned.m16n8k8.row.col.f32.bf16.bf16.f32" => MmaType::Bf16 { k: 8 },
             _ => return Err(self.unknown()),
         };
-        match types {
-            MmaType::F16 { k: 8 } => self.requires((6, 5), 75)?,
-            _ => self.requires((7, 0), 80)?,
-        }
         self.modifiers.clear();
         let [d, a, b, c] = self.operands()?;
         let (d, c) = (self.vector::<4>(d)?, self.sums(c)?);
@@ -50,14 +46,13 @@ impl<'a> Decoder<'_, 'a> {
     }
 
     pub(super) fn ldmatrix(&mut self) -> Decoded {
-        self.requires((6, 5), 75)?;
         let [dst, from] = self.operands()?;
         let (dst, transpose, generic) = self.matrices(dst)?;
-        Ok(Op::LoadMatrix { dst, transpose, generic, from: self.address(from)? })
+        let all_lanes = self.body.target < 80;
+        Ok(Op::LoadMatrix { dst, transpose, generic, all_lanes, from: self.address(from)? })
     }
 
     pub(super) fn stmatrix(&mut self) -> Decoded {
-        self.requires((7, 8), 90)?;
         let [to, src] = self.operands()?;
         let (src, transpose, generic) = self.matrices(src)?;
         Ok(Op::StoreMatrix { src, transpose, generic, to: self.address(to)? })

@@ -10,7 +10,7 @@ use crate::program::{Atomic, AtomicOp, CopyAsync, Element, Initial, LoadSpace, O
 use crate::warp::SHARED_WINDOW;
 
 /// Hints and orders that do not change what a data-race-free program reads, of loads, stores and atomics.
-const LOAD_HINTS: &[&str] = &["acquire", "ca", "cg", "cs", "lu", "cv"];
+const LOAD_HINTS: &[&str] = &["acquire", "ca", "cg", "cs", "lu", "cv", "L2::64B", "L2::128B", "L2::256B"];
 const STORE_HINTS: &[&str] = &["release", "wb", "cg", "cs", "wt"];
 const ATOMIC_HINTS: &[&str] = &["acquire", "release", "acq_rel"];
 
@@ -28,9 +28,6 @@ const HINTS: &[&str] = &[
     "L1::evict_first",
     "L1::evict_last",
     "L1::no_allocate",
-    "L2::64B",
-    "L2::128B",
-    "L2::256B",
 ];
 
 impl<'a> Decoder<'_, 'a> {
@@ -170,9 +167,6 @@ impl<'a> Decoder<'_, 'a> {
             matches!(op, AtomicOp::Exchange | AtomicOp::CompareSwap | AtomicOp::And | AtomicOp::Or | AtomicOp::Xor);
         let counts = matches!(op, AtomicOp::Increment | AtomicOp::Decrement);
         let swaps_half = op == AtomicOp::CompareSwap && of.bits == 16;
-        if swaps_half {
-            self.requires((6, 3), 70)?;
-        }
         let known = (swaps_half || matches!(of.bits, 32 | 64))
             && match of.kind {
                 Kind::Bits => bits_only,
@@ -184,6 +178,7 @@ impl<'a> Decoder<'_, 'a> {
         if !known {
             return Err(self.unknown());
         }
+        let of_block = self.modifiers.iter().any(|modifier| matches!(*modifier, "cta" | "cluster"));
         self.ignore_hints(ATOMIC_HINTS);
         let operands: Vec<_> = self.statement.operands.iter().collect();
         let (d, at, a, b) = match (operands.as_slice(), result, op == AtomicOp::CompareSwap) {
@@ -195,6 +190,7 @@ impl<'a> Decoder<'_, 'a> {
         Ok(Op::Atomic(Box::new(Atomic {
             op,
             space,
+            of_block,
             element: self.element(of, of.class())?,
             dst: d.map(|d| self.dst(d, of)).transpose()?,
             at: self.address(at)?,
@@ -205,7 +201,6 @@ impl<'a> Decoder<'_, 'a> {
 
     pub(super) fn cp(&mut self) -> Decoded {
         self.need("async")?;
-        self.requires((7, 0), 80)?;
         if self.take("commit_group") {
             return self.plain(Op::CommitGroup);
         }

@@ -4,6 +4,7 @@ mod arithmetic;
 mod body;
 mod control;
 mod data;
+mod gates;
 mod matrix;
 mod memory;
 mod operand;
@@ -97,6 +98,8 @@ impl<'b, 'a> Decoder<'b, 'a> {
     }
 
     fn decode(&mut self) -> Decoded {
+        let (version, target) = gates::least(self.statement.opcode);
+        self.requires(version, target)?;
         let name = self.statement.opcode.split('.').next().unwrap_or_default();
         let op = match name {
             "mov" => self.mov(),

@@ -78,7 +78,8 @@ impl GlobalShadow {
         (&mut page.cells[range], 1 << page.granule, spread)
     }
 
-    /// Checks and records the reads of some lanes.
+    /// Checks and records the reads of some lanes; true where several blocks have read all of their pages, so that none may
+    /// write there.
     #[inline(always)]
     pub fn read_lanes(
         &mut self,
@@ -86,20 +87,21 @@ impl GlobalShadow {
         (mask, addresses): (u32, &[u64; 32]),
         bytes: u32,
         non_coherent: bool,
-    ) -> Result<(), Stop> {
+    ) -> Result<bool, Stop> {
         // The last page in which no read changes anything.
-        let mut foreign = None;
+        let (mut foreign, mut all_foreign) = (None, true);
         for lane in bits(mask) {
             let page = addresses[lane] / PAGE as u64;
             if foreign == Some(page) {
                 continue;
             }
             let read = self.read(by, lane, addresses[lane], bytes, non_coherent);
-            if read.map_err(|kind| Stop::lane(kind, lane))? {
-                foreign = Some(page);
+            match read.map_err(|kind| Stop::lane(kind, lane))? {
+                true => foreign = Some(page),
+                false => all_foreign = false,
             }
         }
-        Ok(())
+        Ok(all_foreign)
     }
 
     /// Checks and records a lane's read of at most 16 aligned bytes; true where several blocks have read all of its page.

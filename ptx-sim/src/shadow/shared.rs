@@ -2,37 +2,46 @@
 
 use std::ops::Range;
 
-use super::reads::{Reads, Span};
-use super::{Cell, Clock, Conflict, Observer, Spread, bits};
+use super::lines::Lines;
+use super::log::Log;
+use super::{Cell, Clock, Conflict, Kind, Observer, Spread, bits};
 use crate::fault::{Access, FaultKind, Space, Stop};
-use crate::lanes::hull;
+use crate::lanes::{for_lanes, hull};
 
 pub(crate) struct Shared {
     pub bytes: Vec<u8>,
+    lines: Lines,
+    /// Accesses that the cells do not know of yet.
+    log: Log,
     cells: Vec<Cell>,
-    /// Ticks of the cells' last writes: all that most reads need to know.
-    writes: Vec<u32>,
-    /// Reads that the cells do not know of yet.
-    reads: Reads,
     spread: Spread,
     granule: u32,
+}
+
+/// Which granules an access touches.
+pub(crate) struct Extent<'a> {
+    /// The lowest.
+    pub first: usize,
+    /// From that on, a bit for each; by words of 64, where one is set.
+    pub granules: &'a [(usize, u64)],
+    /// Whether no two lanes touch the same.
+    pub distinct: bool,
 }
 
 impl Shared {
     /// Of so many bytes; a granule has `2^granule` bytes.
     pub fn new(bytes: usize, granule: u32) -> Self {
         let cells = vec![Cell::default(); bytes.div_ceil(1 << granule)];
-        let writes = vec![0; cells.len()];
-        let (reads, spread) = (Reads::default(), Spread::default());
-        Shared { bytes: vec![0xff; bytes], cells, writes, reads, spread, granule }
+        let (lines, log, spread) = (Lines::new(cells.len()), Log::default(), Spread::default());
+        Shared { bytes: vec![0xff; bytes], lines, log, cells, spread, granule }
     }
 
     /// Forgets everything, for the next block.
     pub fn clear(&mut self) {
         self.bytes.fill(0xff);
+        self.lines.clear();
+        self.log.clear();
         self.cells.fill(Cell::default());
-        self.writes.fill(0);
-        self.reads.clear();
         self.spread.clear();
     }
 
@@ -48,16 +57,23 @@ impl Shared {
         Ok(address as usize)
     }
 
-    /// That the accesses of some lanes are aligned and in range; gives the lines that they lie in.
+    /// That the accesses of some lanes are aligned and in range.
     #[inline(always)]
-    pub fn reach(&self, addresses: &[u64; 32], mask: u32, bytes: u32, access: Access) -> Result<Span, Stop> {
+    pub fn reach(&self, addresses: &[u64; 32], mask: u32, bytes: u32, access: Access) -> Result<(), Stop> {
         let hull = hull(addresses, mask);
         let end = u64::from(hull.last) + u64::from(bytes);
         if hull.any & u64::from(bytes - 1) == 0 && hull.any >> 32 == 0 && end <= self.bytes.len() as u64 {
-            return Ok(Span::new(hull.first, hull.last + bytes - 1));
+            return Ok(());
         }
         let fault = |lane| self.range(addresses[lane], bytes, access).err().map(|kind| Stop::lane(kind, lane));
         Err(bits(mask).find_map(fault).unwrap_or_else(|| unreachable!("one of them is not in range")))
+    }
+
+    /// The granules of an access.
+    #[inline(always)]
+    pub fn granules(&self, offset: usize, bytes: u32) -> Range<usize> {
+        let first = offset >> self.granule;
+        first..first + (bytes >> self.granule).max(1) as usize
     }
 
     /// Checks and records reads that are in range.
@@ -66,150 +82,191 @@ impl Shared {
         &mut self,
         clock: &Clock,
         warp: usize,
+        lanes: (u32, &[u64; 32]),
+        bytes: u32,
+        extent: &Extent<'_>,
+    ) -> Result<(), Stop> {
+        if self.lines.read(extent) {
+            self.put_down(clock, false, warp, lanes, bytes);
+            return Ok(());
+        }
+        self.read_closely(clock, warp, lanes, bytes)
+    }
+
+    #[inline(never)]
+    fn read_closely(
+        &mut self,
+        clock: &Clock,
+        warp: usize,
         (mask, addresses): (u32, &[u64; 32]),
         bytes: u32,
-        span: Span,
     ) -> Result<(), Stop> {
+        self.settle(clock);
         let by = clock.observer(warp);
-        let ordered = match bytes >> self.granule {
-            0 | 1 => self.are_ordered::<1>(&by, mask, addresses),
-            2 => self.are_ordered::<2>(&by, mask, addresses),
-            4 => self.are_ordered::<4>(&by, mask, addresses),
-            cells => bits(mask).all(|lane| {
-                let first = addresses[lane] as usize >> self.granule;
-                self.writes[first..first + cells as usize].iter().all(|tick| by.is_ordered(*tick))
-            }),
-        };
-        if !ordered {
-            self.read_closely(&by, mask, addresses, bytes)?;
-        } else if self.reads.log(warp, mask, addresses, bytes, span) {
-            self.settle(clock);
-        }
-        Ok(())
-    }
-
-    /// Whether `N` cells from each address were written, before the warp's accesses.
-    #[inline(always)]
-    fn are_ordered<const N: usize>(&self, by: &Observer<'_>, mask: u32, addresses: &[u64; 32]) -> bool {
-        let mut ordered = true;
-        for lane in bits(mask) {
-            let first = addresses[lane] as usize >> self.granule;
-            ordered &= self.writes[first..first + N].iter().fold(true, |ordered, tick| ordered & by.is_ordered(*tick));
-        }
-        ordered
-    }
-
-    #[inline(never)]
-    fn read_closely(&mut self, by: &Observer<'_>, mask: u32, addresses: &[u64; 32], bytes: u32) -> Result<(), Stop> {
         for lane in bits(mask) {
             for at in self.granules(addresses[lane] as usize, bytes) {
-                let (address, cell) = ((at << self.granule) as u64, &mut self.cells[at]);
-                let read = match cell.write {
-                    0 => Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes }),
-                    _ => {
-                        let read = cell.read(by, lane, false, &mut self.spread);
-                        read.map_err(|conflict| conflict.fault(Space::Shared, address, Access::Read))
-                    }
-                };
-                read.map_err(|kind| Stop::lane(kind, lane))?;
+                self.check_pending(lane, at, Access::Read)?;
+                let (space, address) = (Space::Shared, self.address(at));
+                if !self.lines.is_filled(at) {
+                    return Err(Stop::lane(FaultKind::Uninitialised { space, address, bytes }, lane));
+                }
+                let read = self.cells[at].read(&by, lane, false, &mut self.spread);
+                read.map_err(|conflict| Stop::lane(conflict.fault(space, address, Access::Read), lane))?;
             }
         }
         Ok(())
     }
 
-    /// The cells of an access.
-    #[inline(always)]
-    fn granules(&self, offset: usize, bytes: u32) -> Range<usize> {
-        granules(offset, bytes, self.granule)
+    fn address(&self, at: usize) -> u64 {
+        (at << self.granule) as u64
     }
 
-    /// Lets the cells know of all reads so far, if any may be of these lines.
+    /// That no copy in flight fills a granule.
+    fn check_pending(&self, lane: usize, at: usize, access: Access) -> Result<(), Stop> {
+        match self.lines.is_pending(at) {
+            true => Err(Stop::lane(FaultKind::AsyncPending { address: self.address(at), access }, lane)),
+            false => Ok(()),
+        }
+    }
+
     #[inline(always)]
-    pub fn settle_in(&mut self, clock: &Clock, span: Span) {
-        if self.reads.meet(span) {
+    fn put_down(&mut self, clock: &Clock, write: bool, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
+        if self.log.push(write, warp, lanes, bytes) {
             self.settle(clock);
         }
     }
 
-    /// Lets the cells know of all reads so far.
+    /// Lets the cells know of all accesses so far.
     #[inline(never)]
     pub fn settle(&mut self, clock: &Clock) {
-        for read in self.reads.take() {
-            let by = clock.observer(read.warp);
-            for lane in bits(read.mask) {
-                let place = granules(read.addresses[lane] as usize, read.bytes, self.granule);
-                self.cells[place].iter_mut().for_each(|cell| cell.add_reader(&by, lane, &mut self.spread));
+        for logged in self.log.take() {
+            let by = clock.observer(logged.warp);
+            for lane in bits(logged.mask) {
+                let first = logged.addresses[lane] as usize >> self.granule;
+                let cells = &mut self.cells[first..first + (logged.bytes >> self.granule).max(1) as usize];
+                match logged.write {
+                    true => cells.iter_mut().for_each(|cell| cell.overwrite(&by, 1 << lane, &mut self.spread)),
+                    false => cells.iter_mut().for_each(|cell| cell.add_reader(&by, lane, &mut self.spread)),
+                }
             }
         }
     }
 
-    /// Before a barrier that some warps wait at. Reads that it orders before all that follows are forgotten.
+    /// Before a barrier that some warps wait at. What it orders before all that follows is forgotten.
     pub fn synchronise(&mut self, clock: &Clock, waiting: u32) {
         match clock.is_all(waiting) {
-            true => self.reads.clear(),
+            true => {
+                self.log.clear();
+                self.lines.meet();
+            }
             false => self.settle(clock),
         }
     }
 
-    /// Checks and records the write of a lane, in range, before it happens; the reads of its lines are settled. `allow`
-    /// decides on conflicts, by the address of a granule and its bytes.
+    /// Records stores that are in range, where nothing is there that they have to be compared with; else false, and each lane
+    /// is to be looked at [closely](Self::store_closely).
     #[inline(always)]
-    pub fn write(
+    pub fn store(
+        &mut self,
+        clock: &Clock,
+        warp: usize,
+        lanes: (u32, &[u64; 32]),
+        bytes: u32,
+        extent: &Extent<'_>,
+    ) -> bool {
+        let alone = self.lines.write(extent) && extent.distinct;
+        match alone {
+            true => self.put_down(clock, true, warp, lanes, bytes),
+            false => self.settle(clock),
+        }
+        alone
+    }
+
+    /// Checks and records the store of a lane before it happens. `twins` are the lanes of the instruction that store in the
+    /// same place: they may store the same value.
+    #[inline(never)]
+    pub fn store_closely(
         &mut self,
         by: &Observer<'_>,
         lane: usize,
         (offset, bytes): (usize, u32),
-        access: Access,
-        allow: impl FnMut(Conflict, usize, &[u8]) -> Result<(), FaultKind>,
-    ) -> Result<(), FaultKind> {
-        let granules = self.granules(offset, bytes);
-        let cells = &mut self.cells[granules.clone()];
-        if !cells.iter().fold(true, |ordered, cell| ordered & cell.is_up_to(by.seen_all)) {
-            return self.write_closely(by, lane, granules, access, allow);
-        }
-        let cell = Cell::written(by, lane, access);
-        cells.fill(cell);
-        self.writes[granules].fill(cell.write);
-        Ok(())
-    }
-
-    #[inline(never)]
-    fn write_closely(
-        &mut self,
-        by: &Observer<'_>,
-        lane: usize,
-        granules: Range<usize>,
-        access: Access,
-        mut allow: impl FnMut(Conflict, usize, &[u8]) -> Result<(), FaultKind>,
-    ) -> Result<(), FaultKind> {
-        for at in granules {
-            let place = at << self.granule;
-            match self.cells[at].write(by, lane, access, &mut self.spread) {
-                Ok(()) => self.writes[at] = self.cells[at].write,
-                Err(conflict) => allow(conflict, place, &self.bytes[place..place + (1 << self.granule)])?,
+        value: &[u8; 16],
+        twins: u32,
+    ) -> Result<(), Stop> {
+        let first = twins.trailing_zeros() as usize == lane;
+        for (at, value) in self.granules(offset, bytes).zip(value.chunks(1 << self.granule)) {
+            let (place, address) = (at << self.granule, self.address(at));
+            if first {
+                self.check_pending(lane, at, Access::Write)?;
+                let written = self.cells[at].write(by, twins, &mut self.spread);
+                written.map_err(|(lane, conflict)| {
+                    Stop::lane(conflict.fault(Space::Shared, address, Access::Write), lane)
+                })?;
+            } else if self.bytes[place..place + value.len()] != *value {
+                return Err(Stop::lane(FaultKind::ConflictingStores { space: Space::Shared, address }, lane));
             }
         }
         Ok(())
     }
 
-    /// Ends the copy in flight to these bytes.
+    /// Checks and records the start of copies that are in range.
     #[inline(always)]
-    pub fn complete(&mut self, by: &Observer<'_>, offset: usize, bytes: u32) {
-        let granules = self.granules(offset, bytes);
-        for (cell, write) in self.cells[granules.clone()].iter_mut().zip(&mut self.writes[granules]) {
-            cell.complete(by);
-            *write = cell.write;
+    pub fn start_copies(
+        &mut self,
+        clock: &Clock,
+        warp: usize,
+        (mask, addresses): (u32, &[u64; 32]),
+        bytes: u32,
+        extent: &Extent<'_>,
+    ) -> Result<(), Stop> {
+        if extent.distinct && self.lines.start(extent) {
+            return Ok(());
         }
+        self.settle(clock);
+        bits(mask).try_for_each(|lane| self.start_copy(&clock.observer(warp), lane, (addresses[lane] as usize, bytes)))
     }
 
-    /// Whether an atomic operation finds something here.
-    pub fn is_written(&self, offset: usize, bytes: u32) -> bool {
-        self.granules(offset, bytes).all(|at| self.writes[at] != 0)
+    #[inline(never)]
+    fn start_copy(&mut self, by: &Observer<'_>, lane: usize, (offset, bytes): (usize, u32)) -> Result<(), Stop> {
+        for at in self.granules(offset, bytes) {
+            self.check_pending(lane, at, Access::AsyncCopy)?;
+            let checked = self.cells[at].check(by, lane, Kind::Write, &self.spread);
+            let fault = |conflict: Conflict| conflict.fault(Space::Shared, self.address(at), Access::AsyncCopy);
+            checked.map_err(|conflict| Stop::lane(fault(conflict), lane))?;
+            self.lines.start_granule(at);
+        }
+        Ok(())
     }
-}
 
-#[inline(always)]
-fn granules(offset: usize, bytes: u32, granule: u32) -> Range<usize> {
-    let first = offset >> granule;
-    first..first + (bytes >> granule).max(1) as usize
+    /// Ends copies in flight, as writes of their threads.
+    #[inline(always)]
+    pub fn complete(&mut self, clock: &Clock, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
+        let granules = self.granules(0, bytes).len();
+        for_lanes(lanes.0, |lane| self.lines.complete(lanes.1[lane] as usize >> self.granule, granules));
+        self.put_down(clock, true, warp, lanes, bytes);
+    }
+
+    /// Checks and records the atomic operation of a lane, in range; all other accesses are settled.
+    pub fn atomic(
+        &mut self,
+        by: &Observer<'_>,
+        lane: usize,
+        (offset, bytes): (usize, u32),
+        kind: Kind,
+    ) -> Result<(), FaultKind> {
+        let (space, access) = (Space::Shared, Access::Atomic);
+        for at in self.granules(offset, bytes) {
+            let address = self.address(at);
+            if self.lines.is_pending(at) {
+                return Err(FaultKind::AsyncPending { address, access });
+            }
+            if !self.lines.is_filled(at) {
+                return Err(FaultKind::Uninitialised { space, address: offset as u64, bytes });
+            }
+            let done = self.cells[at].atomic(by, lane, kind, &mut self.spread);
+            done.map_err(|conflict| conflict.fault(space, offset as u64, access))?;
+            self.lines.complete(at, 1);
+        }
+        Ok(())
+    }
 }

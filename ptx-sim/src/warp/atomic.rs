@@ -1,10 +1,10 @@
 //! `atom` and `red`: lanes one after the other.
 
 use super::memory::shared_lanes;
-use super::{Machine, Warp};
+use super::{Machine, Warp, copy};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::program::{Atomic, AtomicOp, StoreSpace};
-use crate::shadow::bits;
+use crate::shadow::{Kind, bits};
 
 pub(super) fn atomic(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, atomic: &Atomic) -> Result<(), Stop> {
     let addresses = warp.addresses(atomic.at);
@@ -19,7 +19,10 @@ pub(super) fn atomic(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, atom
     for lane in bits(mask) {
         let result = match in_shared >> lane & 1 == 1 {
             true => in_shared_memory(warp, machine, atomic, lane, offsets[lane]),
-            false => in_global_memory(warp, machine, atomic, lane, addresses[lane]),
+            false => {
+                copy::check_sources(machine, lane, addresses[lane], u32::from(atomic.element.bytes), Access::Atomic)?;
+                in_global_memory(warp, machine, atomic, lane, addresses[lane])
+            }
         };
         let old = result.map_err(|kind| Stop::lane(kind, lane))?;
         match (atomic.dst, atomic.element.wide) {
@@ -41,13 +44,7 @@ fn in_shared_memory(
     let bytes = u32::from(atomic.element.bytes);
     let offset = machine.shared.range(address, bytes, Access::Atomic)?;
     if machine.checks {
-        if !machine.shared.is_written(offset, bytes) {
-            return Err(FaultKind::Uninitialised { space: Space::Shared, address, bytes });
-        }
-        let by = machine.clock.observer(warp.index);
-        machine.shared.write(&by, lane, (offset, bytes), Access::Atomic, |conflict, _, _| {
-            Err(conflict.fault(Space::Shared, address, Access::Atomic))
-        })?;
+        machine.shared.atomic(&machine.clock.observer(warp.index), lane, (offset, bytes), kind(atomic))?;
     }
     Ok(update(&mut machine.shared.bytes[offset..offset + bytes as usize], warp, atomic, lane, false))
 }
@@ -71,11 +68,15 @@ fn in_global_memory(
         let by = machine.clock.observer(warp.index);
         let (cells, _, spread) = machine.shadow.cells(address, bytes);
         for cell in cells {
-            let written = cell.write(&by, lane, Access::Atomic, spread);
-            written.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
+            let done = cell.atomic(&by, lane, kind(atomic), spread);
+            done.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
         }
     }
     Ok(update(&mut allocation.data[offset..offset + bytes as usize], warp, atomic, lane, true))
+}
+
+fn kind(atomic: &Atomic) -> Kind {
+    Kind::Atomic { bytes: atomic.element.bytes, of_block: atomic.of_block }
 }
 
 /// Replaces the value in memory; gives the old one. With `ftz`, as in global memory, sums of f32 take subnormal numbers for

@@ -25,9 +25,14 @@ fn members(warp: &mut Warp, mask: u32, row: Row, instruction: &'static str) -> R
 }
 
 pub(super) fn warp_barrier(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, row: Row) -> Result<(), Stop> {
-    if members(warp, mask, row, "bar.warp.sync")?.is_some() {
-        machine.shared.settle(&machine.clock);
-        machine.clock.synchronise_lanes(warp.index);
+    if let Some(members) = members(warp, mask, row, "bar.warp.sync")? {
+        if members == warp.alive {
+            machine.shared.synchronise(&machine.clock, 1 << warp.index);
+            machine.clock.synchronise_lanes(warp.index);
+        } else {
+            machine.shared.settle(&machine.clock);
+            machine.clock.synchronise_some(warp.index, members);
+        }
     }
     Ok(())
 }

@@ -2,10 +2,10 @@
 
 use super::memory::{Transfer, put};
 use super::traffic::count_global;
-use super::{Machine, Warp};
-use crate::fault::{Access, FaultKind, OtherThread, Space, Stop};
-use crate::memory::offset;
-use crate::shadow::{Cell, Conflict, bits};
+use super::{Machine, Warp, copy};
+use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::memory::{Allocation, offset};
+use crate::shadow::{Cell, bits};
 
 #[inline(always)]
 pub(super) fn load(
@@ -21,7 +21,9 @@ pub(super) fn load(
     }
     let bytes = transfer.bytes();
     match read_lanes(machine, warp.index, mask, addresses, bytes, non_coherent)? {
-        Some(data) => transfer.load_lanes(&mut warp.registers, mask, data, &addresses.map(offset)),
+        Some((allocation, _)) => {
+            transfer.load_lanes(&mut warp.registers, mask, &allocation.data, &addresses.map(offset));
+        }
         None => {
             for lane in bits(mask) {
                 let data = read_lane(machine, warp.index, lane, addresses[lane], bytes, non_coherent);
@@ -35,7 +37,8 @@ pub(super) fn load(
     Ok(())
 }
 
-/// The allocation that all lanes of a mask read, checked and recorded; none where they do not read initialised bytes of one.
+/// The allocation that all lanes of a mask read, checked and recorded, and whether what they read cannot change; none where
+/// they do not read initialised bytes of one.
 #[inline(always)]
 pub(super) fn read_lanes<'m>(
     machine: &'m mut Machine<'_>,
@@ -44,22 +47,21 @@ pub(super) fn read_lanes<'m>(
     addresses: &[u64; 32],
     bytes: u32,
     non_coherent: bool,
-) -> Result<Option<&'m [u8]>, Stop> {
+) -> Result<Option<(&'m Allocation, bool)>, Stop> {
     let Some(allocation) = machine.memory.common(addresses, mask, bytes) else { return Ok(None) };
     if machine.checks {
-        let mut is_written = true;
-        for lane in bits(mask) {
-            is_written &= allocation.written.has(offset(addresses[lane]) as usize, bytes);
-        }
+        let has = |lane: usize| allocation.written.has(offset(addresses[lane]) as usize, bytes);
+        let is_written = allocation.written.is_whole() || bits(mask).all(has);
         if !is_written {
             return Ok(None);
         }
         if !allocation.read_only {
             let by = machine.clock.observer(warp);
-            machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
+            let fixed = machine.shadow.read_lanes(&by, (mask, addresses), bytes, non_coherent)?;
+            return Ok(Some((allocation, fixed)));
         }
     }
-    Ok(Some(&allocation.data))
+    Ok(Some((allocation, true)))
 }
 
 /// The bytes at an address, checked and recorded as read by the lane.
@@ -97,6 +99,7 @@ pub(super) fn store(
         let value = transfer.store(&warp.registers, lane);
         let address = addresses[lane];
         let stop = |kind| Stop::lane(kind, lane);
+        copy::check_sources(machine, lane, address, bytes, Access::Write)?;
         let (allocation, offset) = machine.memory.device_range(address, bytes, Access::Write).map_err(stop)?;
         if allocation.read_only {
             return Err(stop(FaultKind::ReadOnly { access: Access::Write, address }));
@@ -106,17 +109,21 @@ pub(super) fn store(
             let (cells, granule, spread) = machine.shadow.cells(address, bytes);
             for (i, cell) in cells.iter_mut().enumerate() {
                 if cell.is_ordered(&by) {
-                    *cell = Cell::written(&by, lane, Access::Write);
+                    *cell = Cell::written(&by, lane);
                     continue;
                 }
-                let Err(conflict) = cell.write(&by, lane, Access::Write, spread) else { continue };
-                let at = address + (i * granule) as u64;
-                if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, at) {
-                    return Err(stop(conflict.fault(Space::Global, at, Access::Write)));
+                let (twins, space, address) =
+                    (twins(addresses, mask, lane), Space::Global, address + (i * granule) as u64);
+                if twins.trailing_zeros() as usize == lane {
+                    let written = cell.write(&by, twins, spread);
+                    written
+                        .map_err(|(lane, conflict)| Stop::lane(conflict.fault(space, address, Access::Write), lane))?;
+                    continue;
                 }
                 if allocation.data[offset + i * granule..][..granule] != value[i * granule..][..granule] {
-                    return Err(stop(FaultKind::ConflictingStores { space: Space::Global, address: at }));
+                    return Err(stop(FaultKind::ConflictingStores { space, address }));
                 }
+                cell.overwrite(&by, twins, spread);
             }
         }
         allocation.written.set(offset, bytes);
@@ -128,22 +135,8 @@ pub(super) fn store(
     Ok(())
 }
 
-/// Whether a store conflicts with one by an earlier lane of the same instruction.
-pub(super) fn same_instruction(
-    conflict: Conflict,
-    warp: usize,
-    mask: u32,
-    lane: usize,
-    addresses: &[u64; 32],
-    bytes: u32,
-    at: u64,
-) -> bool {
-    let Conflict::Race { earlier: Access::Write, other: OtherThread::Lane { warp: other_warp, lane: other } } =
-        conflict
-    else {
-        return false;
-    };
-    let other = other as usize;
-    let overlaps = (addresses[other]..addresses[other] + u64::from(bytes)).contains(&at);
-    other_warp as usize == warp && other < lane && mask >> other & 1 == 1 && overlaps
+/// The lanes that store where a lane stores. All store as many bytes, aligned, so that what overlaps is the same.
+pub(super) fn twins(addresses: &[u64; 32], mask: u32, lane: usize) -> u32 {
+    let twins = |twins, other| twins | u32::from(addresses[other] == addresses[lane]) << other;
+    (0..32).fold(0, twins) & mask
 }

@@ -1,5 +1,6 @@
 //! What the warps of a launch share.
 
+use super::copy::Copy;
 use super::traffic::Patterns;
 use super::{Registers, initial_registers};
 use crate::fault::FaultKind;
@@ -16,8 +17,10 @@ pub(crate) struct Machine<'a> {
     pub shadow: GlobalShadow,
     pub shared: Shared,
     pub clock: Clock,
+    /// Copies of the block that are in flight.
+    pub copies: Vec<Copy>,
     pub checks: bool,
-    pub fused: bool,
+    pub fused: Option<Fused>,
     pub registers: Registers,
     /// For each instruction.
     pub counters: Vec<LineReport>,
@@ -42,9 +45,10 @@ impl<'a> Machine<'a> {
             shadow: GlobalShadow::new(memory.slots()),
             memory,
             shared: Shared::new(shared_bytes, kernel.shared_granule),
-            clock: Clock::new(),
+            clock: Clock::new(kernel.synchronises_by_lane()),
+            copies: Vec::new(),
             checks: options.checks,
-            fused: has_fused_vectors(),
+            fused: Fused::detect(),
             registers: initial_registers(kernel),
             counters: vec![LineReport::default(); kernel.code.len()],
             patterns: Patterns::new(kernel.code.len()),
@@ -66,18 +70,22 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Whether the processor has AVX2 and FMA, and the instructions on bits that came with them.
-fn has_fused_vectors() -> bool {
+/// Says that the processor has AVX2 and FMA, and the instructions on bits that came with them.
+#[derive(Clone, Copy)]
+pub(crate) struct Fused(());
+
+impl Fused {
     #[cfg(target_arch = "x86_64")]
-    {
+    fn detect() -> Option<Self> {
         use std::arch::is_x86_feature_detected;
         let vectors = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
         let bits = is_x86_feature_detected!("popcnt") && is_x86_feature_detected!("lzcnt");
-        vectors && bits && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")
+        (vectors && bits && is_x86_feature_detected!("bmi1") && is_x86_feature_detected!("bmi2")).then_some(Fused(()))
     }
+
     #[cfg(not(target_arch = "x86_64"))]
-    {
-        false
+    fn detect() -> Option<Self> {
+        None
     }
 }
 

@@ -3,10 +3,9 @@
 //! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
 
 use super::memory::shared_lanes;
-use super::traffic::count_shared;
-use super::{Machine, Warp, shared};
-use crate::fault::{Access, FaultKind, Space, Stop};
-use crate::numeric::{Format, decode};
+use super::shared::{self, Stores};
+use super::{Machine, Warp};
+use crate::fault::{Access, FaultKind, Stop};
 use crate::program::{Address, Mma, MmaType, Rows};
 use crate::shadow::bits;
 
@@ -18,6 +17,9 @@ fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<b
     }
     warp.gather(mask, !0, fault)
 }
+
+/// What a sum that is no number holds.
+const NAN: u32 = 0x7fff_ffff;
 
 /// d = a b + c, where a is 16 x k, b is k x 8, and c is 16 x 8; sums run along k and are rounded to f32 at each step.
 #[inline(always)]
@@ -38,8 +40,8 @@ fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
     let (mut a, mut b, mut sum) = ([[0f32; K]; 16], [[0f32; 8]; K], [[0f32; 8]; 16]);
     match mma.of {
         MmaType::Tf32 => tf32_fragments(narrow, mma, &mut a, &mut b),
-        MmaType::F16 { .. } => half_fragments(narrow, mma, Format::F16, &mut a, &mut b),
-        MmaType::Bf16 { .. } => half_fragments(narrow, mma, Format::Bf16, &mut a, &mut b),
+        MmaType::F16 { .. } => half_fragments(narrow, mma, f16, &mut a, &mut b),
+        MmaType::Bf16 { .. } => half_fragments(narrow, mma, |bits| f32::from_bits(bits << 16), &mut a, &mut b),
     }
     // Of eight rows, flat: element 2 lane + i is in register i.
     for (pair, rows) in mma.c.as_chunks::<2>().0.iter().enumerate() {
@@ -51,55 +53,61 @@ fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
     }
     multiply(&a, &b, &mut sum);
     for (pair, rows) in mma.d.as_chunks::<2>().0.iter().enumerate() {
-        let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<2>().0;
+        let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<16>().0;
         for (i, row) in rows.iter().enumerate() {
-            for (bits, pair) in narrow[usize::from(*row)].iter_mut().zip(flat) {
-                *bits = pair[i].to_bits();
+            for (to, from) in narrow[usize::from(*row)].as_chunks_mut::<8>().0.iter_mut().zip(flat) {
+                *to = std::array::from_fn(|at| from[2 * at + i].to_bits());
             }
         }
     }
 }
 
-/// The mantissa's lower 13 bits are not read.
+/// The mantissa's lower 13 bits are not read. Registers i of a lane are at column t + 4 (i / 2) of row g + 8 (i % 2) of a,
+/// and at row t + 4 i of column g of b.
 #[inline(always)]
 fn tf32_fragments<const K: usize>(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; K]; 16], b: &mut [[f32; 8]; K]) {
     let tf32 = |bits: u32| f32::from_bits(bits & !0x1fff);
     for (i, row) in mma.a.iter().enumerate() {
-        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
-            a[lane / 4 + 8 * (i % 2)][lane % 4 + 4 * (i / 2)] = tf32(*bits);
-        }
+        let to = a[8 * (i % 2)..].iter_mut().map(|row| &mut row.as_chunks_mut::<4>().0[i / 2]);
+        narrow[usize::from(*row)].as_chunks::<4>().0.iter().zip(to).for_each(|(lanes, to)| *to = lanes.map(tf32));
     }
-    for (i, row) in mma.b.iter().enumerate() {
-        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
-            b[lane % 4 + 4 * i][lane / 4] = tf32(*bits);
+    for (row, rows) in mma.b.iter().zip(b.as_chunks_mut::<4>().0) {
+        for (g, lanes) in narrow[usize::from(*row)].as_chunks::<4>().0.iter().enumerate() {
+            rows.iter_mut().zip(lanes).for_each(|(row, bits)| row[g] = tf32(*bits));
         }
     }
 }
 
-/// Two elements a register, the lower half first.
+/// Two elements a register, the lower half first: at columns 2 t + 8 (i / 2) of row g + 8 (i % 2) of a, and at rows
+/// 2 t + 8 i of column g of b.
 #[inline(always)]
 fn half_fragments<const K: usize>(
     narrow: &[[u32; 32]],
     mma: &Mma,
-    format: Format,
+    value: impl Fn(u32) -> f32,
     a: &mut [[f32; K]; 16],
     b: &mut [[f32; 8]; K],
 ) {
-    let value = |bits: u32, half: usize| decode(format, bits >> (16 * half) & 0xffff) as f32;
+    let pairs =
+        |lanes: &[u32; 4]| -> [f32; 8] { std::array::from_fn(|at| value(lanes[at / 2] >> (16 * (at % 2)) & 0xffff)) };
     for (i, row) in mma.a.iter().enumerate().take(K / 4) {
-        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
-            for half in 0..2 {
-                a[lane / 4 + 8 * (i % 2)][2 * (lane % 4) + half + 8 * (i / 2)] = value(*bits, half);
-            }
+        let to = a[8 * (i % 2)..].iter_mut().map(|row| &mut row.as_chunks_mut::<8>().0[i / 2]);
+        narrow[usize::from(*row)].as_chunks::<4>().0.iter().zip(to).for_each(|(lanes, to)| *to = pairs(lanes));
+    }
+    for (row, rows) in mma.b.iter().zip(b.as_chunks_mut::<8>().0) {
+        for (g, lanes) in narrow[usize::from(*row)].as_chunks::<4>().0.iter().enumerate() {
+            rows.iter_mut().zip(pairs(lanes)).for_each(|(row, value)| row[g] = value);
         }
     }
-    for (i, row) in mma.b.iter().enumerate().take(K / 8) {
-        for (lane, bits) in narrow[usize::from(*row)].iter().enumerate() {
-            for half in 0..2 {
-                b[2 * (lane % 4) + half + 8 * i][lane / 4] = value(*bits, half);
-            }
-        }
-    }
+}
+
+/// Without branches, so that lanes go together. The exponent's bias is 15, not 127: numbers are scaled by 2^112.
+#[inline(always)]
+fn f16(bits: u32) -> f32 {
+    let magnitude = (bits & 0x7fff) << 13;
+    let finite = (f32::from_bits(magnitude) * f32::from_bits((127 + 112) << 23)).to_bits();
+    let magnitude = if bits & 0x7c00 == 0x7c00 { magnitude | 0x7f80_0000 } else { finite };
+    f32::from_bits(magnitude | (bits & 0x8000) << 16)
 }
 
 /// Products of the short mantissas are exact in f32.
@@ -112,7 +120,7 @@ fn multiply<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f
                 *total += a * b;
             }
         }
-        *sum = total;
+        *sum = total.map(|total| if total.is_nan() { f32::from_bits(NAN) } else { total });
     }
 }
 
@@ -123,12 +131,15 @@ pub(super) fn load(
     mask: u32,
     (dst, transpose): (Rows, bool),
     (from, generic): (Address, bool),
+    all_lanes: bool,
 ) -> Result<(), Stop> {
     if !whole_warp(warp, mask, "ldmatrix")? {
         return Ok(());
     }
     let lanes = row_lanes(dst.count);
-    let addresses = row_addresses(warp, lanes, from, generic, "ldmatrix")?;
+    let valid = if all_lanes { !0 } else { lanes };
+    let addresses = row_addresses(warp, valid, from, generic, "ldmatrix")?;
+    machine.shared.reach(&addresses, valid, 16, Access::Read)?;
     shared::read(warp, machine, lanes, &addresses, 16)?;
     for (i, register) in dst.iter().enumerate() {
         let mut matrix = [[0u16; 8]; 8];
@@ -160,11 +171,7 @@ pub(super) fn store(
     }
     let lanes = row_lanes(src.count);
     let addresses = row_addresses(warp, lanes, to, generic, "stmatrix")?;
-    let span = machine.shared.reach(&addresses, lanes, 16, Access::Write)?;
-    if machine.checks {
-        machine.shared.settle_in(&machine.clock, span);
-        count_shared(machine, warp.last_pc(), lanes, &addresses, 16);
-    }
+    let stores = shared::record_stores(warp, machine, lanes, &addresses, 16)?;
     let by = machine.clock.observer(warp.index);
     for (i, register) in src.iter().enumerate() {
         let fragment = warp.registers.narrow[usize::from(register)];
@@ -172,11 +179,8 @@ pub(super) fn store(
         for row in 0..8 {
             let lane = 8 * i + row;
             let place = addresses[lane] as usize;
-            if machine.checks {
-                let written = machine.shared.write(&by, lane, (place, 16), Access::Write, |conflict, granule, _| {
-                    Err(conflict.fault(Space::Shared, granule as u64, Access::Write))
-                });
-                written.map_err(|kind| Stop::lane(kind, lane))?;
+            if stores != Stores::Recorded {
+                machine.shared.store_closely(&by, lane, (place, 16), &[0; 16], 1 << lane)?;
             }
             let halves = machine.shared.bytes[place..place + 16].as_chunks_mut().0.iter_mut().enumerate();
             for (column, half) in halves {

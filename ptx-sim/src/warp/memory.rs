@@ -87,16 +87,13 @@ fn load_words<const N: usize>(
     memory: &[u8],
     offsets: &[u64; 32],
 ) {
-    let mut values = [[0; 32]; N];
-    for lane in bits(mask) {
-        let at = offsets[lane] as usize;
-        let words = memory[at..at + 4 * N].as_chunks().0;
-        for (values, word) in values.iter_mut().zip(words) {
-            values[lane] = u32::from_le_bytes(*word);
-        }
-    }
-    for (values, row) in values.iter().zip(rows) {
-        set(&mut registers.narrow[usize::from(row)], mask, |lane| values[lane]);
+    for (i, row) in rows.into_iter().enumerate().take(N) {
+        // All are below 4 GiB.
+        let at = |lane: usize| offsets[lane] as u32 as usize + 4 * i;
+        let word = |lane| {
+            memory.get(at(lane)..at(lane) + 4).and_then(<[u8]>::first_chunk).map_or(0, |word| u32::from_le_bytes(*word))
+        };
+        set(&mut registers.narrow[usize::from(row)], mask, word);
     }
 }
 

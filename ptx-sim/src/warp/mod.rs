@@ -4,6 +4,7 @@ mod atomic;
 mod compare;
 mod copy;
 mod exchange;
+mod footprint;
 mod global;
 mod local;
 mod machine;
@@ -17,7 +18,6 @@ pub(crate) use machine::{Machine, random};
 pub(crate) use run::{Pause, run};
 
 use crate::program::{Address, Initial, Kernel, Special};
-use copy::Copies;
 
 /// Generic addresses of shared memory start here, below every allocation.
 pub(crate) const SHARED_WINDOW: u64 = 1 << 32;
@@ -59,7 +59,8 @@ pub(crate) struct Warp {
     active: u32,
     pc: u32,
     others: Vec<Fragment>,
-    copies: Copies,
+    /// Groups of copies that each lane has committed.
+    groups: [u32; 32],
     local: Vec<u8>,
 }
 
@@ -83,16 +84,7 @@ impl Warp {
             }
         }
         let local = vec![0xff; machine.kernel.local_bytes as usize * 32];
-        Warp {
-            index: place.warp,
-            registers,
-            alive,
-            active: alive,
-            pc: 0,
-            others: Vec::new(),
-            copies: Copies::default(),
-            local,
-        }
+        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others: Vec::new(), groups: [0; 32], local }
     }
 
     /// The instruction that ran last.
@@ -103,14 +95,17 @@ impl Warp {
     /// The address of each lane.
     #[inline(always)]
     fn addresses(&self, address: Address) -> [u64; 32] {
-        let row = usize::from(address.row);
+        let (row, mut addresses) = (usize::from(address.row), [0; 32]);
         if address.wide {
-            let base = &self.registers.wide[row];
-            std::array::from_fn(|lane| base[lane].wrapping_add_signed(i64::from(address.offset)))
+            for (to, base) in addresses.iter_mut().zip(&self.registers.wide[row]) {
+                *to = base.wrapping_add_signed(i64::from(address.offset));
+            }
         } else {
-            let base = &self.registers.narrow[row];
-            std::array::from_fn(|lane| u64::from(base[lane].wrapping_add_signed(address.offset)))
+            for (to, base) in addresses.iter_mut().zip(&self.registers.narrow[row]) {
+                *to = u64::from(base.wrapping_add_signed(address.offset));
+            }
         }
+        addresses
     }
 
     fn write_predicate(&mut self, row: u16, mask: u32, value: u32) {

@@ -18,13 +18,12 @@ pub(crate) enum Pause {
 
 /// Runs a warp for at most `turn` instructions.
 pub(crate) fn run(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
-    #[cfg(target_arch = "x86_64")]
-    if machine.fused {
-        // SAFETY: `fused` says that the processor has the features.
-        return unsafe { run_fused(warp, machine, turn) };
+    match machine.fused {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a `Fused` is made only where the processor has the features.
+        Some(_) => unsafe { run_fused(warp, machine, turn) },
+        _ => run_lanes(warp, machine, turn, run_rare),
     }
-    let _ = machine.fused;
-    run_lanes(warp, machine, turn, run_rare)
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -55,70 +54,81 @@ fn run_lanes(
         machine.budget -= 1;
         machine.counters[pc].executed += 1;
         machine.thread_instructions += u64::from(mask.count_ones());
-        if mask == 0 {
-            continue;
-        }
-        let registers = &mut warp.registers;
-        match &instruction.op {
-            Op::Fma(rows) => lanes::fma(registers, rows, mask),
-            Op::Binary(op, rows) => op.apply(registers, rows, mask),
-            Op::Ternary(op, rows) => op.apply(registers, rows, mask),
-            Op::Unary(op, rows) => op.apply(registers, rows, mask),
-            Op::Binary64(op, rows) => op.apply(registers, rows, mask),
-            Op::Unary64(op, rows) => op.apply(registers, rows, mask),
-            Op::Shift64(op, rows) => op.apply(registers, rows, mask),
-            Op::Ternary64(op, rows) => op.apply(registers, rows, mask),
-            Op::Widen(op, rows) => op.apply(registers, rows, mask),
-            Op::Widen2(op, rows) => op.apply(registers, rows, mask),
-            Op::Widen3(op, rows) => op.apply(registers, rows, mask),
-            Op::Narrow(op, rows) => op.apply(registers, rows, mask),
-            Op::LutLogic(table, rows) => lanes::lut_logic(registers, *table, rows, mask),
-            Op::Insert(rows) => lanes::insert_field(registers, rows, mask),
-            Op::Split64(rows) => lanes::split64(registers, rows, mask),
-            Op::Split32(rows) => lanes::split32(registers, rows, mask),
-            Op::Float(op, rows) => lanes::float(registers, *op, rows, mask),
-            Op::Convert(convert, rows) => lanes::convert(registers, convert, rows, mask),
-            Op::ConvertPair(convert, rows) => lanes::convert_pair(registers, convert, rows, mask),
-            Op::Compare(compare) => compare::compare(warp, compare, mask),
-            Op::Select { rows, by } => {
-                let by = holds(warp, *by);
-                lanes::select(&mut warp.registers.narrow, rows, by, mask);
-            }
-            Op::Select64 { rows, by } => {
-                let by = holds(warp, *by);
-                lanes::select(&mut warp.registers.wide, rows, by, mask);
-            }
-            Op::Logic { op, dst, a, b } => {
-                let value = logic(*op, holds(warp, *a), holds(warp, *b));
-                warp.write_predicate(*dst, mask, value);
-            }
-            Op::Load { space, dst: rows, element, from } => {
-                let transfer = Transfer { rows: *rows, element: *element };
-                memory::load(warp, machine, mask, *space, transfer, *from)?;
-            }
-            Op::Store { space, src: rows, element, to } => {
-                let transfer = Transfer { rows: *rows, element: *element };
-                memory::store(warp, machine, mask, *space, transfer, *to)?;
-            }
-            Op::LoadParam { dst, element, offset } => {
-                memory::load_param(warp, &machine.launch.params, mask, *dst, *element, *offset);
-            }
-            Op::Branch(target) => warp.branch(*target, mask),
-            Op::Exit => {
-                if !warp.exit(mask) {
-                    return Ok(Pause::Done);
-                }
-            }
-            Op::Barrier(barrier) => {
-                if warp.gather(mask, warp.alive, |active, needed| FaultKind::BarrierDivergence { active, needed })? {
-                    return Ok(Pause::Barrier((**barrier).clone()));
-                }
-            }
-            Op::Nop => {}
-            op => rare(warp, machine, op, mask)?,
+        if mask != 0
+            && let Some(pause) = step(warp, machine, &instruction.op, mask, &rare)?
+        {
+            return Ok(pause);
         }
     }
     Ok(Pause::Preempted)
+}
+
+/// Does an instruction in the lanes of `mask`; gives why the warp stops, if it does.
+#[inline(always)]
+fn step(
+    warp: &mut Warp,
+    machine: &mut Machine<'_>,
+    op: &Op,
+    mask: u32,
+    rare: impl Fn(&mut Warp, &mut Machine<'_>, &Op, u32) -> Result<(), Stop>,
+) -> Result<Option<Pause>, Stop> {
+    let registers = &mut warp.registers;
+    match op {
+        Op::Fma(rows) => lanes::fma(registers, rows, mask),
+        Op::Binary(op, rows) => op.apply(registers, rows, mask),
+        Op::Ternary(op, rows) => op.apply(registers, rows, mask),
+        Op::Unary(op, rows) => op.apply(registers, rows, mask),
+        Op::Binary64(op, rows) => op.apply(registers, rows, mask),
+        Op::Unary64(op, rows) => op.apply(registers, rows, mask),
+        Op::Shift64(op, rows) => op.apply(registers, rows, mask),
+        Op::Ternary64(op, rows) => op.apply(registers, rows, mask),
+        Op::Widen(op, rows) => op.apply(registers, rows, mask),
+        Op::Widen2(op, rows) => op.apply(registers, rows, mask),
+        Op::Widen3(op, rows) => op.apply(registers, rows, mask),
+        Op::Narrow(op, rows) => op.apply(registers, rows, mask),
+        Op::LutLogic(table, rows) => lanes::lut_logic(registers, *table, rows, mask),
+        Op::Insert(rows) => lanes::insert_field(registers, rows, mask),
+        Op::Split64(rows) => lanes::split64(registers, rows, mask),
+        Op::Split32(rows) => lanes::split32(registers, rows, mask),
+        Op::Float(op, rows) => lanes::float(registers, *op, rows, mask),
+        Op::Convert(convert, rows) => lanes::convert(registers, convert, rows, mask),
+        Op::ConvertPair(convert, rows) => lanes::convert_pair(registers, convert, rows, mask),
+        Op::Compare(compare) => compare::compare(warp, compare, mask),
+        Op::Select { rows, by } => {
+            let by = holds(warp, *by);
+            lanes::select(&mut warp.registers.narrow, rows, by, mask);
+        }
+        Op::Select64 { rows, by } => {
+            let by = holds(warp, *by);
+            lanes::select(&mut warp.registers.wide, rows, by, mask);
+        }
+        Op::Logic { op, dst, a, b } => {
+            let value = logic(*op, holds(warp, *a), holds(warp, *b));
+            warp.write_predicate(*dst, mask, value);
+        }
+        Op::Load { space, dst: rows, element, from } => {
+            let transfer = Transfer { rows: *rows, element: *element };
+            memory::load(warp, machine, mask, *space, transfer, *from)?;
+        }
+        Op::Store { space, src: rows, element, to } => {
+            let transfer = Transfer { rows: *rows, element: *element };
+            memory::store(warp, machine, mask, *space, transfer, *to)?;
+        }
+        Op::LoadParam { dst, element, offset } => {
+            memory::load_param(warp, &machine.launch.params, mask, *dst, *element, *offset);
+        }
+        Op::Branch(target) => warp.branch(*target, mask),
+        Op::Exit => return Ok((!warp.exit(mask)).then_some(Pause::Done)),
+        Op::Barrier(barrier) => return arrive(warp, mask, barrier),
+        op => rare(warp, machine, op, mask)?,
+    }
+    Ok(None)
+}
+
+/// Stops at a barrier, where all lanes are here.
+fn arrive(warp: &mut Warp, mask: u32, barrier: &Barrier) -> Result<Option<Pause>, Stop> {
+    let fault = |active, needed| FaultKind::BarrierDivergence { active, needed };
+    Ok(warp.gather(mask, warp.alive, fault)?.then(|| Pause::Barrier(barrier.clone())))
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -135,13 +145,10 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
         Op::Atomic(atomic) => atomic::atomic(warp, machine, mask, atomic),
         Op::CopyAsync(copy) => copy::start(warp, machine, mask, copy),
         Op::CommitGroup => {
-            warp.copies.commit(mask);
+            crate::shadow::bits(mask).for_each(|lane| warp.groups[lane] += 1);
             Ok(())
         }
-        Op::Wait(keep) => {
-            copy::wait(warp, machine, mask, *keep);
-            Ok(())
-        }
+        Op::Wait(keep) => copy::wait(warp, machine, mask, *keep),
         Op::BranchIndexed { index, targets } => branch_indexed(warp, mask, *index, targets),
         Op::Trap => Err(FaultKind::Trap.into()),
         Op::WarpBarrier { members } => exchange::warp_barrier(warp, machine, mask, *members),
@@ -155,8 +162,8 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             Ok(())
         }
         Op::Mma(mma) => matrix::mma(warp, mask, mma),
-        Op::LoadMatrix { dst, transpose, generic, from } => {
-            matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic))
+        Op::LoadMatrix { dst, transpose, generic, all_lanes, from } => {
+            matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic), *all_lanes)
         }
         Op::StoreMatrix { src, transpose, generic, to } => {
             matrix::store(warp, machine, mask, (*src, *transpose), (*to, *generic))

@@ -1,10 +1,10 @@
 //! Shared memory.
 
-use super::global::same_instruction;
+use super::footprint::survey;
+use super::global::twins;
 use super::memory::{Transfer, put};
-use super::traffic::count_shared;
 use super::{Machine, Warp};
-use crate::fault::{Access, FaultKind, Space, Stop};
+use crate::fault::{Access, Stop};
 use crate::shadow::bits;
 
 #[inline(always)]
@@ -32,12 +32,45 @@ pub(super) fn read(
     addresses: &[u64; 32],
     bytes: u32,
 ) -> Result<(), Stop> {
-    let span = machine.shared.reach(addresses, mask, bytes, Access::Read)?;
-    if machine.checks {
-        machine.shared.read(&machine.clock, warp.index, (mask, addresses), bytes, span)?;
-        count_shared(machine, warp.last_pc(), mask, addresses, bytes);
+    let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
+    if !*checks {
+        return shared.reach(addresses, mask, bytes, Access::Read);
     }
-    Ok(())
+    let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, addresses), bytes, Access::Read)?;
+    footprint.count(&mut counters[pc]);
+    shared.read(clock, warp.index, (mask, addresses), bytes, &extent)
+}
+
+/// What was done about the stores of some lanes.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stores {
+    Recorded,
+    /// Nothing; no two lanes store in the same place.
+    Apart,
+    Together,
+}
+
+/// Records and counts the stores of some lanes, where nothing is there that they have to be compared with; else each lane is to
+/// be looked at closely.
+#[inline(always)]
+pub(super) fn record_stores(
+    warp: &Warp,
+    machine: &mut Machine<'_>,
+    mask: u32,
+    addresses: &[u64; 32],
+    bytes: u32,
+) -> Result<Stores, Stop> {
+    let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
+    if !*checks {
+        return shared.reach(addresses, mask, bytes, Access::Write).map(|()| Stores::Recorded);
+    }
+    let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, addresses), bytes, Access::Write)?;
+    footprint.count(&mut counters[pc]);
+    Ok(match shared.store(clock, warp.index, (mask, addresses), bytes, &extent) {
+        true => Stores::Recorded,
+        false if extent.distinct => Stores::Apart,
+        false => Stores::Together,
+    })
 }
 
 #[inline(always)]
@@ -52,27 +85,16 @@ pub(super) fn store(
         return Ok(());
     }
     let bytes = transfer.bytes();
-    let span = machine.shared.reach(addresses, mask, bytes, Access::Write)?;
-    if machine.checks {
-        machine.shared.settle_in(&machine.clock, span);
-        count_shared(machine, warp.last_pc(), mask, addresses, bytes);
-    }
+    let stores = record_stores(warp, machine, mask, addresses, bytes)?;
     let by = machine.clock.observer(warp.index);
     for lane in bits(mask) {
         let (at, value) = (addresses[lane] as usize, transfer.store(&warp.registers, lane));
-        if machine.checks {
-            // Lanes of one instruction may write the same value to the same place.
-            let written = machine.shared.write(&by, lane, (at, bytes), Access::Write, |conflict, granule, old| {
-                let address = granule as u64;
-                if !same_instruction(conflict, warp.index, mask, lane, addresses, bytes, address) {
-                    return Err(conflict.fault(Space::Shared, address, Access::Write));
-                }
-                match value[granule - at..][..old.len()] == *old {
-                    true => Ok(()),
-                    false => Err(FaultKind::ConflictingStores { space: Space::Shared, address }),
-                }
-            });
-            written.map_err(|kind| Stop::lane(kind, lane))?;
+        match stores {
+            Stores::Recorded => {}
+            Stores::Apart => machine.shared.store_closely(&by, lane, (at, bytes), &value, 1 << lane)?,
+            Stores::Together => {
+                machine.shared.store_closely(&by, lane, (at, bytes), &value, twins(addresses, mask, lane))?;
+            }
         }
         put(&mut machine.shared.bytes, at, value, bytes);
     }

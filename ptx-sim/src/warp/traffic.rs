@@ -1,6 +1,7 @@
-//! What accesses of warps cost: sectors of global memory, cycles of the banks of shared memory.
+//! What accesses of warps to global memory cost, in sectors.
 
 use super::Machine;
+use super::footprint::Footprint;
 use crate::shadow::bits;
 
 const SECTOR: u64 = 32;
@@ -20,13 +21,13 @@ struct Pattern {
 /// The last access of each instruction.
 pub(crate) struct Patterns {
     global: Vec<Option<Box<Pattern>>>,
-    shared: Vec<Option<Box<Pattern>>>,
+    pub shared: Vec<Option<Box<Footprint>>>,
 }
 
 impl Patterns {
     pub fn new(instructions: usize) -> Self {
-        let none = || std::iter::repeat_with(|| None).take(instructions).collect();
-        Patterns { global: none(), shared: none() }
+        let global = std::iter::repeat_with(|| None).take(instructions).collect();
+        Patterns { global, shared: std::iter::repeat_with(|| None).take(instructions).collect() }
     }
 }
 
@@ -72,21 +73,6 @@ pub(super) fn count_global(machine: &mut Machine<'_>, pc: usize, mask: u32, addr
     counter.ideal_sectors += ideal;
 }
 
-/// Counts the cycles of a warp's access to shared memory.
-#[inline(always)]
-pub(super) fn count_shared(machine: &mut Machine<'_>, pc: usize, mask: u32, addresses: &[u64; 32], bytes: u32) {
-    if mask == 0 {
-        return;
-    }
-    // From one bank to another, all lanes meet as they did.
-    let period = u64::from(bytes.max(4));
-    let (waves, ideal) = cost(&mut machine.patterns.shared[pc], mask, addresses, bytes, period, waves);
-    let counter = &mut machine.counters[pc];
-    counter.shared_accesses += 1;
-    counter.shared_waves += waves;
-    counter.ideal_shared_waves += ideal;
-}
-
 /// The sectors that lanes touch, and those that hold as many bytes.
 #[inline(never)]
 fn sectors(mask: u32, addresses: &[u64; 32], bytes: u32) -> (u64, u64) {
@@ -94,33 +80,4 @@ fn sectors(mask: u32, addresses: &[u64; 32], bytes: u32) -> (u64, u64) {
     touched.sort_unstable();
     touched.dedup();
     (touched.len() as u64, (u64::from(mask.count_ones()) * u64::from(bytes)).div_ceil(SECTOR))
-}
-
-/// The cycles of an access, and without conflicts: in each, a bank gives one word. Accesses of 8 or 16 bytes go by halves
-/// or quarters of the warp.
-#[inline(never)]
-fn waves(mask: u32, addresses: &[u64; 32], bytes: u32) -> (u64, u64) {
-    let unit = bytes.max(4).trailing_zeros();
-    // Lanes of a cycle, and banks as wide as the access.
-    let lanes = 32 >> (unit - 2);
-    let all = if lanes == 32 { !0 } else { (1 << lanes) - 1 };
-    let groups = (0..32).step_by(lanes).map(|first| mask & all << first).filter(|group| *group != 0);
-    groups
-        .fold((0, 0), |(waves, ideal), group| (waves + most_words_of_a_bank(group, addresses, unit, lanes), ideal + 1))
-}
-
-/// The most different words that lanes want of one bank.
-fn most_words_of_a_bank(group: u32, addresses: &[u64; 32], unit: u32, banks: usize) -> u64 {
-    let mut words = [0; 32];
-    let mut found = 0;
-    let mut counts = [0; 32];
-    for lane in bits(group) {
-        let word = addresses[lane] >> unit;
-        if !words[..found].contains(&word) {
-            words[found] = word;
-            found += 1;
-            counts[word as usize & (banks - 1)] += 1;
-        }
-    }
-    counts.into_iter().max().unwrap_or(0)
 }

@@ -137,6 +137,43 @@ fn products() {
 }
 
 #[test]
+fn products_that_are_no_numbers_are_one_nan() {
+    for (ty, depth, _) in FACTORS {
+        // a is zero but for an infinite first element, b is zero: the sums of row 0 are no numbers, nor is one of row 1.
+        let mut x = [0; 32 * 12];
+        let (lane, register, half) = place(ty, 0, 0);
+        let infinity = if *ty == "f16" { 0x7c00 } else { f32::INFINITY.to_bits() };
+        x[12 * lane + register] = if *ty == "bf16" { infinity >> 16 } else { infinity } << (16 * half);
+        x[12 * 4 + 8] = 0xffc1_2345;
+        let y = results(32, &product_body(ty, *depth, false), &x, &[KEPT; 128]).unwrap();
+        for (at, got) in y.into_iter().enumerate() {
+            let (lane, register) = (at / 4, at % 4);
+            let is_number = !(lane < 4 && register < 2 || (lane, register) == (4, 0));
+            assert_eq!(got, if is_number { 0 } else { 0x7fff_ffff }, "{ty} k{depth} lane {lane} register {register}");
+        }
+    }
+}
+
+#[test]
+fn before_sm_80_each_lane_gives_an_address() {
+    let body = "mad.lo.u32 %r0, %t, 16, %s; st.shared.v4.b32 [%r0], {1, 2, 3, 4}; bar.sync 0; setp.lt.u32 %p, %t, 8;\n\
+         mov.u32 %r1, 8192; selp.u32 %r1, %r0, %r1, %p; ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r2}, [%r1];";
+    let on = |target: &str, body: &str| {
+        let body = format!(
+            ".reg .b32 %t, %s, %r<3>; .reg .pred %p; .shared .align 16 .b8 tile[8192]; mov.u32 %s, tile; mov.u32 %t, %tid.x;\n{body}"
+        );
+        let text = kernel_text(&[], &body).replace("sm_90", target);
+        run_text(&text, &launch(1, 32, &[]), &mut Memory::new(), &Options::default())
+    };
+    on("sm_80", body).unwrap();
+    let fault = on("sm_75", body).unwrap_err();
+    assert!(matches!(fault.kind, FaultKind::OutOfBounds { access: Access::Read, .. }), "{fault}");
+    assert_eq!(fault.lane, Some(8));
+    // They are not read from.
+    on("sm_75", &body.replace("8192;", "4096;")).unwrap();
+}
+
+#[test]
 fn matrices_of_other_memory_and_on_older_devices_are_refused() {
     let load = "ldmatrix.sync.aligned.m8n8.x1.b16 {%r0}, [%at]";
     let fault = outcome(32, &format!("mov.u64 %at, %x0;\n{load};"), &[0; 32], &[0; 32]).expect_err("global memory");

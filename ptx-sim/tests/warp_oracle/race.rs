@@ -3,92 +3,145 @@
 use super::*;
 
 const WARPS: usize = 4;
-/// Two lanes of each warp access memory.
-const THREADS: usize = 2 * WARPS;
+/// Lanes of each warp that access memory.
+const LANES: usize = 3;
+const THREADS: usize = LANES * WARPS;
 /// Barriers are named by the pair that meets; those that a warp only arrives at have a name each.
 const PAIRS: usize = WARPS * (WARPS - 1) / 2;
 const ARRIVALS: usize = 15 - PAIRS;
 
-/// What threads access: offsets and bytes.
-const CELLS: [(usize, usize); 4] = [(0, 4), (4, 4), (0, 1), (1, 1)];
+/// What the first lanes of warps access: offsets and bytes.
+const CELLS: [(usize, usize); 5] = [(0, 4), (4, 4), (0, 1), (1, 1), (0, 8)];
+/// How far apart lanes access memory.
+const STRIDES: [usize; 4] = [0, 0, 8, 56];
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Kind {
+    Read,
+    Write,
+    Atomic,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Event {
-    /// By a thread, of one of [`CELLS`]; whether it writes.
-    Access(usize, usize, bool),
+    /// By lanes of a warp, of one of [`CELLS`] and at a distance.
+    Access(usize, u32, usize, usize, Kind),
     /// Of two warps, of which the first may only arrive.
     Meet(usize, usize, bool),
     MeetAll,
-    /// The lanes of a warp.
-    Warp(usize),
+    /// Lanes of a warp.
+    Warp(usize, u32),
 }
 
+const WHOLE: u32 = (1 << LANES) - 1;
+
+/// In half of them each `bar.warp.sync` is for a whole warp.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let meet = (0..WARPS, 1..WARPS, any::<bool>()).prop_map(|(a, b, arrives)| Event::Meet(a, (a + b) % WARPS, arrives));
     // Few writes, so that many events come before a race.
-    let writes = prop_oneof![5 => Just(false), 1 => Just(true)];
-    let access =
-        (0..THREADS, 0..CELLS.len(), writes).prop_map(|(thread, cell, write)| Event::Access(thread, cell, write));
+    let kind = prop_oneof![6 => Just(Kind::Read), 1 => Just(Kind::Write), 3 => Just(Kind::Atomic)];
+    let lanes = prop_oneof![4 => (0..LANES).prop_map(|lane| 1 << lane), 1 => 1..=WHOLE];
+    let cell = (0..CELLS.len(), select(STRIDES.to_vec()));
+    let access = (0..WARPS, lanes, cell, kind).prop_map(|(warp, lanes, (cell, stride), kind)| {
+        let kind = if kind == Kind::Atomic && CELLS[cell].1 == 1 { Kind::Read } else { kind };
+        Event::Access(warp, lanes, cell, stride, kind)
+    });
+    let lanes = prop_oneof![1 => Just(WHOLE), 2 => 1..=WHOLE];
     let event = prop_oneof![
         8 => access,
         8 => meet,
         1 => Just(Event::MeetAll),
-        2 => (0..WARPS).prop_map(Event::Warp),
+        4 => (0..WARPS, lanes).prop_map(|(warp, lanes)| Event::Warp(warp, lanes)),
     ];
-    vec(event, 1..24)
+    (vec(event, 1..24), any::<bool>()).prop_map(|(mut events, in_part)| {
+        let mut arrivals = 0;
+        for event in &mut events {
+            match event {
+                Event::Warp(_, lanes) if !in_part => *lanes = WHOLE,
+                Event::Meet(_, _, arrives) => {
+                    *arrives &= arrivals < ARRIVALS;
+                    arrivals += usize::from(*arrives);
+                }
+                _ => {}
+            }
+        }
+        events
+    })
 }
 
-fn overlap(a: usize, b: usize) -> bool {
-    let ((a, a_bytes), (b, b_bytes)) = (CELLS[a], CELLS[b]);
+fn overlap((a, a_bytes): (usize, usize), (b, b_bytes): (usize, usize)) -> bool {
     a < b + b_bytes && b < a + a_bytes
 }
 
-/// Whether two threads access a cell, one of them to write, and neither comes before the other.
+/// Whether two threads access the same bytes, not both to read, nor both atomically in one size, and neither comes before
+/// the other.
 fn has_race(events: &[Event]) -> bool {
     // What of each thread comes before what a thread will do.
     let mut clocks = [[0; THREADS]; THREADS];
-    let mut accesses: Vec<(usize, usize, bool, usize)> = Vec::new();
+    let mut accesses: Vec<(usize, (usize, usize), Kind, usize)> = Vec::new();
     for (time, event) in (1..).zip(events) {
-        let warps = match *event {
-            Event::Access(thread, cell, write) => {
-                let meets = |(other, of, wrote, at): &(usize, usize, bool, usize)| {
-                    overlap(*of, cell) && (*wrote || write) && *other != thread && clocks[thread][*other] < *at
+        let of_warps = |warps: u32| (0..THREADS).filter(move |thread| is_in(warps, thread / LANES)).collect();
+        let (meet, arrives): (Vec<usize>, Option<usize>) = match *event {
+            Event::Access(warp, lanes, cell, stride, kind) => {
+                let place = |lane: usize| (CELLS[cell].0 + stride * lane, CELLS[cell].1);
+                let lanes: Vec<usize> = (0..LANES).filter(|lane| is_in(lanes, *lane)).collect();
+                let races = |lane: usize, (other, of, earlier, at): &(usize, (usize, usize), Kind, usize)| {
+                    let (thread, place) = (warp * LANES + lane, place(lane));
+                    let allowed = *earlier == kind && (kind == Kind::Read || (kind == Kind::Atomic && *of == place));
+                    overlap(*of, place) && !allowed && *other != thread && clocks[thread][*other] < *at
                 };
-                if accesses.iter().any(meets) {
+                if lanes.iter().any(|lane| accesses.iter().any(|access| races(*lane, access))) {
                     return true;
                 }
-                accesses.push((thread, cell, write, time));
-                clocks[thread][thread] = time;
+                // Lanes of one instruction store one value in one place, or in places apart.
+                for lane in lanes {
+                    let thread = warp * LANES + lane;
+                    accesses.push((thread, place(lane), kind, time));
+                    clocks[thread][thread] = time;
+                }
                 continue;
             }
-            Event::Meet(a, b, _) => 1 << a | 1 << b,
-            Event::MeetAll => !0,
-            Event::Warp(warp) => 1 << warp,
+            Event::Meet(a, b, arrives) => (of_warps(1 << a | 1 << b), arrives.then_some(a)),
+            Event::MeetAll => (of_warps(!0), None),
+            Event::Warp(warp, lanes) => {
+                ((0..LANES).filter(|lane| is_in(lanes, *lane)).map(|lane| warp * LANES + lane).collect(), None)
+            }
         };
         let mut joined = [0; THREADS];
-        for clock in (0..THREADS).filter(|thread| is_in(warps, thread / 2)).map(|thread| clocks[thread]) {
-            joined.iter_mut().zip(clock).for_each(|(joined, time)| *joined = time.max(*joined));
+        for thread in &meet {
+            joined.iter_mut().zip(clocks[*thread]).for_each(|(joined, time)| *joined = time.max(*joined));
         }
-        let waits = |warp: usize| is_in(warps, warp) && !matches!(event, Event::Meet(a, _, true) if *a == warp);
-        (0..THREADS).filter(|thread| waits(thread / 2)).for_each(|thread| clocks[thread] = joined);
+        meet.iter().filter(|thread| arrives != Some(**thread / LANES)).for_each(|thread| clocks[*thread] = joined);
     }
     false
 }
 
+/// Holds in lanes of a warp.
+fn guard(warp: usize, lanes: u32) -> String {
+    predicate("%p", lanes) + &format!("setp.eq.and.u32 %p, %r0, {warp}, %p; @%p ")
+}
+
 fn race_body(events: &[Event], memory: &str) -> String {
-    let cells = if memory == "shared" { "tile" } else { "%x0" };
-    let mut body = "setp.lt.u32 %p, %t, 2; mad.lo.u32 %r1, %t, 4, %s; @%p st.shared.u32 [%r1], 0; bar.sync 0;\n\
+    let mut body = "mad.lo.u32 %r1, %t, 4, %s; st.shared.u32 [%r1], 0; bar.sync 0;\n\
          shr.u32 %r0, %t, 5;\n"
         .to_owned();
     let mut arrivals = 0;
     for (i, event) in events.iter().enumerate() {
-        body += &match event {
-            Event::Access(thread, cell, write) => {
-                let (at, bytes) = CELLS[*cell];
-                let (at, ty) = (format!("[{cells}+{at}]"), format!("u{}", 8 * bytes));
-                let access =
-                    if *write { format!("st.{memory}.{ty} {at}, %k") } else { format!("ld.{memory}.{ty} %wd, {at}") };
-                format!("setp.eq.u32 %p, %t, {}; @%p {access};\n", thread / 2 * 32 + thread % 2)
+        body += &match *event {
+            Event::Access(warp, lanes, cell, stride, kind) => {
+                let (at, bytes) = CELLS[cell];
+                let (base, set) = match memory {
+                    "shared" => ("%r3", format!("mad.lo.u32 %r3, %lane, {stride}, %s;")),
+                    _ => ("%at", format!("mad.wide.u32 %at, %lane, {stride}, %x0;")),
+                };
+                let (at, ty) = (format!("[{base}+{at}]"), format!("{memory}.u{}", 8 * bytes));
+                let register = if bytes == 8 { "%qa" } else { "%wd" };
+                let access = match kind {
+                    Kind::Read => format!("ld.{ty} {register}, {at}"),
+                    Kind::Write => format!("st.{ty} {at}, 7"),
+                    Kind::Atomic => format!("red.{} {at}, 7", ty.replace(".u", ".add.u")),
+                };
+                set + &guard(warp, lanes) + &access + ";\n"
             }
             Event::Meet(a, b, arrives) => {
                 let (low, high) = (a.min(b), a.max(b));
@@ -96,16 +149,17 @@ fn race_body(events: &[Event], memory: &str) -> String {
                     true => ("arrive", 1 + PAIRS + arrivals),
                     false => ("sync", 1 + low * (2 * WARPS - 1 - low) / 2 + high - low - 1),
                 };
-                arrivals += usize::from(*arrives);
+                arrivals += usize::from(arrives);
                 format!(
                     "setp.eq.u32 %p, %r0, {a}; @!%p bra A{i}; bar.{arrive} {name}, 64; A{i}:\n\
                      setp.eq.u32 %p, %r0, {b}; @!%p bra B{i}; bar.sync {name}, 64; B{i}:\n"
                 )
             }
             Event::MeetAll => "bar.sync 0;\n".to_owned(),
-            Event::Warp(warp) => {
+            Event::Warp(warp, WHOLE) => {
                 format!("setp.eq.u32 %p, %r0, {warp}; @!%p bra W{i}; bar.warp.sync 0xffffffff; W{i}:\n")
             }
+            Event::Warp(warp, lanes) => guard(warp, lanes) + &format!("bar.warp.sync {lanes};\n"),
         };
     }
     body
@@ -113,14 +167,7 @@ fn race_body(events: &[Event], memory: &str) -> String {
 
 #[test]
 fn races() {
-    check(&["shared", "global"], 2048, events(), |memory, mut events| {
-        let mut arrivals = 0;
-        for event in &mut events {
-            if let Event::Meet(_, _, arrives) = event {
-                *arrives &= arrivals < ARRIVALS;
-                arrivals += usize::from(*arrives);
-            }
-        }
+    check(&["shared", "global"], 4096, events(), |memory, events| {
         let body = race_body(&events, memory);
         let got = outcome(32 * WARPS, &body, &[0; 32 * WARPS], &[KEPT; 32 * WARPS]);
         match (has_race(&events), got) {
