@@ -58,6 +58,7 @@ fn texts() -> Vec<(String, String)> {
             texts.push((format!("{stem} [{words}] by texels and pairs"), kernel::by_pairs(&by_texels)));
             if words.is_empty() {
                 texts.push((format!("{stem} by texels"), by_texels));
+                texts.push((format!("{stem} by locals"), by_locals));
             }
             texts.push((format!("{stem} [{words}]"), text));
         };

@@ -62,9 +62,9 @@ pub fn tile(p: &ConvParams, inputs: usize, depth: usize) -> usize {
     first_tap(p) + 2 * steps + 2 * taps + depth
 }
 
-/// A convolution by subgroups: rows of taps with their runs of four channels, then up to 16 runs of columns.
+/// A convolution by subgroups: rows of taps with their runs of four channels, then up to eight runs of columns.
 pub fn by_subgroups(p: &ConvParams, inputs: usize) -> usize {
-    first_tap(p) + over(p.kernel[0], plain(p.kernel[1] * inputs.div_ceil(4))).entered + plain(16).entered
+    first_tap(p) + over(p.kernel[0], plain(p.kernel[1] * inputs.div_ceil(4))).entered + plain(8).entered
 }
 
 /// A depthwise convolution by strips: the taps of a row in as many turns as there are, B loops of I iterations with B (I + 1) at most
