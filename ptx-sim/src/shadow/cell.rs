@@ -210,7 +210,7 @@ impl Cell {
                 return;
             }
             if let Some(past) = listed.iter_mut().find(joins) {
-                (past.tick, past.lanes) = (by.now, past.lanes | 1 << lane);
+                (past.lanes, past.tick) = (by.unordered(lane, past) | 1 << lane, by.now);
                 return;
             }
         }
