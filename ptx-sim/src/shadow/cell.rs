@@ -206,10 +206,12 @@ impl Cell {
         let stands = |past: &Past| past.kind == kind && by.is_of_earlier_block(past.tick);
         if self.read == SPREAD {
             let listed = spread.get_mut(self.readers);
-            if listed.iter().any(stands) {
+            let stands = listed.iter().any(stands);
+            // Reads alone need no list any more.
+            if stands && self.write == MIXED {
                 return;
             }
-            if let Some(past) = listed.iter_mut().find(joins) {
+            if !stands && let Some(past) = listed.iter_mut().find(joins) {
                 (past.lanes, past.tick) = (by.unordered(lane, past) | 1 << lane, by.now);
                 return;
             }

@@ -131,3 +131,25 @@ impl GlobalShadow {
         Ok(false)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::Clock;
+    use super::*;
+    use crate::Memory;
+
+    #[test]
+    fn what_several_blocks_read_needs_no_lists() {
+        let (mut clock, mut shadow, first) = (Clock::new(true), GlobalShadow::new(1), Memory::new().alloc(PAGE));
+        // By all lanes; how many words were in a page that several blocks had read before, and how many lists are left.
+        let mut read = || {
+            clock.start_block(1);
+            let foreign = (first..)
+                .step_by(4)
+                .take(PAGE / 4)
+                .filter(|address| shadow.read_lanes(&clock.observer(0), (!0, &[*address; 32]), 4, false).unwrap());
+            (foreign.count(), shadow.spread.count())
+        };
+        assert_eq!([read(), read(), read()], [(0, PAGE / 4), (0, 0), (PAGE / 4, 0)]);
+    }
+}

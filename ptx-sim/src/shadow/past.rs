@@ -85,4 +85,10 @@ impl Spread {
         self.unused.push(number);
         std::mem::take(&mut self.lists[number as usize])
     }
+
+    /// How many lists there are.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.lists.len() - self.unused.len()
+    }
 }
