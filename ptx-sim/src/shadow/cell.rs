@@ -164,19 +164,16 @@ impl Cell {
         if kind != Kind::Read && self.reader & NON_COHERENT != 0 {
             return Err(Conflict::NonCoherent);
         }
-        for past in self.pasts(spread) {
-            let lanes = past.races(by, lane, kind);
-            if lanes != 0 {
-                let warp = past.warp as u32;
-                let other = match lanes.is_power_of_two() {
-                    _ if by.is_of_earlier_block(past.tick) => OtherThread::Block,
-                    true => OtherThread::Lane { warp, lane: lanes.trailing_zeros() },
-                    false => OtherThread::Warp { warp },
-                };
-                return Err(Conflict::Race { earlier: past.kind.access(), other });
-            }
-        }
-        Ok(())
+        // Of warps that read at one tick no lanes are known: those of `lane`'s own may be itself alone.
+        let races = self.pasts(spread).map(|past| (past, past.races(by, lane, kind))).filter(|(_, lanes)| *lanes != 0);
+        let Some((past, lanes)) = races.min_by_key(|(past, _)| past.warp == by.warp) else { return Ok(()) };
+        let warp = past.warp as u32;
+        let other = match lanes.is_power_of_two() {
+            _ if by.is_of_earlier_block(past.tick) => OtherThread::Block,
+            true => OtherThread::Lane { warp, lane: lanes.trailing_zeros() },
+            false => OtherThread::Warp { warp },
+        };
+        Err(Conflict::Race { earlier: past.kind.access(), other })
     }
 
     /// The accesses so far that are not known to come before all to come.
@@ -302,5 +299,19 @@ mod tests {
         let other = OtherThread::Lane { warp: 0, lane: 5 };
         let written = copy.write(&clock.observer(2), 1, &mut spread);
         assert_eq!(written, Err((0, Conflict::Race { earlier: Access::Read, other })));
+    }
+
+    #[test]
+    fn a_race_is_with_another_thread() {
+        let (mut clock, mut spread, mut cell) = (Clock::new(false), Spread::default(), Cell::default());
+        clock.start_block(2);
+        for (warp, lane) in [(0, 3), (1, 5)] {
+            cell.add_reader(&clock.observer(warp), lane, &mut spread);
+        }
+        for (warp, lane) in [(0, 3), (1, 5)] {
+            let other = OtherThread::Warp { warp: 1 - warp };
+            let race = Conflict::Race { earlier: Access::Read, other };
+            assert_eq!(cell.check(&clock.observer(warp as usize), lane, Kind::Write, &spread), Err(race));
+        }
     }
 }
