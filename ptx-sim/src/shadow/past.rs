@@ -53,12 +53,12 @@ impl Past {
 
 /// Lists of accesses by number.
 #[derive(Default)]
-pub(crate) struct Spread {
+pub(crate) struct Lists {
     lists: Vec<Vec<Past>>,
     unused: Vec<u32>,
 }
 
-impl Spread {
+impl Lists {
     pub fn clear(&mut self) {
         self.lists.clear();
         self.unused.clear();
