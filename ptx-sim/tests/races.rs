@@ -195,6 +195,27 @@ fn atomics_are_remembered_beside_each_other() {
 }
 
 #[test]
+fn what_a_barrier_ordered_stays_ordered() {
+    // All lanes access a word; after a barrier one of them does again, and after that as no other may at the same time.
+    for (space, at) in [(Space::Shared, "tile"), (Space::Global, "%x")] {
+        let body = |lines: &str| {
+            let head = format!("setp.eq.u32 %p, %t, 0; @%p st.{space}.u32 [{at}], 0; bar.sync 0;");
+            format!("{head}\n{}", lines.replace("SPACE", &space.to_string()).replace("AT", at))
+        };
+        let (reads, writes) = ("@%p ld.SPACE.u32 %a, [AT];", "@%p st.SPACE.u32 [AT], 0;");
+        let (adds, all_add) = ("@%p red.SPACE.add.u32 [AT], 1;", "red.SPACE.add.u32 [AT], 1;");
+        for sync in ["bar.sync 0;", "bar.warp.sync 0xffffffff;"] {
+            good(32, &body(&format!("{all_add} {sync} {adds} {reads} {writes}")));
+            // What it did since counts for the others.
+            let late = body(&format!("{all_add} {sync} {adds}\nsetp.eq.u32 %q, %t, 9;\n@%q ld.SPACE.u32 %a, [AT];"));
+            race(&fault_of(32, &late), 4, space, Access::Atomic, Access::Read);
+        }
+        let all_read = "ld.SPACE.u32 %a, [AT]; bar.warp.sync 0xffffffff; bar.sync 0;";
+        good(64, &body(&format!("{all_read} {reads} {writes}")));
+    }
+}
+
+#[test]
 fn atomics_reach_their_scope() {
     let two = |first: &str, second: &str| {
         format!(

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::{Cell, Observer, Spread, bits};
+use super::{Cell, Lists, Observer, bits};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::memory::{index, offset};
 
@@ -25,12 +25,12 @@ impl Page {
 
     /// Splits the granules.
     #[inline(never)]
-    fn refine(&mut self, granule: u32, spread: &mut Spread) {
+    fn refine(&mut self, granule: u32, lists: &mut Lists) {
         let copies = 1 << (self.granule - granule);
         let mut cells = Vec::with_capacity(PAGE >> granule);
         for cell in &self.cells {
             cells.push(*cell);
-            (1..copies).for_each(|_| cells.push(cell.copy(spread)));
+            (1..copies).for_each(|_| cells.push(cell.copy(lists)));
         }
         self.cells = cells.into();
         self.granule = granule;
@@ -42,19 +42,19 @@ impl Page {
 pub(crate) struct GlobalShadow {
     /// For each allocation its pages.
     allocations: Vec<Vec<Option<Page>>>,
-    spread: Spread,
+    lists: Lists,
 }
 
 impl GlobalShadow {
     /// For so many allocations.
     pub fn new(allocations: usize) -> Self {
         let pages = std::iter::repeat_with(Vec::new).take(allocations).collect();
-        GlobalShadow { allocations: pages, spread: Spread::default() }
+        GlobalShadow { allocations: pages, lists: Lists::default() }
     }
 
     /// The page of an aligned access of at most 16 bytes, and its cells there.
     #[inline(always)]
-    fn page(&mut self, address: u64, bytes: u32) -> (&mut Page, Range<usize>, &mut Spread) {
+    fn page(&mut self, address: u64, bytes: u32) -> (&mut Page, Range<usize>, &mut Lists) {
         let pages = &mut self.allocations[index(address)];
         let offset = offset(address) as usize;
         let page = offset / PAGE;
@@ -64,18 +64,18 @@ impl GlobalShadow {
         let granule = bytes.trailing_zeros();
         let page = pages[page].get_or_insert_with(|| Page::new(granule));
         if page.granule > granule {
-            page.refine(granule, &mut self.spread);
+            page.refine(granule, &mut self.lists);
         }
         let first = (offset % PAGE) >> page.granule;
         let range = first..first + (bytes >> page.granule) as usize;
-        (page, range, &mut self.spread)
+        (page, range, &mut self.lists)
     }
 
     /// The cells of an aligned access of at most 16 bytes, the bytes of each, and what they need to know.
     #[inline(always)]
-    pub fn cells(&mut self, address: u64, bytes: u32) -> (&mut [Cell], usize, &mut Spread) {
-        let (page, range, spread) = self.page(address, bytes);
-        (&mut page.cells[range], 1 << page.granule, spread)
+    pub fn cells(&mut self, address: u64, bytes: u32) -> (&mut [Cell], usize, &mut Lists) {
+        let (page, range, lists) = self.page(address, bytes);
+        (&mut page.cells[range], 1 << page.granule, lists)
     }
 
     /// Checks and records the reads of some lanes; true where several blocks have read all of their pages, so that none may
@@ -114,7 +114,7 @@ impl GlobalShadow {
         bytes: u32,
         non_coherent: bool,
     ) -> Result<bool, FaultKind> {
-        let (page, range, spread) = self.page(address, bytes);
+        let (page, range, lists) = self.page(address, bytes);
         if page.foreign == page.cells.len() {
             return Ok(true);
         }
@@ -123,11 +123,33 @@ impl GlobalShadow {
                 continue;
             }
             let was_foreign = cell.is_foreign();
-            cell.read(by, lane, non_coherent, spread).map_err(|conflict| {
+            cell.read(by, lane, non_coherent, lists).map_err(|conflict| {
                 conflict.fault(Space::Global, address + ((i as u64) << page.granule), Access::Read)
             })?;
             page.foreign += usize::from(cell.is_foreign() && !was_foreign);
         }
         Ok(false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Clock;
+    use super::*;
+    use crate::Memory;
+
+    #[test]
+    fn what_several_blocks_read_needs_no_lists() {
+        let (mut clock, mut shadow, first) = (Clock::new(true), GlobalShadow::new(1), Memory::new().alloc(PAGE));
+        // By all lanes; how many words were in a page that several blocks had read before, and how many lists are left.
+        let mut read = || {
+            clock.start_block(1);
+            let foreign = (first..)
+                .step_by(4)
+                .take(PAGE / 4)
+                .filter(|address| shadow.read_lanes(&clock.observer(0), (!0, &[*address; 32]), 4, false).unwrap());
+            (foreign.count(), shadow.lists.count())
+        };
+        assert_eq!([read(), read(), read()], [(0, PAGE / 4), (0, 0), (PAGE / 4, 0)]);
     }
 }

@@ -18,7 +18,7 @@ mod shared;
 pub(crate) use cell::{Cell, Conflict};
 pub(crate) use clock::{Clock, MAX_WARPS, Observer};
 pub(crate) use global::GlobalShadow;
-pub(crate) use past::{Kind, Spread};
+pub(crate) use past::{Kind, Lists};
 pub(crate) use shared::{Extent, Shared};
 
 /// The set bits, from the lowest.

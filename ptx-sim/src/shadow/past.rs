@@ -53,12 +53,12 @@ impl Past {
 
 /// Lists of accesses by number.
 #[derive(Default)]
-pub(crate) struct Spread {
+pub(crate) struct Lists {
     lists: Vec<Vec<Past>>,
     unused: Vec<u32>,
 }
 
-impl Spread {
+impl Lists {
     pub fn clear(&mut self) {
         self.lists.clear();
         self.unused.clear();
@@ -84,5 +84,11 @@ impl Spread {
     pub(super) fn take(&mut self, number: u32) -> Vec<Past> {
         self.unused.push(number);
         std::mem::take(&mut self.lists[number as usize])
+    }
+
+    /// How many lists there are.
+    #[cfg(test)]
+    pub fn count(&self) -> usize {
+        self.lists.len() - self.unused.len()
     }
 }

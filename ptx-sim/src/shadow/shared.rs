@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::lines::Lines;
 use super::log::Log;
-use super::{Cell, Clock, Conflict, Kind, Observer, Spread, bits};
+use super::{Cell, Clock, Conflict, Kind, Lists, Observer, bits};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::lanes::{for_lanes, hull};
 
@@ -14,7 +14,7 @@ pub(crate) struct Shared {
     /// Accesses that the cells do not know of yet.
     log: Log,
     cells: Vec<Cell>,
-    spread: Spread,
+    lists: Lists,
     granule: u32,
 }
 
@@ -32,8 +32,8 @@ impl Shared {
     /// Of so many bytes; a granule has `2^granule` bytes.
     pub fn new(bytes: usize, granule: u32) -> Self {
         let cells = vec![Cell::default(); bytes.div_ceil(1 << granule)];
-        let (lines, log, spread) = (Lines::new(cells.len()), Log::default(), Spread::default());
-        Shared { bytes: vec![0xff; bytes], lines, log, cells, spread, granule }
+        let (lines, log, lists) = (Lines::new(cells.len()), Log::default(), Lists::default());
+        Shared { bytes: vec![0xff; bytes], lines, log, cells, lists, granule }
     }
 
     /// Forgets everything, for the next block.
@@ -42,7 +42,7 @@ impl Shared {
         self.lines.clear();
         self.log.clear();
         self.cells.fill(Cell::default());
-        self.spread.clear();
+        self.lists.clear();
     }
 
     /// The offset of an aligned access.
@@ -110,7 +110,7 @@ impl Shared {
                 if !self.lines.is_filled(at) {
                     return Err(Stop::lane(FaultKind::Uninitialised { space, address, bytes }, lane));
                 }
-                let read = self.cells[at].read(&by, lane, false, &mut self.spread);
+                let read = self.cells[at].read(&by, lane, false, &mut self.lists);
                 read.map_err(|conflict| Stop::lane(conflict.fault(space, address, Access::Read), lane))?;
             }
         }
@@ -145,8 +145,8 @@ impl Shared {
                 let first = logged.addresses[lane] as usize >> self.granule;
                 let cells = &mut self.cells[first..first + (logged.bytes >> self.granule).max(1) as usize];
                 match logged.write {
-                    true => cells.iter_mut().for_each(|cell| cell.overwrite(&by, 1 << lane, &mut self.spread)),
-                    false => cells.iter_mut().for_each(|cell| cell.add_reader(&by, lane, &mut self.spread)),
+                    true => cells.iter_mut().for_each(|cell| cell.overwrite(&by, 1 << lane, &mut self.lists)),
+                    false => cells.iter_mut().for_each(|cell| cell.add_reader(&by, lane, &mut self.lists)),
                 }
             }
         }
@@ -198,7 +198,7 @@ impl Shared {
             let (place, address) = (at << self.granule, self.address(at));
             if first {
                 self.check_pending(lane, at, Access::Write)?;
-                let written = self.cells[at].write(by, twins, &mut self.spread);
+                let written = self.cells[at].write(by, twins, &mut self.lists);
                 written.map_err(|(lane, conflict)| {
                     Stop::lane(conflict.fault(Space::Shared, address, Access::Write), lane)
                 })?;
@@ -230,7 +230,7 @@ impl Shared {
     fn start_copy(&mut self, by: &Observer<'_>, lane: usize, (offset, bytes): (usize, u32)) -> Result<(), Stop> {
         for at in self.granules(offset, bytes) {
             self.check_pending(lane, at, Access::AsyncCopy)?;
-            let checked = self.cells[at].check(by, lane, Kind::Write, &self.spread);
+            let checked = self.cells[at].check(by, lane, Kind::Write, &self.lists);
             let fault = |conflict: Conflict| conflict.fault(Space::Shared, self.address(at), Access::AsyncCopy);
             checked.map_err(|conflict| Stop::lane(fault(conflict), lane))?;
             self.lines.start_granule(at);
@@ -263,7 +263,7 @@ impl Shared {
             if !self.lines.is_filled(at) {
                 return Err(FaultKind::Uninitialised { space, address: offset as u64, bytes });
             }
-            let done = self.cells[at].atomic(by, lane, kind, &mut self.spread);
+            let done = self.cells[at].atomic(by, lane, kind, &mut self.lists);
             done.map_err(|conflict| conflict.fault(space, offset as u64, access))?;
             self.lines.complete(at, 1);
         }

@@ -66,9 +66,9 @@ fn in_global_memory(
             return Err(FaultKind::Uninitialised { space: Space::Global, address, bytes });
         }
         let by = machine.clock.observer(warp.index);
-        let (cells, _, spread) = machine.shadow.cells(address, bytes);
+        let (cells, _, lists) = machine.shadow.cells(address, bytes);
         for cell in cells {
-            let done = cell.atomic(&by, lane, kind(atomic), spread);
+            let done = cell.atomic(&by, lane, kind(atomic), lists);
             done.map_err(|conflict| conflict.fault(Space::Global, address, Access::Atomic))?;
         }
     }

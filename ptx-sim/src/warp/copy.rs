@@ -10,7 +10,8 @@ use crate::memory::offset;
 use crate::program::CopyAsync;
 use crate::shadow::bits;
 
-/// What an instruction copies.
+/// What an instruction copies. Those that are waited for together are written in the order of their slots, not of their start;
+/// it matters only without checks, which let no two in flight write the same bytes.
 pub(crate) struct Copy {
     warp: usize,
     /// Lanes whose copies are in flight; none of a free slot.

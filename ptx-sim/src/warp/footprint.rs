@@ -2,18 +2,14 @@
 
 use std::collections::BTreeMap;
 
+use super::shape::{Shape, first_of};
 use crate::fault::{Access, Stop};
 use crate::report::LineReport;
 use crate::shadow::{Extent, Shared, bits};
 
-/// An access, but for where it starts: those that lie alike cost the same.
+/// An access, but for where it starts.
 pub(crate) struct Footprint {
-    mask: u32,
-    bytes: u32,
-    /// Of the first lane, in a bank.
-    phase: u64,
-    /// From the first lane's address to each; 0 of lanes that take no part.
-    offsets: [u64; 32],
+    shape: Shape,
     /// From the lowest address to that of the first lane, and to the end of the highest.
     first: u64,
     len: u64,
@@ -37,21 +33,10 @@ impl Footprint {
             *word |= bit;
         }
         let granules = granules.into_iter().collect();
-        let (first, phase) = start(mask, addresses, bytes);
+        let shape = Shape::new((mask, addresses), bytes, period(bytes));
         let (waves, ideal) = waves(mask, addresses, bytes);
-        let offsets = offsets(mask, addresses, first);
-        Box::new(Footprint {
-            mask,
-            bytes,
-            phase,
-            offsets,
-            first: first - lowest,
-            len,
-            granules,
-            distinct,
-            waves,
-            ideal,
-        })
+        let first = first_of(mask, addresses) - lowest;
+        Box::new(Footprint { shape, first, len, granules, distinct, waves, ideal })
     }
 
     /// Of an access whose lowest granule is this.
@@ -66,31 +51,12 @@ impl Footprint {
         counter.shared_waves += self.waves;
         counter.ideal_shared_waves += self.ideal;
     }
-
-    #[inline(always)]
-    fn is_of(&self, mask: u32, addresses: &[u64; 32], bytes: u32) -> bool {
-        let (first, phase) = start(mask, addresses, bytes);
-        let mut differs = 0;
-        for (last, now) in self.offsets.iter().zip(offsets(mask, addresses, first)) {
-            differs |= last ^ now;
-        }
-        differs == 0 && (self.mask, self.bytes, self.phase) == (mask, bytes, phase)
-    }
 }
 
-/// The first lane's address, and how far it is from the start of a bank as wide as the access; from one bank to another, all
-/// lanes meet as they did.
+/// From one bank as wide as the access to another, all lanes meet as they did.
 #[inline(always)]
-fn start(mask: u32, addresses: &[u64; 32], bytes: u32) -> (u64, u64) {
-    let first = addresses[mask.trailing_zeros() as usize & 31];
-    (first, first & u64::from(bytes.max(4) - 1))
-}
-
-#[inline(always)]
-fn offsets(mask: u32, addresses: &[u64; 32], first: u64) -> [u64; 32] {
-    let mut offsets = [0; 32];
-    crate::lanes::set(&mut offsets, mask, |lane| addresses[lane].wrapping_sub(first));
-    offsets
+fn period(bytes: u32) -> u64 {
+    u64::from(bytes.max(4))
 }
 
 /// The footprint of some lanes, whose accesses are checked to be aligned and in range, and which granules that is; `last` is
@@ -103,13 +69,13 @@ pub(super) fn survey<'f>(
     bytes: u32,
     access: Access,
 ) -> Result<(&'f Footprint, Extent<'f>), Stop> {
-    let (first, _) = start(mask, addresses, bytes);
+    let first = first_of(mask, addresses);
     // What lies alike is aligned alike.
     let alike = match last {
         Some(last) => {
             let lowest = first.wrapping_sub(last.first);
             let is_in_range = lowest <= first && lowest.saturating_add(last.len) <= shared.bytes.len() as u64;
-            is_in_range && last.is_of(mask, addresses, bytes)
+            is_in_range && last.shape.is_of((mask, addresses), bytes, period(bytes))
         }
         None => false,
     };

@@ -106,7 +106,7 @@ pub(super) fn store(
         }
         if machine.checks {
             let by = machine.clock.observer(warp.index);
-            let (cells, granule, spread) = machine.shadow.cells(address, bytes);
+            let (cells, granule, lists) = machine.shadow.cells(address, bytes);
             for (i, cell) in cells.iter_mut().enumerate() {
                 if cell.is_ordered(&by) {
                     *cell = Cell::written(&by, lane);
@@ -115,7 +115,7 @@ pub(super) fn store(
                 let (twins, space, address) =
                     (twins(addresses, mask, lane), Space::Global, address + (i * granule) as u64);
                 if twins.trailing_zeros() as usize == lane {
-                    let written = cell.write(&by, twins, spread);
+                    let written = cell.write(&by, twins, lists);
                     written
                         .map_err(|(lane, conflict)| Stop::lane(conflict.fault(space, address, Access::Write), lane))?;
                     continue;
@@ -123,7 +123,7 @@ pub(super) fn store(
                 if allocation.data[offset + i * granule..][..granule] != value[i * granule..][..granule] {
                     return Err(stop(FaultKind::ConflictingStores { space, address }));
                 }
-                cell.overwrite(&by, twins, spread);
+                cell.overwrite(&by, twins, lists);
             }
         }
         allocation.written.set(offset, bytes);

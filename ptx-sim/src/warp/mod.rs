@@ -11,6 +11,7 @@ mod machine;
 mod matrix;
 mod memory;
 mod run;
+mod shape;
 mod shared;
 mod traffic;
 

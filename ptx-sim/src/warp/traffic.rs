@@ -2,19 +2,16 @@
 
 use super::Machine;
 use super::footprint::Footprint;
+use super::shape::Shape;
 use crate::shadow::bits;
 
 const SECTOR: u64 = 32;
 
-/// An access and its cost: those that lie alike cost the same.
+/// An access and its cost.
 struct Pattern {
-    mask: u32,
-    bytes: u32,
-    /// Of the first lane, in a sector or a bank.
-    phase: u64,
-    /// From the first lane's address to each; 0 of lanes that take no part.
-    offsets: [u64; 32],
-    cost: u64,
+    shape: Shape,
+    /// That lanes touch, and that hold as many bytes.
+    sectors: u64,
     ideal: u64,
 }
 
@@ -31,53 +28,33 @@ impl Patterns {
     }
 }
 
-/// The cost of an access, and that of one without conflicts: as the last of this instruction where it lies alike but for a
-/// multiple of the period.
-#[inline(always)]
-fn cost(
-    last: &mut Option<Box<Pattern>>,
-    mask: u32,
-    addresses: &[u64; 32],
-    bytes: u32,
-    period: u64,
-    count: fn(u32, &[u64; 32], u32) -> (u64, u64),
-) -> (u64, u64) {
-    let first = addresses[mask.trailing_zeros() as usize & 31];
-    let phase = first & (period - 1);
-    let mut offsets = [0; 32];
-    crate::lanes::set(&mut offsets, mask, |lane| addresses[lane].wrapping_sub(first));
-    if let Some(last) = last {
-        let mut differs = 0;
-        for (last, now) in last.offsets.iter().zip(&offsets) {
-            differs |= last ^ now;
-        }
-        if differs == 0 && (last.mask, last.bytes, last.phase) == (mask, bytes, phase) {
-            return (last.cost, last.ideal);
-        }
-    }
-    let (cost, ideal) = count(mask, addresses, bytes);
-    *last = Some(Box::new(Pattern { mask, bytes, phase, offsets, cost, ideal }));
-    (cost, ideal)
-}
-
 /// Counts the sectors of a warp's access to global memory.
 #[inline(always)]
 pub(super) fn count_global(machine: &mut Machine<'_>, pc: usize, mask: u32, addresses: &[u64; 32], bytes: u32) {
     if mask == 0 {
         return;
     }
-    let (sectors, ideal) = cost(&mut machine.patterns.global[pc], mask, addresses, bytes, SECTOR, sectors);
+    let (lanes, last) = ((mask, addresses), &mut machine.patterns.global[pc]);
+    if last.as_ref().is_some_and(|last| !last.shape.is_of(lanes, bytes, SECTOR)) {
+        *last = None;
+    }
+    let pattern = last.get_or_insert_with(|| Pattern::new(lanes, bytes));
     let counter = &mut machine.counters[pc];
     counter.requests += 1;
-    counter.sectors += sectors;
-    counter.ideal_sectors += ideal;
+    counter.sectors += pattern.sectors;
+    counter.ideal_sectors += pattern.ideal;
 }
 
-/// The sectors that lanes touch, and those that hold as many bytes.
-#[inline(never)]
-fn sectors(mask: u32, addresses: &[u64; 32], bytes: u32) -> (u64, u64) {
-    let mut touched: Vec<u64> = bits(mask).map(|lane| addresses[lane] / SECTOR).collect();
-    touched.sort_unstable();
-    touched.dedup();
-    (touched.len() as u64, (u64::from(mask.count_ones()) * u64::from(bytes)).div_ceil(SECTOR))
+impl Pattern {
+    #[inline(never)]
+    fn new((mask, addresses): (u32, &[u64; 32]), bytes: u32) -> Box<Self> {
+        let mut touched: Vec<u64> = bits(mask).map(|lane| addresses[lane] / SECTOR).collect();
+        touched.sort_unstable();
+        touched.dedup();
+        Box::new(Pattern {
+            shape: Shape::new((mask, addresses), bytes, SECTOR),
+            sectors: touched.len() as u64,
+            ideal: (u64::from(mask.count_ones()) * u64::from(bytes)).div_ceil(SECTOR),
+        })
+    }
 }

@@ -35,6 +35,29 @@ enum Event {
 
 const WHOLE: u32 = (1 << LANES) - 1;
 
+/// No atomic operation has a byte.
+fn able(kind: Kind, cell: usize) -> Kind {
+    if kind == Kind::Atomic && CELLS[cell].1 == 1 { Kind::Read } else { kind }
+}
+
+/// Warps access a cell, each may synchronise, and one of their lanes comes back to it, at last in another way.
+fn again() -> impl Strategy<Value = Vec<Event>> {
+    let kind = || select(vec![Kind::Read, Kind::Atomic]);
+    let warps = vec((0..WARPS, 1..=WHOLE, 0..3usize), 1..4);
+    let last = prop_oneof![kind(), Just(Kind::Write)];
+    (warps, 0..CELLS.len(), kind(), 0..LANES, last).prop_map(|(warps, cell, kind, lane, last)| {
+        let access = |warp, lanes, kind| Event::Access(warp, lanes, cell, 0, able(kind, cell));
+        let mut events = Vec::new();
+        for (warp, lanes, order) in &warps {
+            events.push(access(*warp, *lanes, kind));
+            events.extend([None, Some(Event::Warp(*warp, WHOLE)), Some(Event::MeetAll)][*order]);
+        }
+        let warp = warps[0].0;
+        events.extend([access(warp, 1 << lane, kind), access(warp, 1 << lane, last)]);
+        events
+    })
+}
+
 /// In half of them each `bar.warp.sync` is for a whole warp.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let meet = (0..WARPS, 1..WARPS, any::<bool>()).prop_map(|(a, b, arrives)| Event::Meet(a, (a + b) % WARPS, arrives));
@@ -42,10 +65,8 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
     let kind = prop_oneof![6 => Just(Kind::Read), 1 => Just(Kind::Write), 3 => Just(Kind::Atomic)];
     let lanes = prop_oneof![4 => (0..LANES).prop_map(|lane| 1 << lane), 1 => 1..=WHOLE];
     let cell = (0..CELLS.len(), select(STRIDES.to_vec()));
-    let access = (0..WARPS, lanes, cell, kind).prop_map(|(warp, lanes, (cell, stride), kind)| {
-        let kind = if kind == Kind::Atomic && CELLS[cell].1 == 1 { Kind::Read } else { kind };
-        Event::Access(warp, lanes, cell, stride, kind)
-    });
+    let access = (0..WARPS, lanes, cell, kind)
+        .prop_map(|(warp, lanes, (cell, stride), kind)| Event::Access(warp, lanes, cell, stride, able(kind, cell)));
     let lanes = prop_oneof![1 => Just(WHOLE), 2 => 1..=WHOLE];
     let event = prop_oneof![
         8 => access,
@@ -53,8 +74,9 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         1 => Just(Event::MeetAll),
         4 => (0..WARPS, lanes).prop_map(|(warp, lanes)| Event::Warp(warp, lanes)),
     ];
-    (vec(event, 1..24), any::<bool>()).prop_map(|(mut events, in_part)| {
-        let mut arrivals = 0;
+    let events = prop_oneof![20 => event.prop_map(|event| vec![event]), 1 => again()];
+    (vec(events, 1..24), any::<bool>()).prop_map(|(events, in_part)| {
+        let (mut events, mut arrivals) = (events.concat(), 0);
         for event in &mut events {
             match event {
                 Event::Warp(_, lanes) if !in_part => *lanes = WHOLE,
