@@ -1,8 +1,12 @@
 //! WGSL that reads its parameters once.
 
 /// The same kernel with its parameters as numbers of each thread, which are read when it begins: a driver that computes on a CPU reads
-/// parameters anew wherever they are named, in loops lane by lane. Those that no line names are not read.
+/// parameters anew wherever they are named, in loops lane by lane. Those that no line names are not read. A kernel with barriers stays
+/// as it is: whether they are in uniform control flow, compilers tell by numbers that all threads share.
 pub fn by_locals(text: &str) -> String {
+    if text.contains("workgroupBarrier()") {
+        return text.to_owned();
+    }
     let entry = text.find("fn main(").and_then(|start| text[start..].find(") {\n").map(|length| start + length));
     let Some((head, body)) = entry.map(|at| text.split_at(at + ") {\n".len())) else { return text.to_owned() };
     let [head, body] = [head, body].map(|part| part.replace("params.", "own_params."));
@@ -44,5 +48,7 @@ fn main(
 }
 ";
         assert_eq!(by_locals(text), want);
+        let with_barrier = text.replace("    y[", "    workgroupBarrier();\n    y[");
+        assert_eq!(by_locals(&with_barrier), with_barrier);
     }
 }
