@@ -1,7 +1,7 @@
 //! Image files in: the content decides the format, 16 bits stay 16 bits, sizes are bounded before anything is allocated.
 
 use std::fs::File;
-use std::io::{BufReader, Seek};
+use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -46,6 +46,16 @@ impl Picture {
             file.rewind().map_err(read)?;
             reader = ImageReader::with_format(file, ImageFormat::Tiff);
         }
+        if reader.format() == Some(ImageFormat::Jpeg) {
+            let mut file = reader.into_inner();
+            let mut bytes = Vec::new();
+            file.rewind().and_then(|()| file.by_ref().take(MAX_BYTES).read_to_end(&mut bytes)).map_err(read)?;
+            if !ends(&bytes) {
+                return Err(PictureError::Decode { path: path.to_owned(), reason: "it is cut short".to_owned() });
+            }
+            file.rewind().map_err(read)?;
+            reader = ImageReader::with_format(file, ImageFormat::Jpeg);
+        }
         // Side lengths are checked here: a decoder that is given them says only that a limit was passed.
         let mut limits = Limits::default();
         limits.max_alloc = Some(MAX_BYTES);
@@ -62,6 +72,24 @@ impl Picture {
             .ok_or_else(|| PictureError::Decode { path: path.to_owned(), reason: "unknown pixel type".into() })?;
         check_values(path, picture)
     }
+}
+
+/// Whether a JPEG comes to its end: what is missing of one that does not, decoders fill with grey and say nothing. Segments of a marker
+/// and their length, of which a scan is followed by its data, in which 0xff is never followed by a marker's code (ITU-T T.81, B.1).
+fn ends(bytes: &[u8]) -> bool {
+    const RESTARTS: std::ops::RangeInclusive<u8> = 0xd0..=0xd7;
+    let mut at = 2;
+    while let Some(rest) = bytes.get(at..) {
+        let is_marker = |pair: &[u8]| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff) && !RESTARTS.contains(&pair[1]);
+        let Some(marker) = rest.windows(2).position(is_marker) else { return false };
+        let [_, code, length @ ..] = &rest[marker..] else { return false };
+        if *code == 0xd9 {
+            return true;
+        }
+        let Some(&[high, low]) = length.first_chunk() else { return false };
+        at += marker + 2 + usize::from(u16::from_be_bytes([high, low]));
+    }
+    false
 }
 
 /// A TIFF of one float channel, which `image` does not read; `None` for any other TIFF.
@@ -262,13 +290,23 @@ mod tests {
     }
 
     #[test]
+    fn what_follows_the_end_of_a_jpeg_is_left_alone() {
+        let mut jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
+        jpeg.extend_from_slice(b"of a camera");
+        let (_folder, path) = file("long.jpg", &jpeg);
+        assert_eq!(Picture::open(&path).unwrap().width, 64);
+    }
+
+    #[test]
     fn bad_files_are_named_in_one_line() {
         let whole = encoded(&DynamicImage::new_rgb8(9, 9), ImageFormat::Png);
         let jpeg = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Jpeg);
         let mut huge_jpeg = jpeg.clone();
         let frame = jpeg.windows(2).position(|w| w == [0xff, 0xc0]).unwrap();
         huge_jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
-        let cases: [(&str, Vec<u8>, &str); 9] = [
+        let tiff = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Tiff);
+        let webp = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::WebP);
+        let cases: [(&str, Vec<u8>, &str); 13] = [
             ("huge.jpg", huge_jpeg, "65535 x 65535 pixels are too many"),
             ("empty.png", vec![], "empty (0 bytes)"),
             ("huge.png", png_header(100_000, 100_000), "100000 x 100000 pixels are too many"),
@@ -276,6 +314,10 @@ mod tests {
             ("heavy.png", png_header(16_000, 16_000), "16000 x 16000 pixels are too many"),
             ("cut.png", whole[..whole.len() / 2].to_vec(), "cannot decode"),
             ("cut.jpg", jpeg[..30].to_vec(), "cannot decode"),
+            ("half.jpg", jpeg[..jpeg.len() - 20].to_vec(), "cut short"),
+            ("last.jpg", jpeg[..jpeg.len() - 1].to_vec(), "cut short"),
+            ("cut.tif", tiff[..tiff.len() / 2].to_vec(), "cannot decode"),
+            ("cut.webp", webp[..webp.len() - 3].to_vec(), "cannot decode"),
             ("text.txt", b"hello, this is no picture".to_vec(), "not a PNG, JPEG, TIFF or WebP"),
             ("film.dcm", vec![0; 200], "convert DICOM"),
         ];
