@@ -37,7 +37,7 @@ impl Folder {
         let folder = Self(tempfile::tempdir().expect("a temporary folder"));
         install(&folder.path("driver"), Variant::Whole).unwrap_or_else(|error| panic!("{error}"));
         symlink(common::binary(), folder.path("bin/fluoroscope")).expect("a link");
-        for name in ["run", "tables.py", "vulkan.py"] {
+        for name in ["run", "archive.py", "tables.py", "vulkan.py"] {
             fs::copy(common::root().join("benches/gpu").join(name), folder.path(name)).expect("the runner");
         }
         fs::copy(common::root().join("data/golden/plain.onnx"), folder.path("models/plain.onnx")).expect("a model");
@@ -60,9 +60,13 @@ impl Folder {
     }
 
     fn run(&self, settings: &[(&str, &str)], options: &[&str]) -> Ran {
+        self.run_whole(settings, &[&["--quick"], options].concat())
+    }
+
+    fn run_whole(&self, settings: &[(&str, &str)], options: &[&str]) -> Ran {
         let path = std::env::var("PATH").unwrap_or_default();
         let mut command = Command::new("python3");
-        command.arg("run").args(["--quick", "--batches", "1,3", "--repeats", "1"]).args(options);
+        command.arg("run").args(["--methods", "gradient", "--batches", "1,3", "--repeats", "1"]).args(options);
         command.current_dir(self.0.path()).env("LD_LIBRARY_PATH", self.path("driver"));
         command.env("PATH", format!("{}:{path}", self.path("tools").display()));
         for name in ["CUDA_VISIBLE_DEVICES", "VK_DRIVER_FILES", "VK_ICD_FILENAMES"] {
@@ -146,6 +150,46 @@ fn the_folder_checks_times_and_writes_what_belongs_into_the_checkout() {
     assert!(!rows.contains("wgpu"), "{rows}");
     let log = folder.read("results/logs/test-kernels-cuda-.log");
     assert!(log.contains("running 1 test of system cuda::"), "{log}");
+}
+
+#[test]
+fn archives_are_explained_beside_what_the_device_does_alone() {
+    let folder = Folder::new();
+    fs::copy(common::root().join("data/photos/chelsea.jpg"), folder.path("data/photos/chelsea.jpg")).expect("a photo");
+    let ran = folder.run_whole(&[], &["--backends", "cuda"]);
+    assert_eq!(ran.code, 0, "{}", ran.said);
+    ran.all_passed(&["archives through plain", "times of plain by cuda"]);
+    assert_eq!(ran.step("archives through chest-densenet")["reason"], "this folder lacks it");
+    let rows = folder.read("results/archives.md");
+    for scene in ["arrays | npy", "photos | npy", "photos | png"] {
+        let row = rows.lines().find_map(|line| line.strip_prefix(&format!("| plain | {scene} | ")));
+        let cells: Vec<&str> = row.unwrap_or_else(|| panic!("no {scene} in {rows}")).split(" | ").collect();
+        let [rate, alone] = [0, 1].map(|at| cells[at].parse::<f64>().expect("images a second"));
+        let share: f64 = cells[2].trim_end_matches(" %").parse().expect("a share");
+        assert!(rate > 0.0 && alone > 0.0 && (share - 100.0 * rate / alone).abs() < 2.0 + 100.0 / alone, "{rows}");
+    }
+
+    fs::remove_file(folder.path("data/photos/chelsea.jpg")).expect("the photo goes");
+    fs::write(folder.path("data/photos/none.jpg"), "no picture").expect("a file");
+    let ran = folder.run_whole(&[], &["--backends", "cuda"]);
+    assert_eq!(ran.code, 1, "{}", ran.said);
+    assert!(ran.said.contains("FAILED   archives through plain: explain photos npy, exit code 1"), "{}", ran.said);
+}
+
+#[test]
+fn what_does_not_fit_into_the_time_is_left_out() {
+    let folder = Folder::new();
+    let ran = folder.run(&[], &["--backends", "cuda", "--minutes", "0.000001"]);
+    assert_eq!(ran.code, 0, "{}", ran.said);
+    for step in ["test kernels cuda::", "compute-sanitizer memcheck", "times of plain by cuda"] {
+        assert_eq!(ran.step(step)["outcome"], "skipped", "{}", ran.said);
+        assert_eq!(ran.step(step)["reason"], "the time of --minutes is over");
+    }
+    folder.script("tests/golden", "#!/bin/sh\necho running 1 test\nexec sleep 600\n");
+    let ran = folder.run(&[], &["--backends", "cuda", "--minutes", "0.2"]);
+    assert_eq!((ran.code, &ran.step("test golden")["outcome"]), (0, &Value::from("cut")), "{}", ran.said);
+    ran.all_passed(&["test kernels cuda::", "compute-sanitizer racecheck"]);
+    assert_eq!(ran.step("times of plain by cuda")["outcome"], "skipped");
 }
 
 #[test]

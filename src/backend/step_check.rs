@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use half::{bf16, f16};
+use rayon::prelude::*;
 
 use super::cpu::CpuBackend;
 use super::{Backend, BackendError, Phase, Session};
@@ -126,11 +127,16 @@ pub fn check(
     let exact = CpuBackend::new(Precision::F64, threads)?;
     let session = run_kept(program, fast)?;
     let program = &stored(program);
-    let check = |(i, step): (usize, &Step)| {
-        done(i);
-        check_step(program, step, session.as_ref(), &exact)
-    };
-    program.steps.iter().enumerate().map(check).collect()
+    let mut errors = Vec::with_capacity(program.steps.len());
+    // As many at a time as there are threads: a session is read by one, and holds all that a step has in f64 after it.
+    for steps in program.steps.chunks(exact.threads()) {
+        let ran = steps.iter().map(|step| Ran::read(program, step, session.as_ref()));
+        let ran: Vec<Ran> = ran.collect::<Result<_, _>>()?;
+        let check = || ran.par_iter().map(|ran| ran.check(program, &exact)).collect::<Result<Vec<_>, _>>();
+        errors.extend(exact.install(check)?);
+        done(errors.len());
+    }
+    Ok(errors)
 }
 
 /// Runs `program` with the inputs of [`fill`]; all its buffers can be read from the session.
@@ -165,40 +171,50 @@ pub fn check_alone(
     }
     session.run(Phase::Forward, None)?;
     let only = stored(&only);
-    check_step(&only, &only.steps[0], session.as_ref(), exact)
+    Ran::read(&only, &only.steps[0], session.as_ref())?.check(&only, exact)
 }
 
-fn check_step(
-    program: &Program,
-    step: &Step,
-    fast: &dyn Session,
-    exact: &CpuBackend,
-) -> Result<StepError, BackendError> {
-    let mut reference = exact.load(Arc::new(program.only(step)))?;
-    for view in step.reads() {
-        let port = Port::whole(program.buffer(view), view.buffer);
-        reference.write(&port, &fast.read(&port)?)?;
+/// What a step read and wrote where it ran.
+struct Ran<'a> {
+    step: &'a Step,
+    inputs: Vec<(Port, Vec<f64>)>,
+    outputs: Vec<(View, Port, Vec<f64>)>,
+}
+
+impl<'a> Ran<'a> {
+    fn read(program: &Program, step: &'a Step, session: &dyn Session) -> Result<Self, BackendError> {
+        let whole = |view: View| Port::whole(program.buffer(view), view.buffer);
+        let input = |view: View| Ok((whole(view), session.read(&whole(view))?));
+        let output = |view: View| Ok((view, whole(view), session.read(&whole(view))?));
+        let written: BTreeMap<usize, View> = step.writes().into_iter().map(|view| (view.buffer.0, view)).collect();
+        let inputs = step.reads().into_iter().map(input).collect::<Result<_, BackendError>>()?;
+        let outputs = written.into_values().map(output).collect::<Result<_, BackendError>>()?;
+        Ok(Self { step, inputs, outputs })
     }
-    reference.run(Phase::Forward, None)?;
-    let mut written: BTreeMap<usize, View> = BTreeMap::new();
-    step.writes().into_iter().for_each(|view| _ = written.insert(view.buffer.0, view));
-    let operands = ROUNDINGS_OF_OPERANDS * rounding_of_operands(program, step);
-    let mut error = StepError { bound: bound(step) + operands, share: SHARE + operands, ..StepError::default() };
-    let share_apart = if scales(step) { SHARE } else { 0.0 };
-    for view in written.into_values() {
-        let port = Port::whole(program.buffer(view), view.buffer);
-        let lanes = view.offset..view.offset + view.channels;
-        let [got, want] = [fast.read(&port)?, reference.read(&port)?].map(|all| select(&all, &port, lanes.clone()));
-        let element = program.buffer(view).element;
-        match element {
-            Element::Float | Element::F16 | Element::Bf16 => {
-                let bound = bound(step) + operands.max(ROUNDINGS_OF_RESULTS * rounding(element));
-                error.see(difference(&got, &want, element, share_apart), bound);
+
+    /// The same step in f64.
+    fn check(&self, program: &Program, exact: &CpuBackend) -> Result<StepError, BackendError> {
+        let step = self.step;
+        let mut reference = exact.load(Arc::new(program.only(step)))?;
+        self.inputs.iter().try_for_each(|(port, values)| reference.write(port, values))?;
+        reference.run(Phase::Forward, None)?;
+        let operands = ROUNDINGS_OF_OPERANDS * rounding_of_operands(program, step);
+        let mut error = StepError { bound: bound(step) + operands, share: SHARE + operands, ..StepError::default() };
+        let share_apart = if scales(step) { SHARE } else { 0.0 };
+        for (view, port, got) in &self.outputs {
+            let lanes = view.offset..view.offset + view.channels;
+            let (got, want) = (select(got, port, lanes.clone()), select(&reference.read(port)?, port, lanes));
+            let element = program.buffer(*view).element;
+            match element {
+                Element::Float | Element::F16 | Element::Bf16 => {
+                    let bound = bound(step) + operands.max(ROUNDINGS_OF_RESULTS * rounding(element));
+                    error.see(difference(&got, &want, element, share_apart), bound);
+                }
+                Element::Bits | Element::Index | Element::Byte => error.marks = error.marks.max(share(&got, &want)),
             }
-            Element::Bits | Element::Index | Element::Byte => error.marks = error.marks.max(share(&got, &want)),
         }
+        Ok(error)
     }
-    Ok(error)
 }
 
 fn bound(step: &Step) -> f64 {

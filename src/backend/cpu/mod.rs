@@ -115,6 +115,16 @@ impl CpuBackend {
         self
     }
 
+    /// How many threads it has.
+    pub(crate) fn threads(&self) -> usize {
+        self.pool.current_num_threads()
+    }
+
+    /// Does something by its threads.
+    pub(crate) fn install<R: Send>(&self, work: impl FnOnce() -> R + Send) -> R {
+        self.pool.install(work)
+    }
+
     fn session<T: Real>(
         &self,
         program: Arc<Program>,
@@ -134,7 +144,7 @@ impl Backend for CpuBackend {
     }
 
     fn device(&self) -> String {
-        let threads = self.pool.current_num_threads();
+        let threads = self.threads();
         if threads == 1 { "1 thread".to_owned() } else { format!("{threads} threads") }
     }
 
@@ -146,7 +156,7 @@ impl Backend for CpuBackend {
     }
 
     fn roof(&self) -> Result<Option<Roof>, BackendError> {
-        Ok(Some(roof::measure(self.pool.current_num_threads())))
+        Ok(Some(roof::measure(self.threads())))
     }
 }
 
