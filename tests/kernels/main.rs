@@ -28,7 +28,7 @@ use std::ops::Range;
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
-use fluoroscope::backend::gpu::Chip;
+use fluoroscope::backend::gpu::{Chip, MatrixUnits};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
 use rayon::prelude::*;
@@ -38,7 +38,10 @@ use sim::{Coverage, Simulator};
 const NO_UNITS: Chip = fused::CHIPS[0];
 /// Matrix units on which blocks fill large tiles, and so many of them that none does.
 const UNITS: Chip = fused::CHIPS[1];
-const MANY_UNITS: Chip = Chip { matrix_units: true, processors: 1 << 20 };
+const MANY_UNITS: Chip = Chip { matrix_units: MatrixUnits::Warp, processors: 1 << 20 };
+/// The same of warpgroups.
+const GROUPS: Chip = fused::CHIPS[3];
+const MANY_GROUPS: Chip = Chip { matrix_units: MatrixUnits::Warpgroup, processors: 1 << 20 };
 
 fn cpu(precision: Precision, threads: usize) -> CpuBackend {
     CpuBackend::new(precision, Some(threads)).expect("threads start")
@@ -108,7 +111,12 @@ fn the_batch_does_not_change_a_bit_of_ptx() {
 
 #[test]
 fn tiles_of_every_size_give_the_same_bits() {
-    let simulators = [UNITS, MANY_UNITS].map(Simulator::of);
+    tiles_give_the_same_bits([UNITS, MANY_UNITS], ".small.mma");
+    tiles_give_the_same_bits([GROUPS, MANY_GROUPS], ".small.wgmma");
+}
+
+fn tiles_give_the_same_bits(chips: [Chip; 2], in_small_tiles: &str) {
+    let simulators = chips.map(Simulator::of);
     let one = |cases: &mut Vec<cases::Case>, i: usize| {
         let bench = cases[i].bench(SETTINGS[1]);
         let [large, small] = simulators.each_ref().map(|simulator| bench.run(simulator, &bench.inputs));
@@ -120,7 +128,7 @@ fn tiles_of_every_size_give_the_same_bits() {
     let found: Vec<_> = convolutions.into_par_iter().map_init(cases::all, one).flatten().collect();
     assert_eq!(found, [""; 0]);
     let [large, small] = simulators
-        .map(|simulator| simulator.coverage().into_iter().filter(|(stem, _)| stem.ends_with(".small.mma")).count());
+        .map(|simulator| simulator.coverage().into_iter().filter(|(stem, _)| stem.ends_with(in_small_tiles)).count());
     assert_eq!((large, small), (0, 2), "kernels in small tiles");
 }
 
@@ -174,10 +182,12 @@ fn simulate(simulator: &Simulator, settings: &[Setting], precision: Precision) -
 }
 
 /// How tensors are stored, on which chip, and the settings in which the case table runs there.
-const RUNS: [(Precision, Chip, Range<usize>); 9] = [
+const RUNS: [(Precision, Chip, Range<usize>); 11] = [
     (Precision::F32, NO_UNITS, 0..4),
     (Precision::F32, UNITS, 1..2),
     (Precision::F32, MANY_UNITS, 2..3),
+    (Precision::F32, GROUPS, 1..2),
+    (Precision::F32, MANY_GROUPS, 2..3),
     (Precision::F16, NO_UNITS, 2..3),
     (Precision::F16, UNITS, 1..2),
     (Precision::F16, MANY_UNITS, 2..3),
@@ -226,8 +236,8 @@ fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precisi
     let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
     assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
     assert_eq!(missing, [""; 0], "kernels without PTX");
-    let on_units = simulator.coverage().iter().any(|(stem, _)| stem.ends_with(".mma"));
-    assert_eq!(on_units, chip.matrix_units, "the matrix units are used where there are any");
+    let on_units = simulator.coverage().iter().any(|(stem, _)| stem.ends_with("mma"));
+    assert_eq!(on_units, chip.matrix_units > MatrixUnits::None, "the matrix units are used where there are any");
     are_covered(&simulator.coverage());
     are_covered(&programs::run_every_set(&simulator, chip, precision));
 }

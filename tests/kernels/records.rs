@@ -8,8 +8,8 @@
 use std::path::{Path, PathBuf};
 
 use fluoroscope::backend::Backend;
-use fluoroscope::backend::cuda::{CudaBackend, Driver, probe};
-use fluoroscope::backend::gpu::{Chip, launch_on};
+use fluoroscope::backend::cuda::{CudaBackend, DeviceInfo, Driver, probe};
+use fluoroscope::backend::gpu::{Chip, MatrixUnits, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
 use rayon::prelude::*;
@@ -45,7 +45,7 @@ fn chip_of(name: &str, device: Chip) -> Result<Chip, String> {
     match name {
         "" => Ok(device),
         "large tiles" => Ok(Chip { processors: 0, ..device }),
-        "no matrix units" => Ok(Chip { matrix_units: false, processors: 0 }),
+        "no matrix units" => Ok(Chip { matrix_units: MatrixUnits::None, processors: 0 }),
         other => Err(format!("no chip is called {other:?}")),
     }
 }
@@ -187,9 +187,10 @@ struct Replay {
 fn chip_on_record(head: &str) -> Result<Chip, String> {
     let head: Value = serde_json::from_str(head).map_err(|e| e.to_string())?;
     let capability = head["capability"].as_str().and_then(|text| text.split_once('.')).ok_or("no capability")?;
-    let major: u32 = capability.0.parse().map_err(|e| format!("capability: {e}"))?;
-    let processors = head["multiprocessors"].as_u64().ok_or("no multiprocessors")? as u32;
-    Ok(Chip { matrix_units: major >= 8, processors })
+    let number = |text: &str| text.parse::<i32>().map_err(|e| format!("capability: {e}"));
+    let capability = [number(capability.0)?, number(capability.1)?];
+    let multiprocessors = head["multiprocessors"].as_u64().ok_or("no multiprocessors")? as u32;
+    Ok(DeviceInfo { name: String::new(), capability, memory: 0, multiprocessors }.chip())
 }
 
 /// Replays the lines of a file on the interpreter.

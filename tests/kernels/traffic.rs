@@ -1,12 +1,12 @@
 //! What the tiles of convolutions cost the memories, after their results are checked.
 
-use fluoroscope::backend::gpu::Chip;
+use fluoroscope::backend::gpu::{Chip, MatrixUnits};
 use fluoroscope::program::ConvParams;
 
 use crate::bench::Setting;
 use crate::cases::{Geometry, convolution};
 use crate::sim::Simulator;
-use crate::{MANY_UNITS, UNITS};
+use crate::{GROUPS, MANY_GROUPS, MANY_UNITS, UNITS};
 
 /// Layers as networks have them, on small maps.
 fn layers() -> Vec<Geometry> {
@@ -29,7 +29,7 @@ fn tiles_meet_no_bank_twice_and_fetch_no_sector_in_vain() {
     println!("{:<60} instructions a product, sectors of ideal, shared cycles of ideal", "");
     for case in layers().into_iter().flat_map(|layer| convolution(layer).into_iter().take(2)) {
         let bench = case.bench(setting);
-        for chip in [Chip::default(), UNITS, MANY_UNITS] {
+        for chip in [Chip::default(), UNITS, MANY_UNITS, GROUPS, MANY_GROUPS] {
             let simulator = Simulator::of(chip);
             let outputs = bench.try_run(&simulator, &bench.inputs).unwrap_or_else(|e| panic!("{}: {e}", case.name));
             assert_eq!(bench.check(&outputs, 2e-5, true), [""; 0], "{}", case.name);
@@ -39,11 +39,11 @@ fn tiles_meet_no_bank_twice_and_fetch_no_sector_in_vain() {
                 let sectors = ratio(total.sectors, total.ideal_sectors);
                 let cycles = ratio(total.shared_waves, total.ideal_shared_waves);
                 println!("{:<38} {:<21} {instructions:.2} {sectors:.2} {cycles:.2}", &case.name[7..], stem);
-                if [".tile", ".slim", ".mma"].iter().any(|ending| stem.ends_with(ending)) {
+                if [".tile", ".slim", ".mma", ".wgmma"].iter().any(|ending| stem.ends_with(ending)) {
                     assert_eq!(total.shared_waves, total.ideal_shared_waves, "{}", case.name);
                     assert!(sectors <= 1.05, "{}: {sectors:.3} times the sectors", case.name);
                     // The units' products are none of the lanes'.
-                    let bound = if chip.matrix_units { f64::INFINITY } else { 1.75 };
+                    let bound = if chip.matrix_units > MatrixUnits::None { f64::INFINITY } else { 1.75 };
                     assert!(instructions <= bound, "{}: {instructions:.3} instructions a product", case.name);
                 }
             }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use fluoroscope::backend::gpu::{Chip, Launch, launch_on};
+use fluoroscope::backend::gpu::{Chip, Launch, MatrixUnits, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLATES, Type};
 use fluoroscope::method::MethodChoice;
@@ -151,11 +151,14 @@ pub fn used(launches: impl IntoIterator<Item = Launch>) -> BTreeMap<(&'static st
     used
 }
 
-/// Chips without matrix units, with so few processors that blocks fill large tiles, and with so many that few do.
-pub const CHIPS: [Chip; 3] = [
-    Chip { matrix_units: false, processors: 0 },
-    Chip { matrix_units: true, processors: 0 },
-    Chip { matrix_units: true, processors: 132 },
+/// Chips without matrix units, with those of warps and of warpgroups: with so few processors that blocks fill large tiles, and
+/// with so many that few do.
+pub const CHIPS: [Chip; 5] = [
+    Chip { matrix_units: MatrixUnits::None, processors: 0 },
+    Chip { matrix_units: MatrixUnits::Warp, processors: 0 },
+    Chip { matrix_units: MatrixUnits::Warp, processors: 132 },
+    Chip { matrix_units: MatrixUnits::Warpgroup, processors: 0 },
+    Chip { matrix_units: MatrixUnits::Warpgroup, processors: 132 },
 ];
 
 /// Every step of [`programs`], on all [`CHIPS`].

@@ -29,7 +29,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{Hash, Hasher};
 use std::process::ExitCode;
 
-use fluoroscope::backend::gpu::{Chip, launch_on};
+use fluoroscope::backend::gpu::{Chip, MatrixUnits, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused};
 use ptx_sim::Module;
@@ -59,15 +59,19 @@ struct Way {
 }
 
 impl Way {
-    /// In f32, and by matrix units in f32, in large tiles and in small ones, and in halves.
+    /// In f32, and by matrix units in f32, in large tiles and in small ones, in halves, and by those of warpgroups.
     fn all() -> Vec<Self> {
-        let units = |processors| Chip { matrix_units: true, processors };
+        let units = |processors| Chip { matrix_units: MatrixUnits::Warp, processors };
+        let groups = |processors| Chip { matrix_units: MatrixUnits::Warpgroup, processors };
         let by = |chip, precision| move |setting| Self { setting, precision, chip };
         let plain = SETTINGS.into_iter().map(by(Chip::default(), Precision::F32));
         let large = SETTINGS[1..2].iter().copied().map(by(units(0), Precision::F32));
         let small = SETTINGS[2..3].iter().copied().map(by(units(1 << 20), Precision::F32));
         let halves = SETTINGS[1..3].iter().copied().map(by(units(0), Precision::F16));
-        plain.chain(large).chain(small).chain(halves).collect()
+        let large_of_groups = SETTINGS[1..2].iter().copied().map(by(groups(0), Precision::F32));
+        let small_of_groups = SETTINGS[2..3].iter().copied().map(by(groups(1 << 20), Precision::F32));
+        let of_groups = large_of_groups.chain(small_of_groups);
+        plain.chain(large).chain(small).chain(halves).chain(of_groups).collect()
     }
 
     fn bench(&self, case: &Case) -> Bench {

@@ -7,7 +7,7 @@ use cudarc::driver::sys::{CUdevice, CUdevice_attribute};
 use super::NAME;
 use super::api::{Api, Code};
 use crate::backend::BackendError;
-use crate::backend::gpu::Chip;
+use crate::backend::gpu::{Chip, MatrixUnits};
 
 /// The driver of CUDA 11.4 is the first with every function that is called, as `cuDriverGetVersion` counts.
 const OLDEST_DRIVER: c_int = 11_040;
@@ -15,6 +15,8 @@ const OLDEST_DRIVER: c_int = 11_040;
 const OLDEST_DEVICE: [c_int; 2] = [7, 5];
 /// The least capability with matrix units for halves and tf32.
 const MATRIX_UNITS: [c_int; 2] = [8, 0];
+/// The one with those of warpgroups: later ones have others in their place.
+const WARPGROUPS: [c_int; 2] = [9, 0];
 /// `CUDA_ERROR_NO_DEVICE`
 const NO_DEVICE: Code = 100;
 
@@ -96,7 +98,12 @@ impl DeviceInfo {
 
     /// What of it decides which kernels compute a step.
     pub fn chip(&self) -> Chip {
-        Chip { matrix_units: self.capability >= MATRIX_UNITS, processors: self.multiprocessors }
+        let matrix_units = match self.capability {
+            WARPGROUPS => MatrixUnits::Warpgroup,
+            capability if capability >= MATRIX_UNITS => MatrixUnits::Warp,
+            _ => MatrixUnits::None,
+        };
+        Chip { matrix_units, processors: self.multiprocessors }
     }
 }
 

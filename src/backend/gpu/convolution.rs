@@ -2,7 +2,7 @@
 
 use super::fields::{Fields, pair_of, window};
 use super::iterations::{self, over_cells, plain};
-use super::launch::{Chip, Pointers};
+use super::launch::{Chip, MatrixUnits, Place, Pointer, Pointers, SplitFilters};
 use crate::kernel::pair;
 use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View};
 
@@ -63,18 +63,21 @@ enum Variant {
     MatrixThin,
     /// 64 pixels by 32 channels, where larger tiles would leave processors without work.
     MatrixSmall,
+    /// The same on the matrix units of warpgroups, the slim one of 128 pixels; the bits are those of a warp's.
+    GroupTile,
+    GroupSlim,
 }
 
 impl Variant {
     /// Never by the batch, on which no image's result shall depend; [`Self::among`] chooses among those that add up in one order.
-    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, on_units: bool) -> Self {
+    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, units: MatrixUnits) -> Self {
         let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
         let products = p.kernel[0] * p.kernel[1] * from as usize;
+        let on_units = units > MatrixUnits::None;
         let fewest = if on_units { FEWEST_PRODUCTS_OF_UNITS } else { FEWEST_PRODUCTS };
         let is_tiled = to as usize >= FEWEST_CHANNELS && products >= fewest;
         match groups {
-            1 if is_tiled && on_units => Self::tiled(to as usize).on_units(),
-            1 if is_tiled => Self::tiled(to as usize),
+            1 if is_tiled => Self::tiled(to as usize).on(units),
             1 if on_units && !forward && to <= 8 && products >= fewest => Self::MatrixThin,
             1 => Self::Plain,
             _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
@@ -87,20 +90,29 @@ impl Variant {
         if channels <= 96 && (channels - 1) % 64 < 32 { Self::Slim } else { Self::Tile }
     }
 
-    /// A smaller tile where there are fewer of these than processors.
+    /// A smaller tile where there are fewer of these than processors, of a warpgroup's than two thirds of them.
     fn among(self, tiles: impl Fn([usize; 2]) -> usize, processors: u32) -> Self {
-        match (self, self.tile()) {
-            (Self::MatrixTile | Self::MatrixSlim, Some(tile)) if tiles(tile) < processors as usize => Self::MatrixSmall,
+        let (tiles, processors) = (self.tile().map_or(0, tiles), processors as usize);
+        match self {
+            Self::MatrixTile | Self::MatrixSlim if tiles < processors => Self::MatrixSmall,
+            Self::GroupTile | Self::GroupSlim if 3 * tiles < 2 * processors => Self::MatrixSmall,
             _ => self,
         }
     }
 
-    fn on_units(self) -> Self {
-        match self {
-            Self::Tile => Self::MatrixTile,
-            Self::Slim => Self::MatrixSlim,
-            other => other,
+    fn on(self, units: MatrixUnits) -> Self {
+        match (self, units) {
+            (Self::Tile, MatrixUnits::Warp) => Self::MatrixTile,
+            (Self::Slim, MatrixUnits::Warp) => Self::MatrixSlim,
+            (Self::Tile, MatrixUnits::Warpgroup) => Self::GroupTile,
+            (Self::Slim, MatrixUnits::Warpgroup) => Self::GroupSlim,
+            _ => self,
         }
+    }
+
+    /// It reads filters that are split.
+    fn splits(self) -> bool {
+        matches!(self, Self::GroupTile | Self::GroupSlim)
     }
 
     fn stem(self, forward: bool) -> &'static str {
@@ -132,6 +144,8 @@ impl Variant {
             Self::MatrixTile => (["conv2d_forward.tile.mma", "conv2d_backward.tile.mma"], Some([128, 64])),
             Self::MatrixSlim => (["conv2d_forward.slim.mma", "conv2d_backward.slim.mma"], Some([256, 32])),
             Self::MatrixSmall => (["conv2d_forward.small.mma", "conv2d_backward.small.mma"], Some([64, 32])),
+            Self::GroupTile => (["conv2d_forward.tile.wgmma", "conv2d_backward.tile.wgmma"], Some([128, 64])),
+            Self::GroupSlim => (["conv2d_forward.slim.wgmma", "conv2d_backward.slim.wgmma"], Some([128, 32])),
             // Never chosen forward.
             Self::MatrixThin => (["conv2d_backward.thin.mma"; 2], Some([256, 8])),
         }
@@ -157,13 +171,19 @@ fn tiles(tile: [usize; 2], items: usize, size: [usize; 2], channels: usize, stri
     stride[0] * stride[1] * (items * pixels).div_ceil(tile[0]) * channels.div_ceil(tile[1])
 }
 
-/// Neighbouring values of 16 bytes lie in one vector, and so do neighbouring weights of the same type: eight halves or four f32.
-fn fits_matrix_units(program: &Program, step: &Step, [_, inputs, outputs, _]: [u32; 4]) -> bool {
+/// Those of a chip that take the step. Neighbouring values of 16 bytes have to lie in one vector, and so have neighbouring weights of
+/// the same type: eight halves, which a warp's multiply, or four f32.
+fn units(chip: Chip, program: &Program, step: &Step, [_, inputs, outputs, _]: [u32; 4]) -> MatrixUnits {
     let (x, buffer) = (step.inputs[0], program.buffer(step.inputs[0]));
     let run = if buffer.element == Element::Float { 4 } else { 8 };
     let counts = [inputs as usize, outputs as usize, x.offset, buffer.channels];
-    buffer.element == program.weight_element(step, &step.weights[0])
-        && counts.iter().all(|count| count.is_multiple_of(run))
+    let fits = buffer.element == program.weight_element(step, &step.weights[0])
+        && counts.iter().all(|count| count.is_multiple_of(run));
+    match buffer.element {
+        _ if !fits => MatrixUnits::None,
+        Element::Float => chip.matrix_units,
+        _ => chip.matrix_units.min(MatrixUnits::Warp),
+    }
 }
 
 /// The words of a convolution; its tensors join `pointers`.
@@ -191,12 +211,17 @@ pub fn convolution(
         size = [1, 1];
         (fields.area, fields.runs) = (1, channels.div_ceil(4));
     }
-    pointers.weight(&step.weights[0]);
-    pointers.bias(step.weights.get(1), channels);
-    let on_units = chip.matrix_units && fits_matrix_units(program, step, groups);
     let stride = if forward { [1, 1] } else { p.stride };
     let blocks = |tile| tiles(tile, items, size, channels, stride);
-    let variant = Variant::of(groups, &p, forward, on_units).among(blocks, chip.processors);
+    let units = units(chip, program, step, groups);
+    let variant = Variant::of(groups, &p, forward, units).among(blocks, chip.processors);
+    if variant.splits() {
+        let filters = SplitFilters { weight: step.weights[0].clone(), over_inputs: forward };
+        pointers.push(Pointer::SplitFilters(filters), Place::default());
+    } else {
+        pointers.weight(&step.weights[0]);
+    }
+    pointers.bias(step.weights.get(1), channels);
     fields.stem = variant.stem(forward);
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;

@@ -30,6 +30,8 @@ pub enum Pointer {
     Buffer(BufferId),
     /// Materialised in a type.
     Weight(Weight, Type),
+    /// A convolution's filters for the matrix units of warpgroups.
+    SplitFilters(SplitFilters),
     /// Several, one after another, in f32.
     Weights(Vec<Weight>),
     /// Physical elements of a [`Kernel::Rearrange`].
@@ -47,6 +49,7 @@ impl Pointer {
                 (buffer.element == Element::Float).then(|| program.count(buffer.per).saturating_mul(buffer.item_len()))
             }
             Self::Weight(weight, stored) => (*stored == Type::F32).then(|| weight.physical()),
+            Self::SplitFilters(filters) => Some(2 * filters.weight.physical()),
             Self::Weights(weights) => Some(weights.iter().map(Weight::physical).sum()),
             Self::Table(_) => None,
             Self::Zeros(count) => Some(*count),
@@ -58,9 +61,18 @@ impl Pointer {
         match self {
             Self::Buffer(id) => type_of(program.buffers[id.0].element),
             Self::Weight(_, stored) => *stored,
-            Self::Weights(_) | Self::Table(_) | Self::Zeros(_) => Type::F32,
+            Self::SplitFilters(_) | Self::Weights(_) | Self::Table(_) | Self::Zeros(_) => Type::F32,
         }
     }
+}
+
+/// Filters of a single group in f32 as two numbers each, whose products lose no more than f32 does: the upper 11 bits of all,
+/// rounded, then what is left of all. Their order is `[kh, kw, columns, k]`, where k are the channels that are summed.
+#[derive(Clone, Debug)]
+pub struct SplitFilters {
+    pub weight: Weight,
+    /// k are the input channels, else the output channels.
+    pub over_inputs: bool,
 }
 
 /// The type of a GPU that stores an element.
@@ -136,11 +148,21 @@ pub struct LaunchError {
     pub limit: usize,
 }
 
+/// What multiplies matrices of halves and of tf32.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum MatrixUnits {
+    #[default]
+    None,
+    /// A warp's: CUDA's capability 8.0 and later.
+    Warp,
+    /// And a warpgroup's, which read filters from shared memory: CUDA's capability 9.0 alone.
+    Warpgroup,
+}
+
 /// What of a chip decides which kernel computes a step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Chip {
-    /// It multiplies matrices of halves and of tf32: CUDA's capability 8.0 and later.
-    pub matrix_units: bool,
+    pub matrix_units: MatrixUnits,
     /// How many blocks it computes at once, at least; 0 where that is not known.
     pub processors: u32,
 }

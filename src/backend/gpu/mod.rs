@@ -14,5 +14,7 @@ mod uploads;
 
 pub use bindings::within_bindings;
 pub use fields::LANES;
-pub use launch::{Chip, Launch, LaunchError, OnCpu, PARAM_BYTES, Pointer, launch, launch_on, type_of};
+pub use launch::{
+    Chip, Launch, LaunchError, MatrixUnits, OnCpu, PARAM_BYTES, Pointer, SplitFilters, launch, launch_on, type_of,
+};
 pub use uploads::{Upload, Uploads};

@@ -28,6 +28,12 @@ where
     halves
 }
 
+/// The upper 11 bits of a number, rounded to the nearest, and what is left of it.
+pub fn split(v: f32) -> (f32, f32) {
+    let upper = f32::from_bits(v.to_bits().wrapping_add(0x1000) & 0xffff_e000);
+    (upper, v - upper)
+}
+
 /// The numbers that `bytes` store.
 pub fn floats(bytes: &[u8], stored: Type) -> Vec<f32> {
     let words = bytes.chunks_exact(2).map(|word| u16::from_le_bytes([word[0], word[1]]));
