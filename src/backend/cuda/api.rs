@@ -8,7 +8,7 @@ use std::sync::OnceLock;
 
 use cudarc::driver::sys::{
     self, CUcontext, CUdevice, CUdevice_attribute, CUdeviceptr, CUevent, CUfunction, CUgraph, CUgraphExec,
-    CUjit_option, CUmodule, CUstream, CUstreamCaptureMode,
+    CUfunction_attribute, CUjit_option, CUmodule, CUstream, CUstreamCaptureMode,
 };
 
 use super::Absence;
@@ -66,6 +66,7 @@ functions! {
     load_module_with = "cuModuleLoadDataEx"(*mut CUmodule, *const c_void, c_uint, *mut CUjit_option, *mut *mut c_void);
     unload_module = "cuModuleUnload"(CUmodule);
     function = "cuModuleGetFunction"(*mut CUfunction, CUmodule, *const c_char);
+    set_function = "cuFuncSetAttribute"(CUfunction, CUfunction_attribute, c_int);
     create_stream = "cuStreamCreate"(*mut CUstream, c_uint);
     synchronize = "cuStreamSynchronize"(CUstream);
     destroy_stream = "cuStreamDestroy_v2"(CUstream);

@@ -1,10 +1,10 @@
 //! Kernels, compiled by the driver and kept.
 
 use std::collections::HashMap;
-use std::ffi::{CString, c_void};
+use std::ffi::{CString, c_int, c_void};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use cudarc::driver::sys::{CUfunction, CUjit_option, CUmodule};
+use cudarc::driver::sys::{CUfunction, CUfunction_attribute, CUjit_option, CUmodule};
 
 use super::NAME;
 use super::device::Device;
@@ -50,6 +50,15 @@ impl Function {
         let code = unsafe { (api.function)(&raw mut function.raw, module, entry.as_ptr()) };
         device.check(&format!("find kernel {stem}"), code)?;
         Ok(function)
+    }
+
+    /// Lets its blocks have so many bytes of shared memory more than it declares.
+    fn allow(&self, shared: u32) -> Result<(), BackendError> {
+        let api = self.device.enter()?;
+        let most = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
+        // SAFETY: the function lives as long as its module, which `self` holds.
+        let code = unsafe { (api.set_function)(self.raw, most, shared as c_int) };
+        self.device.check(&format!("give kernel {} shared memory", self.name), code)
     }
 
     pub fn raw(&self) -> CUfunction {
@@ -109,11 +118,17 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// The kernel with its prologue and stages, compiled where it is new.
+    /// The kernel with its prologue and stages, compiled where it is new; its launches add `shared` bytes of shared memory.
     ///
     /// # Errors
     /// [`BackendError::Failed`] with the driver's log where it refuses the kernel.
-    pub fn get(&self, device: &Arc<Device>, stem: &'static str, fused: &Fused) -> Result<Arc<Function>, BackendError> {
+    pub fn get(
+        &self,
+        device: &Arc<Device>,
+        stem: &'static str,
+        fused: &Fused,
+        shared: u32,
+    ) -> Result<Arc<Function>, BackendError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (stem, fused.clone());
         if let Some(function) = loaded.get(&key) {
@@ -122,6 +137,9 @@ impl Modules {
         let failed = |reason| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
         let ptx = kernel::ptx(stem, fused).map_err(|error| failed(error.to_string()))?;
         let function = Arc::new(Function::compile(device, stem, ptx)?);
+        if shared > 0 {
+            function.allow(shared)?;
+        }
         loaded.insert(key, Arc::clone(&function));
         Ok(function)
     }
