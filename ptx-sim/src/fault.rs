@@ -119,6 +119,10 @@ pub enum FaultKind {
     NotShared { instruction: &'static str, address: u64 },
     #[error("{instruction} needs the same {operand} in each lane")]
     NotUniform { instruction: &'static str, operand: &'static str },
+    #[error("{instruction} in a block of {warps} warps, which are no warpgroups of four")]
+    Warpgroup { instruction: &'static str, warps: u32 },
+    #[error("the descriptor {descriptor:#018x} of wgmma.mma_async: {what}")]
+    Descriptor { descriptor: u64, what: &'static str },
     #[error("cp.async copies {src_size} bytes of {bytes}")]
     CopySize { src_size: u32, bytes: u32 },
     #[error("brx.idx with index {index} of {targets} targets")]

@@ -58,6 +58,8 @@ pub(crate) struct Body<'a> {
     /// What the text declares: the version of PTX, and the number of the architecture.
     pub(super) version: (u32, u32),
     pub(super) target: u32,
+    /// Whether the architecture has an `a`: code for it runs on no other.
+    pub(super) specific: bool,
     shared_bytes: u32,
     dynamic_align: u32,
     local_bytes: u32,
@@ -67,7 +69,8 @@ pub(crate) struct Body<'a> {
 }
 
 impl<'a> Body<'a> {
-    pub fn new(globals: Vec<Variable<'a>>, params: Vec<Param>, version: (u32, u32), target: u32) -> Self {
+    pub fn new(globals: Vec<Variable<'a>>, params: Vec<Param>, version: (u32, u32), target: &str) -> Self {
+        let number = target.trim_start_matches("sm_").trim_end_matches(|c: char| c.is_ascii_lowercase());
         Body {
             scopes: vec![Scope::default()],
             scope: 0,
@@ -78,7 +81,8 @@ impl<'a> Body<'a> {
             params,
             globals,
             version,
-            target,
+            target: number.parse().unwrap_or(0),
+            specific: target.ends_with('a'),
             shared_bytes: 0,
             dynamic_align: 16,
             local_bytes: 0,

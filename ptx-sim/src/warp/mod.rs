@@ -14,6 +14,7 @@ mod run;
 mod shape;
 mod shared;
 mod traffic;
+mod warpgroup;
 
 pub(crate) use machine::{Machine, random};
 pub(crate) use run::{Pause, run};

@@ -1,7 +1,7 @@
 //! The loop over a warp's instructions.
 
 use super::memory::{self, Transfer};
-use super::{Machine, Warp, atomic, compare, copy, exchange, matrix};
+use super::{Machine, Warp, atomic, compare, copy, exchange, matrix, warpgroup};
 use crate::fault::{FaultKind, Stop};
 use crate::lanes;
 use crate::program::{Barrier, Logic, Op, Predicate};
@@ -162,6 +162,7 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             Ok(())
         }
         Op::Mma(mma) => matrix::mma(warp, mask, mma),
+        Op::Wgmma(wgmma) => warpgroup::wgmma(warp, machine, mask, wgmma),
         Op::LoadMatrix { dst, transpose, generic, all_lanes, from } => {
             matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic), *all_lanes)
         }
