@@ -6,7 +6,7 @@ use super::Decoder;
 use crate::lint::{Lint, LintKind};
 use crate::parse::syntax::Statement;
 use crate::parse::{ParseError, Variable};
-use crate::program::{Initial, Instruction, Kernel, LoadSpace, Op, Param, Predicate, Row, Special, StoreSpace};
+use crate::program::{Initial, Instruction, Kernel, LoadSpace, Op, Param, Predicate, Row, Special, StoreSpace, Touch};
 
 /// What a register holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,9 @@ pub(crate) struct Body<'a> {
     dynamic_align: u32,
     local_bytes: u32,
     pub(super) code: Vec<Instruction>,
+    /// What the instructions of `code` touch, and what the one that is being read does.
+    touches: Vec<Box<[Touch]>>,
+    touched: Vec<Touch>,
     pub(super) jumps: Vec<(usize, Jump<'a>)>,
     lints: Vec<Lint>,
 }
@@ -87,6 +90,8 @@ impl<'a> Body<'a> {
             dynamic_align: 16,
             local_bytes: 0,
             code: Vec::new(),
+            touches: Vec::new(),
+            touched: Vec::new(),
             jumps: Vec::new(),
             lints: Vec::new(),
         }
@@ -220,8 +225,21 @@ impl<'a> Body<'a> {
             None => Predicate::ALWAYS,
         };
         let op = decoder.decode()?;
+        let mut touched = std::mem::take(&mut self.touched);
+        // These look after their registers themselves.
+        if matches!(op, Op::Wgmma(_)) {
+            touched.clear();
+        }
+        self.touches.push(touched.into());
         self.code.push(Instruction { line: statement.line, guard, op });
         Ok(())
+    }
+
+    /// Puts down that the instruction that is being read reads or writes a register.
+    pub(super) fn touch(&mut self, row: Row, class: Class, write: bool) {
+        if matches!(class, Class::Half | Class::Word) {
+            self.touched.push(Touch { row, write });
+        }
     }
 
     /// The kernel, with each branch at its label.
@@ -240,6 +258,8 @@ impl<'a> Body<'a> {
         let too_large = || ParseError::new(line, "too much shared memory");
         let dynamic_shared = self.shared_bytes.checked_next_multiple_of(self.dynamic_align).ok_or_else(too_large)?;
         let [narrow_rows, wide_rows] = self.rows;
+        let multiplies = self.code.iter().any(|instruction| matches!(instruction.op, Op::Wgmma(_)));
+        let touches = if multiplies { self.touches } else { Vec::new() };
         Ok(Kernel {
             name,
             line,
@@ -250,6 +270,7 @@ impl<'a> Body<'a> {
             local_bytes: self.local_bytes,
             shared_granule: shared_granule(&self.code),
             code: self.code,
+            touches,
             narrow_rows,
             wide_rows,
             predicates: self.predicates,

@@ -37,7 +37,7 @@ impl<'a> Decoder<'_, 'a> {
             return Err(self.error("wgmma.mma_async with factors other than 1 is not supported"));
         }
         let (d, a) = (self.fragments(d, columns)?, self.vector(a)?);
-        let descriptor = self.dst(descriptor, Type::B64)?;
+        let descriptor = self.own(descriptor, Type::B64)?;
         Ok(Wgmma::Multiply(Product { d, a, descriptor, adds: self.predicate(adds)? }))
     }
 
@@ -47,7 +47,7 @@ impl<'a> Decoder<'_, 'a> {
         if parts.len() != columns / 2 {
             return Err(self.error(format!("expected {} registers, found {}", columns / 2, parts.len())));
         }
-        let rows = parts.iter().map(|part| self.dst(part, Type::B32)).collect::<Result<Vec<Row>, _>>()?;
+        let rows = parts.iter().map(|part| self.own(part, Type::B32)).collect::<Result<Vec<Row>, _>>()?;
         Ok(rows.as_chunks().0.into())
     }
 }

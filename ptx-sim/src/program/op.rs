@@ -22,6 +22,13 @@ impl Predicate {
     pub const ALWAYS: Self = Predicate { row: ALWAYS, negate: false };
 }
 
+/// What an instruction does to a row of 32-bit lanes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touch {
+    pub row: Row,
+    pub write: bool,
+}
+
 /// What an instruction does. Rows are in the order of the PTX operands, the destination first.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {

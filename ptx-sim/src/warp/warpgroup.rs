@@ -7,7 +7,7 @@ use crate::fault::{Access, FaultKind, Stop};
 use crate::program::{Predicate, Product, Row, Wgmma};
 
 /// The warps of a warpgroup.
-const WARPS: usize = 4;
+pub(crate) const WARPS: usize = 4;
 
 #[inline(always)]
 pub(super) fn wgmma(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, wgmma: &Wgmma) -> Result<(), Stop> {
@@ -19,10 +19,14 @@ pub(super) fn wgmma(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, wgmma
     if !(warps as usize).is_multiple_of(WARPS) {
         return Err(FaultKind::Warpgroup { instruction, warps }.into());
     }
+    warp.flights.pass(warp.last_pc());
     match wgmma {
-        Wgmma::Multiply(product) => multiply_columns(warp, machine, product),
-        Wgmma::Fence | Wgmma::Commit | Wgmma::Wait(_) => Ok(()),
+        Wgmma::Multiply(product) => return multiply_columns(warp, machine, product),
+        Wgmma::Fence => warp.flights.fence(),
+        Wgmma::Commit => warp.flights.commit(),
+        Wgmma::Wait(keep) => drop(warp.flights.land(machine.kernel, *keep)),
     }
+    Ok(())
 }
 
 fn name(wgmma: &Wgmma) -> &'static str {
@@ -36,9 +40,14 @@ fn name(wgmma: &Wgmma) -> &'static str {
 
 #[inline(always)]
 fn multiply_columns(warp: &mut Warp, machine: &mut Machine<'_>, product: &Product) -> Result<(), Stop> {
-    let columns = Columns::of(descriptor(warp, product.descriptor)?)?;
+    let descriptor = descriptor(warp, product.descriptor)?;
+    let columns = Columns::of(descriptor)?;
     let adds = uniform(warp, product.adds)?;
+    warp.flights.note(descriptor.rotate_left(1) ^ u64::from(adds));
     read_columns(warp, machine, &columns, 8 * product.d.len())?;
+    if machine.checks {
+        warp.flights.start(machine.kernel, warp.last_pc(), product)?;
+    }
     let narrow = &mut warp.registers.narrow;
     let mut a = [[0f32; 8]; 16];
     tf32_rows(narrow, &product.a, &mut a);
