@@ -4,7 +4,7 @@ use crate::fault::{Fault, FaultKind, Stop};
 use crate::lanes::broadcast;
 use crate::program::{Barrier, BarrierKind, Predicate};
 use crate::shadow::{MAX_WARPS, bits};
-use crate::warp::{Machine, Pause, Place, Warp, random, run};
+use crate::warp::{Machine, Pause, Place, WARPGROUP, Warp, random, run};
 
 /// Instructions of a warp before another has its turn, in the natural order: enough to see that a warp waits for another
 /// by reading memory.
@@ -50,9 +50,12 @@ pub(crate) fn run_block(machine: &mut Machine<'_>, block: [u32; 3], seed: u64) -
         let turn = if seed == 0 { LONG_TURN } else { 16 + random(&mut random_state) % 1024 };
         state.turn(machine, warp, turn).map_err(|stop| fault(machine, &state, block, warp, stop))?;
     }
-    match state.stuck() {
+    if let Some((warp, waiting)) = state.stuck() {
+        return Err(fault(machine, &state, block, warp, FaultKind::Deadlock { waiting }.into()));
+    }
+    match state.divided() {
         None => Ok(()),
-        Some((warp, waiting)) => Err(fault(machine, &state, block, warp, FaultKind::Deadlock { waiting }.into())),
+        Some((warp, kind)) => Err(fault(machine, &state, block, warp, kind.into())),
     }
 }
 
@@ -148,6 +151,16 @@ impl Block {
             }
             self.ready.push(index);
         }
+    }
+
+    /// A warp that did not do the same with its warpgroup as the first of that.
+    fn divided(&self) -> Option<(usize, FaultKind)> {
+        let groups = self.warps.chunks(WARPGROUP).map(|group| (&group[0], group));
+        let others = groups.flat_map(|(first, group)| group.iter().map(move |warp| (first, warp)));
+        let (first, warp) =
+            others.into_iter().find(|(first, warp)| first.flights.history() != warp.flights.history())?;
+        let (done, of_first) = (warp.flights.history().0, first.flights.history().0);
+        Some((warp.index, FaultKind::WarpgroupDivergence { done, first: first.index as u32, of_first }))
     }
 
     /// A warp that waits although none can run, and how many do.

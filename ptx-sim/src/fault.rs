@@ -119,6 +119,16 @@ pub enum FaultKind {
     NotShared { instruction: &'static str, address: u64 },
     #[error("{instruction} needs the same {operand} in each lane")]
     NotUniform { instruction: &'static str, operand: &'static str },
+    #[error("{instruction} in a block of {warps} warps, which are no warpgroups of four")]
+    Warpgroup { instruction: &'static str, warps: u32 },
+    #[error("not the same wgmma in the warps of a warpgroup: {done} in this, {of_first} in warp {first}")]
+    WarpgroupDivergence { done: u32, first: u32, of_first: u32 },
+    #[error("{access} of a register that the wgmma.mma_async of line {line}, which is in flight, uses")]
+    RegisterInFlight { access: Access, line: u32 },
+    #[error("wgmma.mma_async with a register of {operand} that was written since the warp's last wgmma.fence")]
+    RegisterUnfenced { operand: &'static str },
+    #[error("the descriptor {descriptor:#018x} of wgmma.mma_async: {what}")]
+    Descriptor { descriptor: u64, what: &'static str },
     #[error("cp.async copies {src_size} bytes of {bytes}")]
     CopySize { src_size: u32, bytes: u32 },
     #[error("brx.idx with index {index} of {targets} targets")]

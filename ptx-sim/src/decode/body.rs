@@ -6,7 +6,7 @@ use super::Decoder;
 use crate::lint::{Lint, LintKind};
 use crate::parse::syntax::Statement;
 use crate::parse::{ParseError, Variable};
-use crate::program::{Initial, Instruction, Kernel, LoadSpace, Op, Param, Predicate, Row, Special, StoreSpace};
+use crate::program::{Initial, Instruction, Kernel, LoadSpace, Op, Param, Predicate, Row, Special, StoreSpace, Touch};
 
 /// What a register holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,16 +58,22 @@ pub(crate) struct Body<'a> {
     /// What the text declares: the version of PTX, and the number of the architecture.
     pub(super) version: (u32, u32),
     pub(super) target: u32,
+    /// Whether the architecture has an `a`: code for it runs on no other.
+    pub(super) specific: bool,
     shared_bytes: u32,
     dynamic_align: u32,
     local_bytes: u32,
     pub(super) code: Vec<Instruction>,
+    /// What the instructions of `code` touch, and what the one that is being read does.
+    touches: Vec<Box<[Touch]>>,
+    touched: Vec<Touch>,
     pub(super) jumps: Vec<(usize, Jump<'a>)>,
     lints: Vec<Lint>,
 }
 
 impl<'a> Body<'a> {
-    pub fn new(globals: Vec<Variable<'a>>, params: Vec<Param>, version: (u32, u32), target: u32) -> Self {
+    pub fn new(globals: Vec<Variable<'a>>, params: Vec<Param>, version: (u32, u32), target: &str) -> Self {
+        let number = target.trim_start_matches("sm_").trim_end_matches(|c: char| c.is_ascii_lowercase());
         Body {
             scopes: vec![Scope::default()],
             scope: 0,
@@ -78,11 +84,14 @@ impl<'a> Body<'a> {
             params,
             globals,
             version,
-            target,
+            target: number.parse().unwrap_or(0),
+            specific: target.ends_with('a'),
             shared_bytes: 0,
             dynamic_align: 16,
             local_bytes: 0,
             code: Vec::new(),
+            touches: Vec::new(),
+            touched: Vec::new(),
             jumps: Vec::new(),
             lints: Vec::new(),
         }
@@ -216,8 +225,21 @@ impl<'a> Body<'a> {
             None => Predicate::ALWAYS,
         };
         let op = decoder.decode()?;
+        let mut touched = std::mem::take(&mut self.touched);
+        // These look after their registers themselves.
+        if matches!(op, Op::Wgmma(_)) {
+            touched.clear();
+        }
+        self.touches.push(touched.into());
         self.code.push(Instruction { line: statement.line, guard, op });
         Ok(())
+    }
+
+    /// Puts down that the instruction that is being read reads or writes a register.
+    pub(super) fn touch(&mut self, row: Row, class: Class, write: bool) {
+        if matches!(class, Class::Half | Class::Word) {
+            self.touched.push(Touch { row, write });
+        }
     }
 
     /// The kernel, with each branch at its label.
@@ -236,6 +258,8 @@ impl<'a> Body<'a> {
         let too_large = || ParseError::new(line, "too much shared memory");
         let dynamic_shared = self.shared_bytes.checked_next_multiple_of(self.dynamic_align).ok_or_else(too_large)?;
         let [narrow_rows, wide_rows] = self.rows;
+        let multiplies = self.code.iter().any(|instruction| matches!(instruction.op, Op::Wgmma(_)));
+        let touches = if multiplies { self.touches } else { Vec::new() };
         Ok(Kernel {
             name,
             line,
@@ -246,6 +270,7 @@ impl<'a> Body<'a> {
             local_bytes: self.local_bytes,
             shared_granule: shared_granule(&self.code),
             code: self.code,
+            touches,
             narrow_rows,
             wide_rows,
             predicates: self.predicates,

@@ -30,8 +30,13 @@ impl<'a> Decoder<'_, 'a> {
         Ok(Op::BranchIndexed { index, targets: Box::new([]) })
     }
 
-    /// Orders do not matter to a program that is free of races.
+    /// Orders do not matter to a program that is free of races, but between the ways to memory they do.
     pub(super) fn fence(&mut self) -> Decoded {
+        if self.take("proxy") {
+            self.need("async")?;
+            self.take("shared::cta");
+            return self.plain(Op::ProxyFence);
+        }
         let known = ["cta", "gl", "sys", "gpu", "sc", "acq_rel"];
         self.modifiers.retain(|modifier| !known.contains(modifier));
         self.plain(Op::Nop)

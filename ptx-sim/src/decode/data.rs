@@ -143,6 +143,7 @@ impl Decoder<'_, '_> {
         let [d, a] = self.operands()?;
         let Operand::Name(name, 0) = d else { return Err(self.error("expected a register")) };
         let (dst, class) = self.register(name)?;
+        self.body.touch(dst, class, true);
         convert.to_bits = match class {
             Class::Half => 16,
             Class::Word => 32,

@@ -20,6 +20,7 @@ const GATES: &[(&str, Version, u32)] = &[
     ("cp.async", (7, 0), 80),
     ("cp.async.L2::64B|L2::128B|L2::256B", (7, 4), 80),
     ("fence", (6, 0), 70),
+    ("fence.proxy.async", (8, 0), 90),
     ("barrier", (6, 0), 50),
     ("bar|barrier.cta", (7, 8), 50),
     ("bar.warp", (6, 0), 50),
@@ -32,6 +33,7 @@ const GATES: &[(&str, Version, u32)] = &[
     ("mma.bf16|tf32", (7, 0), 80),
     ("ldmatrix", (6, 5), 75),
     ("stmatrix", (7, 8), 90),
+    ("wgmma", (8, 0), 90),
     ("add|sub|mul|fma|setp.f16|f16x2", (5, 0), 53),
     ("add|sub|mul|setp.bf16|bf16x2", (7, 8), 90),
     ("fma.bf16|bf16x2", (7, 0), 80),
@@ -54,6 +56,14 @@ const GATES: &[(&str, Version, u32)] = &[
     ("cvt.bf16.u8|s8|u16|s16|u32|s32|u64|s64|f16|bf16", (7, 8), 90),
     ("cvt.u8|s8|u16|s16|u32|s32|u64|s64|f16.bf16", (7, 8), 90),
 ];
+
+/// Opcodes that no architecture has but this, with an `a`.
+const SPECIFIC: &[(&str, u32)] = &[("wgmma", 90)];
+
+/// The only architecture that has an opcode, where there is one.
+pub(super) fn only(opcode: &str) -> Option<u32> {
+    SPECIFIC.iter().find(|(pattern, _)| matches(pattern, opcode)).map(|(_, target)| *target)
+}
 
 /// The least version and architecture that have an opcode.
 pub(super) fn least(opcode: &str) -> (Version, u32) {

@@ -1,6 +1,6 @@
 //! Matrix fragments.
 
-use super::{Decoded, Decoder};
+use super::{Class, Decoded, Decoder};
 use crate::parse::syntax::Operand;
 use crate::program::{Mma, MmaType, Op, Rows};
 
@@ -16,7 +16,7 @@ impl<'a> Decoder<'_, 'a> {
         };
         self.modifiers.clear();
         let [d, a, b, c] = self.operands()?;
-        let (d, c) = (self.vector::<4>(d)?, self.sums(c)?);
+        let (d, c) = (self.dst_vector::<4>(d)?, self.sums(c)?);
         let (a, b) = match types {
             MmaType::F16 { k: 8 } | MmaType::Bf16 { k: 8 } => {
                 let ([a0, a1], b0) = (self.vector::<2>(a)?, self.single(b)?);
@@ -41,13 +41,14 @@ impl<'a> Decoder<'_, 'a> {
     fn single(&mut self, operand: &Operand<'a>) -> Result<u16, crate::ParseError> {
         match operand {
             Operand::Vector(_) => self.vector::<1>(operand).map(|[row]| row),
-            single => self.dst(single, super::Type::B32),
+            single => self.own(single, super::Type::B32),
         }
     }
 
     pub(super) fn ldmatrix(&mut self) -> Decoded {
         let [dst, from] = self.operands()?;
         let (dst, transpose, generic) = self.matrices(dst)?;
+        dst.iter().for_each(|row| self.body.touch(row, Class::Word, true));
         let all_lanes = self.body.target < 80;
         Ok(Op::LoadMatrix { dst, transpose, generic, all_lanes, from: self.address(from)? })
     }

@@ -8,6 +8,7 @@ mod gates;
 mod matrix;
 mod memory;
 mod operand;
+mod warpgroup;
 
 pub(crate) use body::{Body, Class};
 
@@ -99,7 +100,10 @@ impl<'b, 'a> Decoder<'b, 'a> {
 
     fn decode(&mut self) -> Decoded {
         let (version, target) = gates::least(self.statement.opcode);
-        self.requires(version, target)?;
+        match gates::only(self.statement.opcode) {
+            Some(target) => self.requires_only(version, target)?,
+            None => self.requires(version, target)?,
+        }
         let name = self.statement.opcode.split('.').next().unwrap_or_default();
         let op = match name {
             "mov" => self.mov(),
@@ -124,6 +128,7 @@ impl<'b, 'a> Decoder<'b, 'a> {
             "match" => self.match_sync(),
             "activemask" => self.activemask(),
             "mma" => self.mma(),
+            "wgmma" => self.wgmma(),
             "ldmatrix" => self.ldmatrix(),
             "stmatrix" => self.stmatrix(),
             _ => self.arithmetic(name),
@@ -168,6 +173,15 @@ impl<'b, 'a> Decoder<'b, 'a> {
         }
         let (opcode, (major, minor)) = (self.statement.opcode, version);
         Err(self.error(format!("`{opcode}` needs .version {major}.{minor} and .target sm_{target} or higher")))
+    }
+
+    /// That the text declares at least this version of PTX and, with an `a`, just this architecture.
+    fn requires_only(&self, version: (u32, u32), target: u32) -> Result<(), ParseError> {
+        if self.body.version >= version && self.body.target == target && self.body.specific {
+            return Ok(());
+        }
+        let (opcode, (major, minor)) = (self.statement.opcode, version);
+        Err(self.error(format!("`{opcode}` needs .version {major}.{minor} or higher and .target sm_{target}a")))
     }
 
     /// Takes the type that the opcode ends with.

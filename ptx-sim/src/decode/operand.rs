@@ -31,7 +31,9 @@ impl<'a> Decoder<'_, 'a> {
         let line = self.statement.line;
         match self.symbol(name)? {
             Some(Symbol::Register(register)) => {
-                Ok((self.body.register_row(register, line)?, self.body.class_of(register)))
+                let (row, class) = (self.body.register_row(register, line)?, self.body.class_of(register));
+                self.body.touch(row, class, false);
+                Ok((row, class))
             }
             _ => Err(self.error(format!("`{name}` is not a declared register"))),
         }
@@ -72,6 +74,13 @@ impl<'a> Decoder<'_, 'a> {
 
     /// A register to write.
     pub(super) fn dst(&mut self, operand: &Operand<'a>, of: Type) -> Result<Row, ParseError> {
+        let row = self.own(operand, of)?;
+        self.body.touch(row, of.class(), true);
+        Ok(row)
+    }
+
+    /// A register, and nothing else.
+    pub(super) fn own(&mut self, operand: &Operand<'a>, of: Type) -> Result<Row, ParseError> {
         match operand {
             Operand::Name(name, 0) => self.exact(name, of),
             _ => Err(self.error("expected a register")),
@@ -156,6 +165,9 @@ impl<'a> Decoder<'_, 'a> {
                 return Err(self.error("expected a register"));
             }
             let (row, class) = self.at_least(part, of)?;
+            if write {
+                self.body.touch(row, class, true);
+            }
             rows.rows[i] = row;
             constants |= !is_register;
             if is_register && *registers.get_or_insert(class) != class {
@@ -184,6 +196,13 @@ impl<'a> Decoder<'_, 'a> {
         Ok((self.src(operand, of)?, of.class()))
     }
 
+    /// Rows of a vector of exactly `N` registers to write.
+    pub(super) fn dst_vector<const N: usize>(&mut self, operand: &Operand<'a>) -> Result<[Row; N], ParseError> {
+        let rows = self.vector(operand)?;
+        rows.iter().for_each(|row| self.body.touch(*row, Class::Word, true));
+        Ok(rows)
+    }
+
     /// Rows of a vector of exactly `N` registers.
     pub(super) fn vector<const N: usize>(&mut self, operand: &Operand<'a>) -> Result<[Row; N], ParseError> {
         let Operand::Vector(parts) = operand else { return Err(self.error("expected a vector of registers")) };
@@ -192,7 +211,7 @@ impl<'a> Decoder<'_, 'a> {
         }
         let mut rows = [0; N];
         for (row, part) in rows.iter_mut().zip(parts) {
-            *row = self.dst(part, Type::B32)?;
+            *row = self.own(part, Type::B32)?;
         }
         Ok(rows)
     }

@@ -176,9 +176,7 @@ impl<'a> Parser<'a> {
                 _ => break,
             }
         }
-        let target = module.target.trim_start_matches("sm_").trim_end_matches(|c: char| c.is_ascii_lowercase());
-        let target = target.parse().unwrap_or(0);
-        let mut body = Body::new(self.globals.clone(), params, module.version, target);
+        let mut body = Body::new(self.globals.clone(), params, module.version, &module.target);
         self.cursor.expect('{')?;
         self.block(&mut body)?;
         body.finish(name, line, self.cursor.previous_line(), limits)

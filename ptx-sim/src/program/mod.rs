@@ -63,6 +63,9 @@ pub struct Kernel {
     pub(crate) dynamic_shared: u32,
     pub(crate) local_bytes: u32,
     pub(crate) code: Vec<Instruction>,
+    /// The registers of 32 bits or fewer that each written instruction reads or writes, but for `wgmma`; none where the kernel
+    /// has no `wgmma`.
+    pub(crate) touches: Vec<Box<[Touch]>>,
     /// What each row of 32-bit lanes holds before the first instruction.
     pub(crate) narrow_rows: Vec<Initial>,
     /// What each row of 64-bit lanes holds before the first instruction.
@@ -115,6 +118,11 @@ impl Kernel {
         let all = Initial::Constant(u64::from(u32::MAX));
         let may = |op: &Op| matches!(op, Op::WarpBarrier { members } if self.narrow_rows[usize::from(*members)] != all);
         self.code.iter().any(|instruction| may(&instruction.op))
+    }
+
+    /// Whether it has products of warpgroups.
+    pub(crate) fn multiplies_by_warpgroup(&self) -> bool {
+        !self.touches.is_empty()
     }
 
     /// The code without the return of the closing brace.

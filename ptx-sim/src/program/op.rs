@@ -22,6 +22,13 @@ impl Predicate {
     pub const ALWAYS: Self = Predicate { row: ALWAYS, negate: false };
 }
 
+/// What an instruction does to a row of 32-bit lanes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Touch {
+    pub row: Row,
+    pub write: bool,
+}
+
 /// What an instruction does. Rows are in the order of the PTX operands, the destination first.
 #[derive(Clone, Debug)]
 pub(crate) enum Op {
@@ -124,6 +131,9 @@ pub(crate) enum Op {
     },
 
     Mma(Box<Mma>),
+    /// `fence.proxy.async`
+    ProxyFence,
+    Wgmma(Box<Wgmma>),
     LoadMatrix {
         dst: Rows,
         transpose: bool,
@@ -357,4 +367,25 @@ pub(crate) struct Mma {
     pub a: [Row; 4],
     pub b: [Row; 2],
     pub c: [Row; 4],
+}
+
+/// What the four warps of a warpgroup do together.
+#[derive(Clone, Debug)]
+pub(crate) enum Wgmma {
+    Fence,
+    Multiply(Product),
+    Commit,
+    /// Until so many groups are in flight.
+    Wait(u32),
+}
+
+/// `d = a b`, or `d += a b` where `adds` holds; b is in shared memory, where the descriptor says.
+#[derive(Clone, Debug)]
+pub(crate) struct Product {
+    /// Four for each eight columns.
+    pub d: Box<[[Row; 4]]>,
+    pub a: [Row; 4],
+    /// Of 64-bit lanes.
+    pub descriptor: Row,
+    pub adds: Predicate,
 }

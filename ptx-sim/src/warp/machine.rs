@@ -20,6 +20,8 @@ pub(crate) struct Machine<'a> {
     /// Copies of the block that are in flight.
     pub copies: Vec<Copy>,
     pub checks: bool,
+    /// Whether instructions are checked against the warpgroups' products in flight.
+    pub watches: bool,
     pub fused: Option<Fused>,
     pub registers: Registers,
     /// For each instruction.
@@ -48,6 +50,7 @@ impl<'a> Machine<'a> {
             clock: Clock::new(kernel.synchronises_by_lane()),
             copies: Vec::new(),
             checks: options.checks,
+            watches: options.checks && kernel.multiplies_by_warpgroup(),
             fused: Fused::detect(),
             registers: initial_registers(kernel),
             counters: vec![LineReport::default(); kernel.code.len()],

@@ -6,11 +6,11 @@ use super::memory::shared_lanes;
 use super::shared::{self, Stores};
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Stop};
-use crate::program::{Address, Mma, MmaType, Rows};
+use crate::program::{Address, Mma, MmaType, Row, Rows};
 use crate::shadow::bits;
 
 /// All 32 lanes must be here.
-fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<bool, Stop> {
+pub(super) fn whole_warp(warp: &mut Warp, mask: u32, instruction: &'static str) -> Result<bool, Stop> {
     let fault = |active, needed| FaultKind::InactiveLanes { instruction, active, needed };
     if warp.alive != !0 {
         return Err(fault(mask, !0).into());
@@ -39,20 +39,33 @@ fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
     let narrow = &mut warp.registers.narrow;
     let (mut a, mut b, mut sum) = ([[0f32; K]; 16], [[0f32; 8]; K], [[0f32; 8]; 16]);
     match mma.of {
-        MmaType::Tf32 => tf32_fragments(narrow, mma, &mut a, &mut b),
+        MmaType::Tf32 => {
+            tf32_rows(narrow, &mma.a, &mut a);
+            tf32_columns(narrow, &mma.b, &mut b);
+        }
         MmaType::F16 { .. } => half_fragments(narrow, mma, f16, &mut a, &mut b),
         MmaType::Bf16 { .. } => half_fragments(narrow, mma, |bits| f32::from_bits(bits << 16), &mut a, &mut b),
     }
-    // Of eight rows, flat: element 2 lane + i is in register i.
-    for (pair, rows) in mma.c.as_chunks::<2>().0.iter().enumerate() {
+    take_sums(narrow, &mma.c, &mut sum);
+    multiply(&a, &b, &mut sum);
+    put_sums(narrow, &mma.d, &sum);
+}
+
+/// Of eight rows, flat, element 2 lane + i is in register i.
+#[inline(always)]
+pub(super) fn take_sums(narrow: &[[u32; 32]], rows: &[Row; 4], sum: &mut [[f32; 8]; 16]) {
+    for (pair, rows) in rows.as_chunks::<2>().0.iter().enumerate() {
         let [left, right] = rows.map(|row| narrow[usize::from(row)]);
         let flat = sum[8 * pair..8 * pair + 8].as_flattened_mut().as_chunks_mut().0;
         for (lane, to) in flat.iter_mut().enumerate() {
             *to = [f32::from_bits(left[lane]), f32::from_bits(right[lane])];
         }
     }
-    multiply(&a, &b, &mut sum);
-    for (pair, rows) in mma.d.as_chunks::<2>().0.iter().enumerate() {
+}
+
+#[inline(always)]
+pub(super) fn put_sums(narrow: &mut [[u32; 32]], rows: &[Row; 4], sum: &[[f32; 8]; 16]) {
+    for (pair, rows) in rows.as_chunks::<2>().0.iter().enumerate() {
         let flat = sum[8 * pair..8 * pair + 8].as_flattened().as_chunks::<16>().0;
         for (i, row) in rows.iter().enumerate() {
             for (to, from) in narrow[usize::from(*row)].as_chunks_mut::<8>().0.iter_mut().zip(flat) {
@@ -62,16 +75,25 @@ fn product<const K: usize>(warp: &mut Warp, mma: &Mma) {
     }
 }
 
-/// The mantissa's lower 13 bits are not read. Registers i of a lane are at column t + 4 (i / 2) of row g + 8 (i % 2) of a,
-/// and at row t + 4 i of column g of b.
+/// The mantissa's lower 13 bits are not read.
 #[inline(always)]
-fn tf32_fragments<const K: usize>(narrow: &[[u32; 32]], mma: &Mma, a: &mut [[f32; K]; 16], b: &mut [[f32; 8]; K]) {
-    let tf32 = |bits: u32| f32::from_bits(bits & !0x1fff);
-    for (i, row) in mma.a.iter().enumerate() {
+pub(super) fn tf32(bits: u32) -> f32 {
+    f32::from_bits(bits & !0x1fff)
+}
+
+/// Register i of a lane is at column t + 4 (i / 2) of row g + 8 (i % 2).
+#[inline(always)]
+pub(super) fn tf32_rows<const K: usize>(narrow: &[[u32; 32]], rows: &[Row; 4], a: &mut [[f32; K]; 16]) {
+    for (i, row) in rows.iter().enumerate() {
         let to = a[8 * (i % 2)..].iter_mut().map(|row| &mut row.as_chunks_mut::<4>().0[i / 2]);
         narrow[usize::from(*row)].as_chunks::<4>().0.iter().zip(to).for_each(|(lanes, to)| *to = lanes.map(tf32));
     }
-    for (row, rows) in mma.b.iter().zip(b.as_chunks_mut::<4>().0) {
+}
+
+/// Register i of a lane is at row t + 4 i of column g.
+#[inline(always)]
+fn tf32_columns<const K: usize>(narrow: &[[u32; 32]], rows: &[Row; 2], b: &mut [[f32; 8]; K]) {
+    for (row, rows) in rows.iter().zip(b.as_chunks_mut::<4>().0) {
         for (g, lanes) in narrow[usize::from(*row)].as_chunks::<4>().0.iter().enumerate() {
             rows.iter_mut().zip(lanes).for_each(|(row, bits)| row[g] = tf32(*bits));
         }
@@ -112,7 +134,7 @@ fn f16(bits: u32) -> f32 {
 
 /// Products of the short mantissas are exact in f32.
 #[inline(always)]
-fn multiply<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
+pub(super) fn multiply<const K: usize>(a: &[[f32; K]; 16], b: &[[f32; 8]; K], sum: &mut [[f32; 8]; 16]) {
     for (a, sum) in a.iter().zip(sum) {
         let mut total = *sum;
         for (a, b) in a.iter().zip(b) {

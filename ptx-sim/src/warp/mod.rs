@@ -4,6 +4,7 @@ mod atomic;
 mod compare;
 mod copy;
 mod exchange;
+mod flights;
 mod footprint;
 mod global;
 mod local;
@@ -14,9 +15,12 @@ mod run;
 mod shape;
 mod shared;
 mod traffic;
+mod warpgroup;
 
+use flights::Flights;
 pub(crate) use machine::{Machine, random};
 pub(crate) use run::{Pause, run};
+pub(crate) use warpgroup::WARPS as WARPGROUP;
 
 use crate::program::{Address, Initial, Kernel, Special};
 
@@ -62,6 +66,8 @@ pub(crate) struct Warp {
     others: Vec<Fragment>,
     /// Groups of copies that each lane has committed.
     groups: [u32; 32],
+    /// What its products in flight use.
+    pub flights: Flights,
     local: Vec<u8>,
 }
 
@@ -85,7 +91,8 @@ impl Warp {
             }
         }
         let local = vec![0xff; machine.kernel.local_bytes as usize * 32];
-        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others: Vec::new(), groups: [0; 32], local }
+        let (others, groups, flights) = (Vec::new(), [0; 32], Flights::new(machine.kernel));
+        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others, groups, flights, local }
     }
 
     /// The instruction that ran last.

@@ -1,7 +1,7 @@
 //! The loop over a warp's instructions.
 
 use super::memory::{self, Transfer};
-use super::{Machine, Warp, atomic, compare, copy, exchange, matrix};
+use super::{Machine, Warp, atomic, compare, copy, exchange, flights, matrix, warpgroup};
 use crate::fault::{FaultKind, Stop};
 use crate::lanes;
 use crate::program::{Barrier, Logic, Op, Predicate};
@@ -21,15 +21,24 @@ pub(crate) fn run(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Resu
     match machine.fused {
         #[cfg(target_arch = "x86_64")]
         // SAFETY: a `Fused` is made only where the processor has the features.
+        Some(_) if machine.watches => unsafe { run_fused_watching(warp, machine, turn) },
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as above.
         Some(_) => unsafe { run_fused(warp, machine, turn) },
-        _ => run_lanes(warp, machine, turn, run_rare),
+        _ => run_lanes(warp, machine, turn, run_rare, flights::watch),
     }
 }
 
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx2,fma,popcnt,lzcnt,bmi1,bmi2")]
 fn run_fused(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
-    run_lanes(warp, machine, turn, |warp, machine, op, mask| run_rare_fused(warp, machine, op, mask))
+    run_lanes(warp, machine, turn, |warp, machine, op, mask| run_rare_fused(warp, machine, op, mask), |_, _, _| Ok(()))
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,popcnt,lzcnt,bmi1,bmi2")]
+fn run_fused_watching(warp: &mut Warp, machine: &mut Machine<'_>, turn: u64) -> Result<Pause, Stop> {
+    run_lanes(warp, machine, turn, |warp, machine, op, mask| run_rare_fused(warp, machine, op, mask), flights::watch)
 }
 
 #[inline(always)]
@@ -38,6 +47,7 @@ fn run_lanes(
     machine: &mut Machine<'_>,
     turn: u64,
     rare: impl Fn(&mut Warp, &mut Machine<'_>, &Op, u32) -> Result<(), Stop>,
+    watch: impl Fn(&mut Warp, &Machine<'_>, usize) -> Result<(), Stop>,
 ) -> Result<Pause, Stop> {
     let kernel = machine.kernel;
     for _ in 0..turn {
@@ -54,10 +64,11 @@ fn run_lanes(
         machine.budget -= 1;
         machine.counters[pc].executed += 1;
         machine.thread_instructions += u64::from(mask.count_ones());
-        if mask != 0
-            && let Some(pause) = step(warp, machine, &instruction.op, mask, &rare)?
-        {
-            return Ok(pause);
+        if mask != 0 {
+            watch(warp, machine, pc)?;
+            if let Some(pause) = step(warp, machine, &instruction.op, mask, &rare)? {
+                return Ok(pause);
+            }
         }
     }
     Ok(Pause::Preempted)
@@ -162,6 +173,7 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             Ok(())
         }
         Op::Mma(mma) => matrix::mma(warp, mask, mma),
+        Op::Wgmma(wgmma) => warpgroup::wgmma(warp, machine, mask, wgmma),
         Op::LoadMatrix { dst, transpose, generic, all_lanes, from } => {
             matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic), *all_lanes)
         }

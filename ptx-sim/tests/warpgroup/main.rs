@@ -1,0 +1,6 @@
+//! `wgmma`: products of warpgroups, and the checks of how kernels use them.
+
+#[path = "../common/mod.rs"]
+mod common;
+mod product;
+mod text;
