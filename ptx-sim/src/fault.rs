@@ -123,6 +123,12 @@ pub enum FaultKind {
     Warpgroup { instruction: &'static str, warps: u32 },
     #[error("not the same wgmma in the warps of a warpgroup: {done} in this, {of_first} in warp {first}")]
     WarpgroupDivergence { done: u32, first: u32, of_first: u32 },
+    #[error(
+        "shared memory at {address:#x} is read by wgmma.mma_async, but no fence.proxy.async of the thread that wrote it comes between, before a barrier"
+    )]
+    ProxyUnfenced { address: u64 },
+    #[error("shared {access} at {address:#x}, which a wgmma.mma_async in flight is reading")]
+    ProductSource { address: u64, access: Access },
     #[error("{access} of a register that the wgmma.mma_async of line {line}, which is in flight, uses")]
     RegisterInFlight { access: Access, line: u32 },
     #[error("wgmma.mma_async with a register of {operand} that was written since the warp's last wgmma.fence")]

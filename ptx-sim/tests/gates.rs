@@ -181,6 +181,8 @@ const GATES: &[(&str, (u32, u32), u32)] = &[
     ("ldmatrix.sync.aligned.m8n8.x1.shared.b16 {%r4}, [%r0]", (6, 5), 75),
     ("ldmatrix.sync.aligned.m8n8.x1.shared::cta.b16 {%r4}, [%r0]", (7, 8), 75),
     ("stmatrix.sync.aligned.m8n8.x1.shared.b16 [%r0], {%r4}", (7, 8), 90),
+    ("fence.proxy.async", (8, 0), 90),
+    ("fence.proxy.async.shared::cta", (8, 0), 90),
     ("cp.async.ca.shared.global [%r0], [%x], 4", (7, 0), 80),
     ("cp.async.ca.shared.global.L2::128B [%r0], [%x], 4", (7, 4), 80),
     ("cp.async.ca.shared.global.L2::64B [%r0], [%x], 4", (7, 4), 80),
@@ -216,4 +218,26 @@ fn instructions_need_their_version_and_target() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn products_of_warpgroups_are_for_one_architecture() {
+    let product =
+        "wgmma.mma_async.sync.aligned.m64n8k8.f32.tf32.tf32 {%f4, %f5, %f6, %f7}, {%r1, %r2, %r3, %r4}, %q1, %p, 1, 1";
+    let parts =
+        ["wgmma.fence.sync.aligned", product, "wgmma.commit_group.sync.aligned", "wgmma.wait_group.sync.aligned 1"];
+    for text in parts {
+        for (version, target) in [("8.0", "sm_90a"), ("8.7", "sm_90a")] {
+            let module = kernel_text(&[], &format!("{HEAD}\n{text};")).replace("8.0", version).replace("sm_90", target);
+            Module::parse(&module).unwrap_or_else(|refused| panic!("{text}: {refused}"));
+        }
+        for (version, target) in
+            [("7.8", "sm_90a"), ("8.0", "sm_90"), ("8.7", "sm_100a"), ("8.7", "sm_100"), ("8.0", "sm_80")]
+        {
+            let module = kernel_text(&[], &format!("{HEAD}\n{text};")).replace("8.0", version).replace("sm_90", target);
+            let refused = Module::parse(&module).expect_err(text);
+            let named = refused.message.contains("needs .version 8.0 or higher and .target sm_90a");
+            assert!(named && refused.line == BODY + 1, "{version} {target}: {refused}");
+        }
+    }
 }

@@ -237,8 +237,12 @@ impl<'a> Body<'a> {
 
     /// Puts down that the instruction that is being read reads or writes a register.
     pub(super) fn touch(&mut self, row: Row, class: Class, write: bool) {
-        if matches!(class, Class::Half | Class::Word) {
-            self.touched.push(Touch { row, write });
+        if !matches!(class, Class::Half | Class::Word) {
+            return;
+        }
+        match self.touched.iter_mut().find(|touch| touch.row == row) {
+            Some(touch) => touch.write |= write,
+            None => self.touched.push(Touch { row, write }),
         }
     }
 

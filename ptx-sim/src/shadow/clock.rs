@@ -126,6 +126,11 @@ impl Observer<'_> {
         tick.wrapping_sub(self.block_start) < self.ordered
     }
 
+    /// Whether all lanes know of a tick of a warp.
+    pub(super) fn has_met(&self, warp: usize, tick: u32) -> bool {
+        self.seen[warp] >= tick
+    }
+
     #[inline(always)]
     pub(super) fn is_of_earlier_block(&self, tick: u32) -> bool {
         tick < self.block_start

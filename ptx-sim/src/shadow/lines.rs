@@ -90,6 +90,11 @@ impl Lines {
         line.written |= mask;
     }
 
+    /// Puts down a read of a granule that may be looked at closely.
+    pub fn read_granule(&mut self, at: usize) {
+        self.0[at / LINE].read |= bits_of(at, 1);
+    }
+
     pub fn start_granule(&mut self, at: usize) {
         self.0[at / LINE].pending |= bits_of(at, 1);
     }

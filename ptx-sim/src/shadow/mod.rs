@@ -13,6 +13,7 @@ mod global;
 mod lines;
 mod log;
 mod past;
+mod proxy;
 mod shared;
 
 pub(crate) use cell::{Cell, Conflict};

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::lines::Lines;
 use super::log::Log;
+use super::proxy::Proxy;
 use super::{Cell, Clock, Conflict, Kind, Lists, Observer, bits};
 use crate::fault::{Access, FaultKind, Space, Stop};
 use crate::lanes::{for_lanes, hull};
@@ -16,6 +17,8 @@ pub(crate) struct Shared {
     cells: Vec<Cell>,
     lists: Lists,
     granule: u32,
+    /// Where products of warpgroups read it.
+    proxy: Option<Box<Proxy>>,
 }
 
 /// Which granules an access touches.
@@ -29,11 +32,12 @@ pub(crate) struct Extent<'a> {
 }
 
 impl Shared {
-    /// Of so many bytes; a granule has `2^granule` bytes.
-    pub fn new(bytes: usize, granule: u32) -> Self {
+    /// Of so many bytes; a granule has `2^granule` bytes. Products of warpgroups read it where `products` says so.
+    pub fn new(bytes: usize, granule: u32, products: bool) -> Self {
         let cells = vec![Cell::default(); bytes.div_ceil(1 << granule)];
         let (lines, log, lists) = (Lines::new(cells.len()), Log::default(), Lists::default());
-        Shared { bytes: vec![0xff; bytes], lines, log, cells, lists, granule }
+        let proxy = products.then(|| Box::new(Proxy::new(cells.len())));
+        Shared { bytes: vec![0xff; bytes], lines, log, cells, lists, granule, proxy }
     }
 
     /// Forgets everything, for the next block.
@@ -43,6 +47,9 @@ impl Shared {
         self.log.clear();
         self.cells.fill(Cell::default());
         self.lists.clear();
+        if let Some(proxy) = &mut self.proxy {
+            proxy.clear();
+        }
     }
 
     /// The offset of an aligned access.
@@ -72,8 +79,7 @@ impl Shared {
     /// The granules of an access.
     #[inline(always)]
     pub fn granules(&self, offset: usize, bytes: u32) -> Range<usize> {
-        let first = offset >> self.granule;
-        first..first + (bytes >> self.granule).max(1) as usize
+        granules(self.granule, offset, bytes)
     }
 
     /// Checks and records reads that are in range.
@@ -129,8 +135,58 @@ impl Shared {
         }
     }
 
+    /// That no product in flight reads a granule that is to be written.
+    fn check_held(&self, at: usize, access: Access) -> Result<(), FaultKind> {
+        match &self.proxy {
+            Some(proxy) if proxy.is_held(at) => Err(FaultKind::ProductSource { address: self.address(at), access }),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets products know of a write by lanes of a warp.
+    #[inline(always)]
+    fn note_write(&mut self, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
+        if let Some(proxy) = &mut self.proxy {
+            touched(self.granule, lanes, bytes).for_each(|(lane, granules)| proxy.write(warp, lane, granules));
+        }
+    }
+
+    /// Records a fence between what lanes of a warp wrote and the products that read it.
+    pub fn fence(&mut self, clock: &Clock, warp: usize, mask: u32) {
+        if let Some(proxy) = &mut self.proxy {
+            proxy.fence(&clock.observer(warp), mask);
+        }
+    }
+
+    /// Checks and records that a product of a warp starts to read what the warp has been recorded to read.
+    pub fn hold(&mut self, clock: &Clock, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) -> Result<(), FaultKind> {
+        let Some(proxy) = &mut self.proxy else { return Ok(()) };
+        let by = clock.observer(warp);
+        for at in touched(self.granule, lanes, bytes).flat_map(|(_, granules)| granules) {
+            if !proxy.is_seen(&by, at) {
+                return Err(FaultKind::ProxyUnfenced { address: (at << self.granule) as u64 });
+            }
+            proxy.hold(at);
+        }
+        Ok(())
+    }
+
+    /// Records that a product of a warp has read until now.
+    pub fn release(&mut self, clock: &Clock, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
+        if let Some(proxy) = &mut self.proxy {
+            for at in touched(self.granule, lanes, bytes).flat_map(|(_, granules)| granules) {
+                proxy.release(at);
+                self.lines.read_granule(at);
+            }
+        }
+        self.put_down(clock, false, warp, lanes, bytes);
+    }
+
     #[inline(always)]
     fn put_down(&mut self, clock: &Clock, write: bool, warp: usize, lanes: (u32, &[u64; 32]), bytes: u32) {
+        if write {
+            self.note_write(warp, lanes, bytes);
+        }
         if self.log.push(write, warp, lanes, bytes) {
             self.settle(clock);
         }
@@ -158,6 +214,8 @@ impl Shared {
             true => {
                 self.log.clear();
                 self.lines.meet();
+                let held = self.proxy.iter().flat_map(|proxy| proxy.all_held());
+                held.for_each(|at| self.lines.read_granule(at));
             }
             false => self.settle(clock),
         }
@@ -198,6 +256,7 @@ impl Shared {
             let (place, address) = (at << self.granule, self.address(at));
             if first {
                 self.check_pending(lane, at, Access::Write)?;
+                self.check_held(at, Access::Write).map_err(|kind| Stop::lane(kind, lane))?;
                 let written = self.cells[at].write(by, twins, &mut self.lists);
                 written.map_err(|(lane, conflict)| {
                     Stop::lane(conflict.fault(Space::Shared, address, Access::Write), lane)
@@ -206,6 +265,7 @@ impl Shared {
                 return Err(Stop::lane(FaultKind::ConflictingStores { space: Space::Shared, address }, lane));
             }
         }
+        self.note_write(by.warp, (1 << lane, &[offset as u64; 32]), bytes);
         Ok(())
     }
 
@@ -230,6 +290,7 @@ impl Shared {
     fn start_copy(&mut self, by: &Observer<'_>, lane: usize, (offset, bytes): (usize, u32)) -> Result<(), Stop> {
         for at in self.granules(offset, bytes) {
             self.check_pending(lane, at, Access::AsyncCopy)?;
+            self.check_held(at, Access::AsyncCopy).map_err(|kind| Stop::lane(kind, lane))?;
             let checked = self.cells[at].check(by, lane, Kind::Write, &self.lists);
             let fault = |conflict: Conflict| conflict.fault(Space::Shared, self.address(at), Access::AsyncCopy);
             checked.map_err(|conflict| Stop::lane(fault(conflict), lane))?;
@@ -263,10 +324,28 @@ impl Shared {
             if !self.lines.is_filled(at) {
                 return Err(FaultKind::Uninitialised { space, address: offset as u64, bytes });
             }
+            self.check_held(at, access)?;
             let done = self.cells[at].atomic(by, lane, kind, &mut self.lists);
             done.map_err(|conflict| conflict.fault(space, offset as u64, access))?;
             self.lines.complete(at, 1);
         }
+        self.note_write(by.warp, (1 << lane, &[offset as u64; 32]), bytes);
         Ok(())
     }
+}
+
+/// The lanes of an access, and the granules of each; a granule has `2^granule` bytes.
+fn touched(
+    granule: u32,
+    (mask, addresses): (u32, &[u64; 32]),
+    bytes: u32,
+) -> impl Iterator<Item = (usize, Range<usize>)> {
+    bits(mask).map(move |lane| (lane, granules(granule, addresses[lane] as usize, bytes)))
+}
+
+/// The granules of an access.
+#[inline(always)]
+fn granules(granule: u32, offset: usize, bytes: u32) -> Range<usize> {
+    let first = offset >> granule;
+    first..first + (bytes >> granule).max(1) as usize
 }

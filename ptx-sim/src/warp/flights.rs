@@ -1,5 +1,6 @@
 //! The products of a warpgroup that are in flight, as one of its warps sees them: who uses which register.
 
+use super::warpgroup::Columns;
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Stop};
 use crate::program::{Kernel, Op, Product, Wgmma};
@@ -24,8 +25,9 @@ impl Use {
 }
 
 /// A product that its warp has not waited for.
-pub(super) struct Flight {
-    pub pc: usize,
+struct Flight {
+    pc: usize,
+    columns: Columns,
     /// How many groups the warp had committed before.
     group: u32,
 }
@@ -72,7 +74,13 @@ impl Flights {
     }
 
     /// Checks the registers of a product and records that it uses them.
-    pub fn start(&mut self, kernel: &Kernel, pc: usize, product: &Product) -> Result<(), Stop> {
+    pub(super) fn start(
+        &mut self,
+        kernel: &Kernel,
+        pc: usize,
+        product: &Product,
+        columns: Columns,
+    ) -> Result<(), Stop> {
         let eights = product.d.len();
         for row in product.d.as_flattened() {
             let used = self.fenced(*row, "d")?;
@@ -92,7 +100,7 @@ impl Flights {
             (used.line, used.eights) = (kernel.code[pc].line, eights);
             *(if in_d { &mut used.sums } else { &mut used.factors }) += 1;
         }
-        self.flights.push(Flight { pc, group: self.committed });
+        self.flights.push(Flight { pc, columns, group: self.committed });
         Ok(())
     }
 
@@ -102,17 +110,17 @@ impl Flights {
         if used.written == self.fences { Err(FaultKind::RegisterUnfenced { operand }.into()) } else { Ok(used) }
     }
 
-    /// Ends the products of all groups but the `keep` latest, and gives them.
-    pub fn land(&mut self, kernel: &Kernel, keep: u32) -> Vec<Flight> {
+    /// Ends the products of all groups but the `keep` latest; gives the columns that they read, and how many.
+    pub(super) fn land(&mut self, kernel: &Kernel, keep: u32) -> Vec<(Columns, usize)> {
         let before = self.committed.saturating_sub(keep);
-        let (landed, flying) = std::mem::take(&mut self.flights).into_iter().partition(|flight| flight.group < before);
+        let (landed, flying): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.flights).into_iter().partition(|flight| flight.group < before);
         self.flights = flying;
-        let landed: Vec<Flight> = landed;
         for (row, in_d) in landed.iter().flat_map(|flight| rows(product_at(kernel, flight.pc))) {
             let used = &mut self.uses[usize::from(row)];
             *(if in_d { &mut used.sums } else { &mut used.factors }) -= 1;
         }
-        landed
+        landed.iter().map(|flight| (flight.columns, 8 * product_at(kernel, flight.pc).d.len())).collect()
     }
 }
 

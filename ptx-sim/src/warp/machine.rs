@@ -41,16 +41,17 @@ impl<'a> Machine<'a> {
         options: &Options,
         shared_bytes: usize,
     ) -> Self {
+        let watches = options.checks && kernel.multiplies_by_warpgroup();
         Machine {
             kernel,
             launch,
             shadow: GlobalShadow::new(memory.slots()),
             memory,
-            shared: Shared::new(shared_bytes, kernel.shared_granule),
+            shared: Shared::new(shared_bytes, kernel.shared_granule, watches),
             clock: Clock::new(kernel.synchronises_by_lane()),
             copies: Vec::new(),
             checks: options.checks,
-            watches: options.checks && kernel.multiplies_by_warpgroup(),
+            watches,
             fused: Fused::detect(),
             registers: initial_registers(kernel),
             counters: vec![LineReport::default(); kernel.code.len()],

@@ -173,6 +173,10 @@ fn run_rare(warp: &mut Warp, machine: &mut Machine<'_>, op: &Op, mask: u32) -> R
             Ok(())
         }
         Op::Mma(mma) => matrix::mma(warp, mask, mma),
+        Op::ProxyFence => {
+            machine.shared.fence(&machine.clock, warp.index, mask);
+            Ok(())
+        }
         Op::Wgmma(wgmma) => warpgroup::wgmma(warp, machine, mask, wgmma),
         Op::LoadMatrix { dst, transpose, generic, all_lanes, from } => {
             matrix::load(warp, machine, mask, (*dst, *transpose), (*from, *generic), *all_lanes)

@@ -3,11 +3,14 @@
 use super::matrix::{multiply, put_sums, take_sums, tf32, tf32_rows, whole_warp};
 use super::run::holds;
 use super::{Machine, Warp, shared};
-use crate::fault::{Access, FaultKind, Stop};
+use crate::fault::{FaultKind, Stop};
 use crate::program::{Predicate, Product, Row, Wgmma};
 
 /// The warps of a warpgroup.
 pub(crate) const WARPS: usize = 4;
+
+/// Bytes of shared memory that stay together.
+const CHUNK: u32 = 16;
 
 #[inline(always)]
 pub(super) fn wgmma(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, wgmma: &Wgmma) -> Result<(), Stop> {
@@ -24,7 +27,7 @@ pub(super) fn wgmma(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, wgmma
         Wgmma::Multiply(product) => return multiply_columns(warp, machine, product),
         Wgmma::Fence => warp.flights.fence(),
         Wgmma::Commit => warp.flights.commit(),
-        Wgmma::Wait(keep) => drop(warp.flights.land(machine.kernel, *keep)),
+        Wgmma::Wait(keep) => wait(warp, machine, *keep),
     }
     Ok(())
 }
@@ -44,9 +47,9 @@ fn multiply_columns(warp: &mut Warp, machine: &mut Machine<'_>, product: &Produc
     let columns = Columns::of(descriptor)?;
     let adds = uniform(warp, product.adds)?;
     warp.flights.note(descriptor.rotate_left(1) ^ u64::from(adds));
-    read_columns(warp, machine, &columns, 8 * product.d.len())?;
+    read_columns(warp, machine, columns, 8 * product.d.len())?;
     if machine.checks {
-        warp.flights.start(machine.kernel, warp.last_pc(), product)?;
+        warp.flights.start(machine.kernel, warp.last_pc(), product, columns)?;
     }
     let narrow = &mut warp.registers.narrow;
     let mut a = [[0f32; 8]; 16];
@@ -65,12 +68,21 @@ fn multiply_columns(warp: &mut Warp, machine: &mut Machine<'_>, product: &Produc
 
 /// Checks, records and counts the reads of the first `count` columns.
 #[inline(always)]
-fn read_columns(warp: &Warp, machine: &mut Machine<'_>, columns: &Columns, count: usize) -> Result<(), Stop> {
-    for (addresses, mask) in columns.chunks(count) {
-        machine.shared.reach(&addresses, mask, 16, Access::Read)?;
-        shared::read(warp, machine, mask, &addresses, 16)?;
+fn read_columns(warp: &Warp, machine: &mut Machine<'_>, columns: Columns, count: usize) -> Result<(), Stop> {
+    for (mask, addresses) in columns.chunks(count) {
+        shared::read(warp, machine, mask, &addresses, CHUNK)?;
+        machine.shared.hold(&machine.clock, warp.index, (mask, &addresses), CHUNK)?;
     }
     Ok(())
+}
+
+/// Ends the products of all groups but the `keep` latest.
+fn wait(warp: &mut Warp, machine: &mut Machine<'_>, keep: u32) {
+    for (columns, count) in warp.flights.land(machine.kernel, keep) {
+        for (mask, addresses) in columns.chunks(count) {
+            machine.shared.release(&machine.clock, warp.index, (mask, &addresses), CHUNK);
+        }
+    }
 }
 
 /// The descriptor, which must be the same in each lane.
@@ -93,7 +105,7 @@ fn uniform(warp: &Warp, predicate: Predicate) -> Result<bool, Stop> {
 
 /// Where the columns of b are: eight values each, in rows of shared memory whose chunks of 16 bytes are permuted.
 #[derive(Clone, Copy)]
-struct Columns {
+pub(super) struct Columns {
     start: u64,
     /// From one group of eight columns to the next.
     stride: u64,
@@ -134,10 +146,10 @@ impl Columns {
     }
 
     /// The places of all chunks of the first `count` columns, by as many as a warp has lanes.
-    fn chunks(self, count: usize) -> impl Iterator<Item = ([u64; 32], u32)> {
+    fn chunks(self, count: usize) -> impl Iterator<Item = (u32, [u64; 32])> {
         (0..count).step_by(16).map(move |first| {
             let addresses = std::array::from_fn(|lane| self.chunk(first + lane / 2, lane % 2 == 1));
-            (addresses, if count - first >= 16 { !0 } else { 0xffff })
+            (if count - first >= 16 { !0 } else { 0xffff }, addresses)
         })
     }
 

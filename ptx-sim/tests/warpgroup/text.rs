@@ -31,7 +31,7 @@ impl Form {
     pub fn word(self, column: usize, k: usize) -> usize {
         let at = self.from / 4 + k;
         let (run, runs) = (at / 4, self.pitch / 16);
-        let run = run ^ column % 8 * runs / 8;
+        let run = run ^ (column % 8 * runs / 8);
         (column / 8 * self.stride() + column % 8 * self.pitch) / 4 + 4 * run + at % 4
     }
 

@@ -1,5 +1,7 @@
 //! The knobs, and libraries that are no driver or an old one.
 
+use std::sync::Arc;
+
 use cudarc::driver::{CudaContext, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
 use ptx_sim_driver::Variant;
@@ -107,6 +109,39 @@ fn hidden_and_chosen_devices() {
         let held = contexts[1].default_stream().alloc_zeros::<u8>(100).unwrap();
         assert_eq!([free(0), free(1)], [before[0], before[1] - 100]);
         drop(held);
+    });
+}
+
+/// Whether a device of a capability loads a text for an architecture.
+fn loads(context: &Arc<CudaContext>, target: &str) -> bool {
+    let text = SCALE.replace("6.3", "8.0").replace("sm_75", target);
+    match context.load_module(Ptx::from_src(text)) {
+        Ok(_) => true,
+        Err(error) => {
+            assert_eq!(code(&error), sys::CUresult::CUDA_ERROR_INVALID_PTX);
+            false
+        }
+    }
+}
+
+#[test]
+fn a_device_of_9_0_loads_what_is_only_for_it() {
+    in_child("settings::a_device_of_9_0_loads_what_is_only_for_it", &[("PTX_SIM_CAPABILITY", "9.0")], || {
+        let context = CudaContext::new(0).unwrap();
+        assert_eq!(context.compute_capability().unwrap(), (9, 0));
+        assert_eq!(
+            ["sm_80", "sm_90", "sm_90a", "sm_100a"].map(|target| loads(&context, target)),
+            [true, true, true, false]
+        );
+    });
+}
+
+#[test]
+fn a_device_of_10_0_does_not_load_what_is_only_for_9_0() {
+    let name = "settings::a_device_of_10_0_does_not_load_what_is_only_for_9_0";
+    in_child(name, &[("PTX_SIM_CAPABILITY", "10.0")], || {
+        let context = CudaContext::new(0).unwrap();
+        assert_eq!(["sm_90", "sm_90a", "sm_100a"].map(|target| loads(&context, target)), [true, false, true]);
     });
 }
 
