@@ -361,6 +361,20 @@ fn kernels_are_checked_and_timed_on_the_device() {
     assert!(steps.iter().all(|step| step["percent_of_roof"].as_f64().expect("a share") > 0.0));
 }
 
+/// The matrix units of warpgroups, where the driver takes their kernels, change no bit.
+#[test]
+fn warpgroups_give_the_maps_of_warps() {
+    let scene = Scene::new();
+    scene.images("in.npy", "resnet", 6);
+    let options = ["--method", "gradient,lrp-epsilon,deeplift", "--batch", "6", "--backend", "cuda"];
+    scene.explain(&[QUICK], "resnet", "warps", &options).exits(0);
+    let hopper = [QUICK, ("PTX_SIM_CAPABILITY", "9.0")];
+    scene.explain(&hopper, "resnet", "groups", &options).exits(0);
+    assert!(scene.files("warps").len() == 18 && scene.files("warps") == scene.files("groups"));
+    let old = [hopper[0], hopper[1], ("PTX_SIM_PTX_VERSION", "7.8")];
+    scene.explain(&old, "resnet", "none", &options).exits(4).says(&["load kernel conv2d_", ".wgmma"]);
+}
+
 /// Without the matrix instructions; larger batches agree with the two images that are checked.
 #[test]
 fn batches_are_timed_on_an_old_chip() {
