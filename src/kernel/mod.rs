@@ -76,6 +76,13 @@ pub fn entry(stem: &str) -> &str {
     file.split('.').next().unwrap_or(file)
 }
 
+/// Bytes of shared memory that a launch adds to those that a PTX text declares, as the text says beside what it calls external:
+/// `.extern .shared .align 512 .b8 tile[]; // 65536 bytes`.
+pub fn added_shared(ptx: &str) -> u32 {
+    let said = ptx.lines().find(|line| line.starts_with(".extern .shared")).and_then(|line| line.split_once("// "));
+    said.and_then(|(_, said)| said.strip_suffix(" bytes")?.parse().ok()).unwrap_or(0)
+}
+
 /// The PTX text of a kernel, of a variant (`stem.variant`) or of a probe (`probes/name`), with what is fused into it.
 ///
 /// # Errors
@@ -148,6 +155,13 @@ mod tests {
         let stage = StageText { word: "blur", ..StageText::default() };
         let stage = ptx("activation_forward", &of_stages(vec![stage])).expect_err("no such stage").to_string();
         assert!(stage.contains("activation_forward") && stage.contains("blur"), "{stage}");
+    }
+
+    #[test]
+    fn a_text_says_what_shared_memory_a_launch_adds() {
+        let added = |stem| added_shared(&ptx(stem, &Fused::default()).expect("a kernel"));
+        let stems = ["conv2d_forward.tile.wgmma", "conv2d_backward.slim.wgmma", "conv2d_forward.tile.mma"];
+        assert_eq!(stems.map(added), [4 * (8192 + 2 * 4096), 4 * (8192 + 2 * 2048), 0]);
     }
 
     #[test]

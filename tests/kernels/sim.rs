@@ -181,8 +181,12 @@ impl Backend for Simulator {
             });
             let mut params: Vec<u8> = pointers.flat_map(u64::to_le_bytes).collect();
             params.extend_from_slice(&*launch.params);
-            let launch =
-                Launch { grid: [launch.blocks, 1, 1], block: [kernel::THREADS, 1, 1], shared_bytes: launch.shared, params };
+            let launch = Launch {
+                grid: [launch.blocks, 1, 1],
+                block: [kernel::THREADS, 1, 1],
+                shared_bytes: kernel::added_shared(&text.text),
+                params,
+            };
             let writes = step.writes().iter().map(|view| slot(&program, &slots, view.buffer)).collect();
             Ok(Prepared { text, launch, options: self.options.clone(), writes })
         });

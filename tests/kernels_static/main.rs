@@ -182,7 +182,10 @@ fn module(texts: &[(&str, &str)]) -> String {
 /// The chips that a text is for.
 fn able(stem: &str, text: &str) -> &'static [&'static str] {
     let least = TARGETS.iter().position(|target| text.contains(&format!(".target {target}\n")));
-    &TARGETS[least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"))..]
+    let least = least.unwrap_or_else(|| panic!("{stem} is for none of {TARGETS:?}"));
+    // What a chip has of its own, later ones lack.
+    let most = if TARGETS[least].ends_with('a') { least + 1 } else { TARGETS.len() };
+    &TARGETS[least..most]
 }
 
 /// Something to assemble: a kernel with a short list of what is fused.
@@ -270,9 +273,10 @@ fn every_kernel_assembles_with_the_recorded_resources() {
         "# kernel", "target", "registers", "shared", "spills", "stages"
     );
     let mut failures = Vec::new();
-    for (Job { stem, words, target, .. }, row) in jobs.iter().zip(rows) {
+    for (Job { stem, words, text, target }, row) in jobs.iter().zip(rows) {
         match row {
-            Ok([registers, shared, spills]) => {
+            Ok([registers, declared, spills]) => {
+                let shared = declared + kernel::added_shared(text) as usize;
                 writeln!(table, "{stem:<28} {target:<8} {registers:>9} {shared:>6} {spills:>6}  {words}")
                     .expect("a string");
                 if spills != 0 {

@@ -67,7 +67,7 @@ impl CudaBackend {
     /// # Errors
     /// [`BackendError::Failed`] with the driver's log where it refuses the kernel.
     pub fn check(&self) -> Result<(), BackendError> {
-        self.modules.get(&self.device, "probes/copy", &Fused::default(), 0).map(drop)
+        self.modules.get(&self.device, "probes/copy", &Fused::default()).map(drop)
     }
 
     /// Fresh slots hold not-a-number instead of zero, so that tests see what a step fails to write.

@@ -20,6 +20,8 @@ pub struct Function {
     module: CUmodule,
     raw: CUfunction,
     name: &'static str,
+    /// Bytes of shared memory that its launches add to what it declares.
+    shared: u32,
 }
 
 // SAFETY: a function is read only, and usable by any thread in which its context is current.
@@ -32,6 +34,7 @@ impl Function {
     fn compile(device: &Arc<Device>, stem: &'static str, ptx: String) -> Result<Self, BackendError> {
         let failed =
             |reason: String| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
+        let shared = kernel::added_shared(&ptx);
         let text = CString::new(ptx).map_err(|_| failed("its text has a zero byte".to_owned()))?;
         let entry = CString::new(kernel::entry(stem)).map_err(|_| failed("its name has a zero byte".to_owned()))?;
         let api = device.enter()?;
@@ -45,19 +48,22 @@ impl Function {
             }),
             error => error,
         })?;
-        let mut function = Self { device: Arc::clone(device), module, raw: std::ptr::null_mut(), name: stem };
+        let mut function = Self { device: Arc::clone(device), module, raw: std::ptr::null_mut(), name: stem, shared };
         // SAFETY: the module was just loaded; the name ends with a zero; the pointer is valid for the call.
         let code = unsafe { (api.function)(&raw mut function.raw, module, entry.as_ptr()) };
         device.check(&format!("find kernel {stem}"), code)?;
+        if shared > 0 {
+            function.allow_shared()?;
+        }
         Ok(function)
     }
 
-    /// Lets its blocks have so many bytes of shared memory more than it declares.
-    fn allow(&self, shared: u32) -> Result<(), BackendError> {
+    /// Lets launches add their bytes of shared memory.
+    fn allow_shared(&self) -> Result<(), BackendError> {
         let api = self.device.enter()?;
         let most = CUfunction_attribute::CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES;
         // SAFETY: the function lives as long as its module, which `self` holds.
-        let code = unsafe { (api.set_function)(self.raw, most, shared as c_int) };
+        let code = unsafe { (api.set_function)(self.raw, most, self.shared as c_int) };
         self.device.check(&format!("give kernel {} shared memory", self.name), code)
     }
 
@@ -67,6 +73,10 @@ impl Function {
 
     pub fn name(&self) -> &'static str {
         self.name
+    }
+
+    pub fn shared(&self) -> u32 {
+        self.shared
     }
 }
 
@@ -118,17 +128,11 @@ pub struct Modules {
 }
 
 impl Modules {
-    /// The kernel with its prologue and stages, compiled where it is new; its launches add `shared` bytes of shared memory.
+    /// The kernel with its prologue and stages, compiled where it is new.
     ///
     /// # Errors
     /// [`BackendError::Failed`] with the driver's log where it refuses the kernel.
-    pub fn get(
-        &self,
-        device: &Arc<Device>,
-        stem: &'static str,
-        fused: &Fused,
-        shared: u32,
-    ) -> Result<Arc<Function>, BackendError> {
+    pub fn get(&self, device: &Arc<Device>, stem: &'static str, fused: &Fused) -> Result<Arc<Function>, BackendError> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
         let key = (stem, fused.clone());
         if let Some(function) = loaded.get(&key) {
@@ -137,9 +141,6 @@ impl Modules {
         let failed = |reason| BackendError::Failed { backend: NAME, what: format!("load kernel {stem}"), reason };
         let ptx = kernel::ptx(stem, fused).map_err(|error| failed(error.to_string()))?;
         let function = Arc::new(Function::compile(device, stem, ptx)?);
-        if shared > 0 {
-            function.allow(shared)?;
-        }
         loaded.insert(key, Arc::clone(&function));
         Ok(function)
     }

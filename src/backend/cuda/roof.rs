@@ -63,7 +63,7 @@ impl Probes<'_> {
     /// Gigabytes a second, read and written.
     fn copy(&self) -> Result<f64, BackendError> {
         let device = &self.stream.device;
-        let copy = self.modules.get(device, "probes/copy", &Fused::default(), 0)?;
+        let copy = self.modules.get(device, "probes/copy", &Fused::default())?;
         gbytes(device.info.memory / SHARE, |blocks| {
             let bytes = blocks as usize * COPIED;
             let (x, y) = (Memory::new(device, bytes)?, Memory::new(device, bytes)?);
@@ -80,7 +80,7 @@ impl Probes<'_> {
 
     /// Gigaflops a second.
     fn compute(&self, chains: &Chains) -> Result<f64, BackendError> {
-        let function = self.modules.get(&self.stream.device, chains.stem, &Fused::default(), 0)?;
+        let function = self.modules.get(&self.stream.device, chains.stem, &Fused::default())?;
         let full = BLOCKS * self.stream.device.info.multiprocessors.max(1);
         let y = Memory::new(&self.stream.device, 4 * (full * THREADS) as usize)?;
         let launch = |blocks, rounds| self.launch(&function, blocks, &[y.address()], &chains.params(rounds));
@@ -103,7 +103,7 @@ impl Probes<'_> {
     ) -> Result<f64, BackendError> {
         self.stream.mark(&self.start)?;
         // SAFETY: the probes take these pointers; a block stays inside its part of the memory that they name.
-        unsafe { self.stream.launch(function, [blocks, 0], pointers, params)? };
+        unsafe { self.stream.launch(function, blocks, pointers, params)? };
         self.stream.mark(&self.end)?;
         self.stream.wait()?;
         // The clock of events is coarse; no time is zero.

@@ -150,7 +150,7 @@ fn bind(
 ) -> Result<Bound, BackendError> {
     let launch = launch_on(backend.chip, program, step);
     let launch = launch.map_err(|error| BackendError::TooMany { backend: super::NAME, error })?;
-    let function = backend.modules.get(&backend.device, launch.stem, &launch.fused, launch.shared)?;
+    let function = backend.modules.get(&backend.device, launch.stem, &launch.fused)?;
     let (mut pointers, mut uploads) = (Vec::new(), Vec::new());
     for pointer in &launch.pointers {
         if let Pointer::Buffer(id) = pointer {
@@ -166,9 +166,9 @@ fn bind(
 
 impl Bound {
     fn launch(&self, stream: &Stream) -> Result<(), BackendError> {
-        let Launch { blocks, shared, params, .. } = &self.launch;
+        let Launch { blocks, params, .. } = &self.launch;
         // SAFETY: the launch was written for this kernel and these buffers; slots and uploads live as long as the session.
-        unsafe { stream.launch(&self.function, [*blocks, *shared], &self.pointers, params) }
+        unsafe { stream.launch(&self.function, *blocks, &self.pointers, params) }
     }
 }
 

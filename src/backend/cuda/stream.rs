@@ -98,7 +98,7 @@ impl Stream {
     pub unsafe fn launch(
         &self,
         function: &Function,
-        [blocks, shared]: [u32; 2],
+        blocks: u32,
         pointers: &[u64],
         params: &[u8; PARAM_BYTES],
     ) -> Result<(), BackendError> {
@@ -116,7 +116,7 @@ impl Stream {
                 THREADS,
                 1,
                 1,
-                shared,
+                function.shared(),
                 self.raw,
                 arguments.as_mut_ptr(),
                 std::ptr::null_mut(),

@@ -45,9 +45,6 @@ fn is_one_window(program: &Program, step: &Step, p: &ConvParams) -> bool {
     is_dense && step.stages.iter().all(goes_along) && views().all(lies_flat)
 }
 
-/// Steps of 16 products that a warpgroup's tile has room for in shared memory.
-const ROOMS: usize = 4;
-
 /// The kernels of a convolution.
 #[derive(Clone, Copy)]
 enum Variant {
@@ -124,14 +121,6 @@ impl Variant {
 
     fn tile(self) -> Option<[usize; 2]> {
         self.row().1
-    }
-
-    /// Bytes of shared memory for values and filters, which are there twice, beyond what the kernel declares.
-    fn shared(self) -> usize {
-        match (self.splits(), self.tile()) {
-            (true, Some([pixels, channels])) => ROOMS * 64 * (pixels + 2 * channels),
-            _ => 0,
-        }
     }
 
     /// A bound on the iterations of a thread's loops, all together, in WGSL.
@@ -234,7 +223,6 @@ pub fn convolution(
     }
     pointers.bias(step.weights.get(1), channels);
     fields.stem = variant.stem(forward);
-    fields.shared = variant.shared();
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;
     fields.iterations = variant.iterations(&p, inputs);

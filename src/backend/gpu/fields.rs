@@ -30,8 +30,6 @@ pub struct Fields {
     messages: usize,
     pub(super) rest: Vec<u32>,
     pub(super) blocks: usize,
-    /// As that of a launch.
-    pub(super) shared: usize,
     /// A bound on those of all loops of a thread together, in WGSL.
     pub(super) iterations: usize,
     /// The kernel in place of this one for a driver that computes on a CPU, its blocks and its iterations.
@@ -161,7 +159,6 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         messages,
         rest: Vec::new(),
         blocks: threads.div_ceil(THREADS),
-        shared: 0,
         iterations: 0,
         on_cpu: None,
     };

@@ -117,8 +117,6 @@ pub struct Launch {
     pub params: Box<[u8; PARAM_BYTES]>,
     /// Blocks of 256 threads, of 64 by subgroups.
     pub blocks: u32,
-    /// Bytes of shared memory of a block beyond those that the kernel declares.
-    pub shared: u32,
     /// A bound on the iterations of a thread's loops, all together, in WGSL.
     pub iterations: usize,
     /// The kernel in place of this one for a driver that computes on a CPU, where there is one in WGSL.
@@ -217,9 +215,9 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     let written = (0..pointers.list.len()).map(|number| pointers.written.contains(&number)).collect();
     let list = pointers.list.into_iter().map(|(pointer, _)| pointer).collect();
     let (blocks, iterations, on_cpu) = (fields.blocks(), fields.iterations(), fields.on_cpu());
-    let (stem, shared, fused, pointers) = (fields.stem, fields.shared as u32, elementwise.fused, list);
+    let (stem, fused, pointers) = (fields.stem, elementwise.fused, list);
     let (locals, pairs, texels) = (false, false, [false; MOST_TENSORS]);
-    Ok(Launch { stem, fused, pointers, written, params, blocks, shared, iterations, on_cpu, locals, pairs, texels })
+    Ok(Launch { stem, fused, pointers, written, params, blocks, iterations, on_cpu, locals, pairs, texels })
 }
 
 /// The arguments of a launch, in order, each with its place.
