@@ -32,12 +32,37 @@ pub(super) fn read(
     addresses: &[u64; 32],
     bytes: u32,
 ) -> Result<(), Stop> {
+    read_as(warp, machine, (mask, addresses), bytes, true)
+}
+
+/// The same for what is no access of lanes, and costs no waves of theirs.
+#[inline(always)]
+pub(super) fn read_by_units(
+    warp: &Warp,
+    machine: &mut Machine<'_>,
+    mask: u32,
+    addresses: &[u64; 32],
+    bytes: u32,
+) -> Result<(), Stop> {
+    read_as(warp, machine, (mask, addresses), bytes, false)
+}
+
+#[inline(always)]
+fn read_as(
+    warp: &Warp,
+    machine: &mut Machine<'_>,
+    (mask, addresses): (u32, &[u64; 32]),
+    bytes: u32,
+    counts: bool,
+) -> Result<(), Stop> {
     let (Machine { shared, clock, patterns, counters, checks, .. }, pc) = (machine, warp.last_pc());
     if !*checks {
         return shared.reach(addresses, mask, bytes, Access::Read);
     }
     let (footprint, extent) = survey(&mut patterns.shared[pc], shared, (mask, addresses), bytes, Access::Read)?;
-    footprint.count(&mut counters[pc]);
+    if counts {
+        footprint.count(&mut counters[pc]);
+    }
     shared.read(clock, warp.index, (mask, addresses), bytes, &extent)
 }
 

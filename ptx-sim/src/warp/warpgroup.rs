@@ -66,11 +66,11 @@ fn multiply_columns(warp: &mut Warp, machine: &mut Machine<'_>, product: &Produc
     Ok(())
 }
 
-/// Checks, records and counts the reads of the first `count` columns.
+/// Checks and records the reads of the first `count` columns.
 #[inline(always)]
 fn read_columns(warp: &Warp, machine: &mut Machine<'_>, columns: Columns, count: usize) -> Result<(), Stop> {
     for (mask, addresses) in columns.chunks(count) {
-        shared::read(warp, machine, mask, &addresses, CHUNK)?;
+        shared::read_by_units(warp, machine, mask, &addresses, CHUNK)?;
         machine.shared.hold(&machine.clock, warp.index, (mask, &addresses), CHUNK)?;
     }
     Ok(())
