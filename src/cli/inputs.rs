@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use crate::graph::Shape;
-use crate::picture::{Picture, Placement};
+use crate::picture::{Levels, Picture, Placement};
 
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "webp"];
 
@@ -134,6 +134,6 @@ fn as_picture(values: &[f32], shape: Shape) -> Picture {
     let ends = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
     let (low, high) = data.iter().fold((f32::INFINITY, f32::NEG_INFINITY), ends);
     let width = if high > low { high - low } else { 1.0 };
-    let data = data.into_iter().map(|v| (v - low) / width).collect();
-    Picture { width: shape.width, height: shape.height, channels, eight_bit: false, data }
+    let levels = Levels::Fine(data.into_iter().map(|v| (v - low) / width).collect());
+    Picture { width: shape.width, height: shape.height, channels, levels }
 }
