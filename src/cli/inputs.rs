@@ -20,8 +20,10 @@ pub struct Image {
     pub index: Option<usize>,
     /// Images of the source.
     pub of: usize,
-    /// What the map is drawn over; the values themselves where there is none.
+    /// What the map is drawn over, where one is to be drawn; the values themselves where there is none.
     pub picture: Option<Picture>,
+    /// Height and width of what the map is drawn over.
+    pub size: [usize; 2],
     pub placement: Placement,
     /// `[C, H, W]`, in the network's input space.
     pub values: Arc<Vec<f32>>,
@@ -31,11 +33,6 @@ impl Image {
     /// What the map is drawn over.
     pub fn shown(&self, shape: Shape) -> Cow<'_, Picture> {
         self.picture.as_ref().map_or_else(|| Cow::Owned(as_picture(&self.values, shape)), Cow::Borrowed)
-    }
-
-    /// Height and width of what the map is drawn over.
-    pub fn size(&self, shape: Shape) -> [usize; 2] {
-        self.picture.as_ref().map_or([shape.height, shape.width], |picture| [picture.height, picture.width])
     }
 
     /// Lets go of what nobody asks for once the image is explained.

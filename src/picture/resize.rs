@@ -48,31 +48,35 @@ pub(super) fn resize(
 }
 
 /// Rows that change their width together: few enough to stay in a cache, and a multiple of those that the library does at a time.
-const BAND: usize = 32;
+const BAND: usize = 64;
 
 fn step(picture: &Picture, width: usize, height: usize, algorithm: ResizeAlg) -> Picture {
-    let resized = |from: &[f32], rows: [usize; 2]| {
-        let sizes = [[picture.width, rows[0]], [width, rows[1]]];
-        match picture.channels {
-            1 => pixels::<F32>(from, sizes, algorithm),
-            _ => pixels::<F32x3>(from, sizes, algorithm),
-        }
+    let resize = match picture.channels {
+        1 => pixels::<F32>,
+        _ => pixels::<F32x3>,
     };
-    let clamped = |v: f32| v.clamp(0.0, 1.0);
+    let [pitch, to_pitch] = [picture.width, width].map(|width| width * picture.channels);
     let levels = match &picture.levels {
         Levels::Fine(values) => {
-            Levels::Fine(resized(values, [picture.height, height]).into_iter().map(clamped).collect())
+            let mut resized = vec![0.0; height * to_pitch];
+            resize(values, &mut resized, [[picture.width, picture.height], [width, height]], algorithm);
+            resized.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+            Levels::Fine(resized)
         }
         Levels::Eight(levels) => {
-            let mut done = Vec::with_capacity(width * height * picture.channels);
             // Rows that stay know nothing of each other.
-            let band = if height == picture.height { BAND } else { height.max(picture.height) };
-            let pitch = picture.width * picture.channels;
+            let [band, to_band] =
+                if height == picture.height { [BAND.min(height); 2] } else { [picture.height, height] };
+            let (mut values, mut resized) = (Vec::new(), vec![0.0; to_band * to_pitch]);
+            let mut done = Vec::with_capacity(height * to_pitch);
             for from in levels.chunks(band * pitch) {
                 let rows = from.len() / pitch;
-                let to = if height == picture.height { rows } else { height };
-                let values: Vec<f32> = from.iter().copied().map(value).collect();
-                done.extend(resized(&values, [rows, to]).into_iter().map(|v| level(clamped(v))));
+                let to_rows = if rows == band { to_band } else { rows };
+                values.clear();
+                values.extend(from.iter().copied().map(value));
+                let resized = &mut resized[..to_rows * to_pitch];
+                resize(&values, resized, [[picture.width, rows], [width, to_rows]], algorithm);
+                done.extend(resized.iter().copied().map(level));
             }
             Levels::Eight(done)
         }
@@ -81,15 +85,13 @@ fn step(picture: &Picture, width: usize, height: usize, algorithm: ResizeAlg) ->
 }
 
 /// Values at another size, each width and height, for pixels of type `P`: the library compiles a copy for every type it is asked for.
-fn pixels<P: PixelTrait>(values: &[f32], sizes: [[usize; 2]; 2], algorithm: ResizeAlg) -> Vec<f32> {
+fn pixels<P: PixelTrait>(from: &[f32], to: &mut [f32], sizes: [[usize; 2]; 2], algorithm: ResizeAlg) {
     const WHOLE: &str = "whole, aligned pixels";
     let [[w, h], [to_w, to_h]] = sizes.map(|size| size.map(|n| n as u32));
-    let mut data = vec![0.0f32; sizes[1].iter().product::<usize>() * (size_of::<P>() / size_of::<f32>())];
-    let from = TypedImageRef::<P>::from_buffer(w, h, cast_slice(values)).expect(WHOLE);
-    let mut to = TypedImage::<P>::from_buffer(to_w, to_h, cast_slice_mut(&mut data)).expect(WHOLE);
+    let from = TypedImageRef::<P>::from_buffer(w, h, cast_slice(from)).expect(WHOLE);
+    let mut to = TypedImage::<P>::from_buffer(to_w, to_h, cast_slice_mut(to)).expect(WHOLE);
     let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
     Resizer::new().resize_typed(&from, &mut to, &options).expect("the whole picture is no crop");
-    data
 }
 
 #[cfg(test)]
