@@ -91,10 +91,11 @@ fn on_grid(mask: &Picture, placement: &Placement, height: usize, width: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::Levels;
 
     fn mask(width: usize, height: usize, marked: impl Fn(usize, usize) -> bool) -> Picture {
-        let data = (0..width * height).map(|i| f32::from(u8::from(marked(i % width, i / width)))).collect();
-        Picture { width, height, channels: 1, eight_bit: true, data }
+        let levels = (0..width * height).map(|i| 255 * u8::from(marked(i % width, i / width))).collect();
+        Picture { width, height, channels: 1, levels: Levels::Eight(levels) }
     }
 
     #[test]

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::failure::Failure;
 use crate::graph::Shape;
-use crate::picture::{Picture, Placement};
+use crate::picture::{Levels, Picture, Placement};
 
 const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "webp"];
 
@@ -20,8 +20,10 @@ pub struct Image {
     pub index: Option<usize>,
     /// Images of the source.
     pub of: usize,
-    /// What the map is drawn over; the values themselves where there is none.
+    /// What the map is drawn over, where one is to be drawn; the values themselves where there is none.
     pub picture: Option<Picture>,
+    /// Height and width of what the map is drawn over.
+    pub size: [usize; 2],
     pub placement: Placement,
     /// `[C, H, W]`, in the network's input space.
     pub values: Arc<Vec<f32>>,
@@ -31,11 +33,6 @@ impl Image {
     /// What the map is drawn over.
     pub fn shown(&self, shape: Shape) -> Cow<'_, Picture> {
         self.picture.as_ref().map_or_else(|| Cow::Owned(as_picture(&self.values, shape)), Cow::Borrowed)
-    }
-
-    /// Height and width of what the map is drawn over.
-    pub fn size(&self, shape: Shape) -> [usize; 2] {
-        self.picture.as_ref().map_or([shape.height, shape.width], |picture| [picture.height, picture.width])
     }
 
     /// Lets go of what nobody asks for once the image is explained.
@@ -134,6 +131,6 @@ fn as_picture(values: &[f32], shape: Shape) -> Picture {
     let ends = |(low, high): (f32, f32), v: &f32| (low.min(*v), high.max(*v));
     let (low, high) = data.iter().fold((f32::INFINITY, f32::NEG_INFINITY), ends);
     let width = if high > low { high - low } else { 1.0 };
-    let data = data.into_iter().map(|v| (v - low) / width).collect();
-    Picture { width: shape.width, height: shape.height, channels, eight_bit: false, data }
+    let levels = Levels::Fine(data.into_iter().map(|v| (v - low) / width).collect());
+    Picture { width: shape.width, height: shape.height, channels, levels }
 }

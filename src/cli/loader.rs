@@ -1,15 +1,15 @@
-//! Images ahead of the computation: several files are read at a time, their images come in the order of the files.
+//! Images ahead of the computation: several files, and several images of one, are read at a time, and come in their order.
 
-use std::collections::VecDeque;
-use std::iter::once;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::failure::Failure;
 use super::inputs::{Image, is_array};
+use super::priority::give_way;
 use crate::graph::Shape;
-use crate::picture::{NpyImages, Picture, PictureError, Placement, Preprocess};
+use crate::picture::{NpyImages, Picture, Placement, Preprocess};
 
 /// What the loader hands over: all images of a source, or some and then a failure, or a failure.
 pub enum Loaded {
@@ -24,61 +24,69 @@ pub struct Reading {
     pub shape: Shape,
     /// Without it, every file is an array.
     pub preprocess: Option<Preprocess>,
+    /// Maps are drawn over the pictures, which are kept for that.
+    pub draws: bool,
 }
 
-/// Images of one source; what follows an error is lost.
-type Images = Box<dyn Iterator<Item = Result<Image, Failure>>>;
+/// A source, and one of its images.
+type Place = (usize, usize);
 
-/// A source to read, and where its images go.
-type Job = (usize, SyncSender<Loaded>);
-
-/// A source that is read, or about to be.
-struct Open {
-    source: usize,
-    images: Receiver<Loaded>,
-    /// Images that are to come.
-    left: usize,
+/// What a thread does next.
+enum Task {
+    /// Reads a picture, or the header of an array and its first image.
+    Open(usize),
+    Image(Place, Arc<NpyImages>),
 }
 
-/// Reads files on threads of its own. It holds as many images as it may be ahead, and one or two for each thread.
-pub struct Loader {
-    reading: Arc<Reading>,
-    jobs: Sender<Job>,
-    open: VecDeque<Open>,
+/// An array of which not all images are read, and the next one.
+struct Begun {
+    array: Arc<NpyImages>,
     next: usize,
-    most_open: usize,
-    /// Images of an array that wait to be taken.
-    most_waiting: usize,
+    of: usize,
 }
+
+#[derive(Default)]
+struct Queue {
+    /// The first source that nobody has opened.
+    next: usize,
+    begun: BTreeMap<usize, Begun>,
+    loaded: BTreeMap<Place, Loaded>,
+    /// Images that are being read or wait to be taken.
+    held: usize,
+    /// The image that is to be taken; nobody asks for those before it.
+    wanted: Place,
+    closed: bool,
+}
+
+struct Shared {
+    reading: Reading,
+    most_held: usize,
+    queue: Mutex<Queue>,
+    /// There may be something to read.
+    room: Condvar,
+    /// There may be something to take.
+    arrived: Condvar,
+}
+
+/// Reads files on threads of its own. It holds as many images as it may be ahead, and one for each thread, whatever the sizes of
+/// arrays: their images are read one by one.
+pub struct Loader(Arc<Shared>);
 
 impl Loader {
     /// Reads on so many threads, and `ahead` images before they are taken.
     pub fn start(reading: Reading, threads: usize, ahead: usize) -> Self {
-        let reading = Arc::new(reading);
-        let (jobs, todo) = channel::<Job>();
-        let todo = Arc::new(Mutex::new(todo));
-        for _ in 0..threads.min(reading.files.len()) {
-            let (reading, todo) = (Arc::clone(&reading), Arc::clone(&todo));
+        let (queue, room, arrived) = Default::default();
+        let shared = Arc::new(Shared { reading, most_held: ahead + threads, queue, room, arrived });
+        for _ in 0..threads {
+            let shared = Arc::clone(&shared);
             std::thread::spawn(move || {
-                let take = || todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
-                while let Ok((source, taker)) = take() {
-                    reading.read(source, &taker);
+                give_way();
+                while let Some(task) = shared.task() {
+                    shared.carry_out(task);
                 }
             });
         }
-        let (most_open, most_waiting) = (ahead + threads, ahead.div_ceil(threads));
-        Self { reading, jobs, open: VecDeque::new(), next: 0, most_open, most_waiting }
-    }
-
-    /// Has more sources read, as far as the loader may be ahead.
-    fn advance(&mut self) {
-        while self.next < self.reading.files.len() && self.open.len() < self.most_open {
-            let (sender, images) = sync_channel(self.most_waiting);
-            // Without a thread the source's channel ends before its images have come.
-            _ = self.jobs.send((self.next, sender));
-            self.open.push_back(Open { source: self.next, images, left: 1 });
-            self.next += 1;
-        }
+        Self(shared)
     }
 }
 
@@ -86,76 +94,163 @@ impl Iterator for Loader {
     type Item = Loaded;
 
     fn next(&mut self) -> Option<Loaded> {
+        let mut queue = self.0.queue();
         loop {
-            self.advance();
-            let open = self.open.front_mut()?;
-            let loaded = match open.images.recv() {
-                Ok(loaded) => loaded,
-                Err(_) if open.left == 0 => {
-                    self.open.pop_front();
-                    continue;
-                }
-                Err(_) => {
-                    let name = self.reading.files[open.source].display();
-                    let failure = Failure::input(format!("{name}: could not be read to its end"));
-                    Loaded::Failed { source: open.source, failure }
-                }
+            let place @ (source, image) = queue.wanted;
+            if source == self.0.reading.files.len() {
+                return None;
+            }
+            let Some(loaded) = queue.loaded.remove(&place) else {
+                queue = self.0.arrived.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                continue;
             };
-            open.left = match &loaded {
-                Loaded::Image(image) => image.of - 1 - image.index.unwrap_or(0),
-                Loaded::Failed { .. } => 0,
+            queue.held -= 1;
+            queue.wanted = match &loaded {
+                Loaded::Image(it) if image + 1 < it.of => (source, image + 1),
+                _ => (source + 1, 0),
             };
+            match &loaded {
+                Loaded::Image(_) => self.0.room.notify_one(),
+                Loaded::Failed { .. } => {
+                    queue.forget();
+                    self.0.room.notify_all();
+                }
+            }
             return Some(loaded);
         }
     }
 }
 
-impl Reading {
-    /// Sends the images of a source, until nobody takes them.
-    fn read(&self, source: usize, taker: &SyncSender<Loaded>) {
-        let path = &self.files[source];
-        let images: Images = match &self.preprocess {
-            Some(preprocess) if !is_array(path) => Box::new(once(open_picture(source, path, preprocess))),
-            _ => open_array(source, path, self.shape).unwrap_or_else(|failure| Box::new(once(Err(failure)))),
-        };
-        for image in images {
-            let failed = image.is_err();
-            let loaded = match image {
-                Ok(image) => Loaded::Image(Box::new(image)),
-                Err(failure) => Loaded::Failed { source, failure },
-            };
-            if taker.send(loaded).is_err() || failed {
-                return;
+impl Drop for Loader {
+    fn drop(&mut self) {
+        self.0.queue().closed = true;
+        self.0.room.notify_all();
+    }
+}
+
+impl Queue {
+    /// Lets go of what follows a failure.
+    fn forget(&mut self) {
+        let (wanted, before) = (self.wanted, self.loaded.len());
+        self.loaded.retain(|place, _| *place >= wanted);
+        self.held -= before - self.loaded.len();
+        self.begun.retain(|source, _| *source >= wanted.0);
+    }
+
+    /// What is to be read first, `None` where there is nothing: images of the first array, so that whoever waits for one of them,
+    /// having taken all before it, has left room for it.
+    fn task(&mut self, sources: usize) -> Option<Task> {
+        if let Some(mut begun) = self.begun.first_entry() {
+            let (source, Begun { array, next, of }) = (*begun.key(), begun.get_mut());
+            let task = Task::Image((source, *next), Arc::clone(array));
+            *next += 1;
+            if next == of {
+                begun.remove();
             }
+            return Some(task);
+        }
+        let source = self.next;
+        self.next = sources.min(source + 1);
+        (source < sources).then_some(Task::Open(source))
+    }
+}
+
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for something to read; `None` where nobody takes it any more.
+    fn task(&self) -> Option<Task> {
+        let mut queue = self.queue();
+        while !queue.closed {
+            if queue.held < self.most_held
+                && let Some(task) = queue.task(self.reading.files.len())
+            {
+                queue.held += 1;
+                return Some(task);
+            }
+            queue = self.room.wait(queue).unwrap_or_else(PoisonError::into_inner);
+        }
+        None
+    }
+
+    fn carry_out(&self, task: Task) {
+        let place = match &task {
+            Task::Open(source) => (*source, 0),
+            Task::Image(place, _) => *place,
+        };
+        let read = catch_unwind(AssertUnwindSafe(|| self.reading.read(task))).unwrap_or_else(|_| {
+            let name = self.reading.files[place.0].display();
+            Err(Failure::input(format!("{name}: could not be read to its end")))
+        });
+        let (loaded, rest) = match read {
+            Ok((image, rest)) => (Loaded::Image(Box::new(image)), rest),
+            Err(failure) => (Loaded::Failed { source: place.0, failure }, None),
+        };
+        let mut queue = self.queue();
+        if place < queue.wanted {
+            queue.held -= 1;
+            return self.room.notify_one();
+        }
+        queue.loaded.insert(place, loaded);
+        if let Some(begun) = rest {
+            queue.begun.insert(place.0, begun);
+            self.room.notify_all();
+        }
+        if place == queue.wanted {
+            self.arrived.notify_one();
         }
     }
 }
 
-fn open_picture(source: usize, path: &Path, preprocess: &Preprocess) -> Result<Image, Failure> {
-    let picture = Picture::open(path).map_err(Failure::input)?;
-    let (values, placement) = preprocess.apply(&picture).map_err(|e| Failure::input(e).about(path.display()))?;
-    Ok(Image { source, index: None, of: 1, picture: Some(picture), placement, values: values.into() })
+impl Reading {
+    /// An image, and those that follow it in an array just opened.
+    fn read(&self, task: Task) -> Result<(Image, Option<Begun>), Failure> {
+        match task {
+            Task::Image((source, image), array) => Ok((self.image_of(source, &array, image)?, None)),
+            Task::Open(source) => match &self.preprocess {
+                Some(preprocess) if !is_array(&self.files[source]) => Ok((self.picture(source, preprocess)?, None)),
+                _ => {
+                    let array = open_array(&self.files[source], self.shape)?;
+                    let image = self.image_of(source, &array, 0)?;
+                    let of = image.of;
+                    Ok((image, (of > 1).then(|| Begun { array: Arc::new(array), next: 1, of })))
+                }
+            },
+        }
+    }
+
+    fn picture(&self, source: usize, preprocess: &Preprocess) -> Result<Image, Failure> {
+        let path = &self.files[source];
+        let picture = Picture::open(path).map_err(Failure::input)?;
+        let (values, placement) = preprocess.apply(&picture).map_err(|e| Failure::input(e).about(path.display()))?;
+        let size = [picture.height, picture.width];
+        let picture = self.draws.then_some(picture);
+        Ok(Image { source, index: None, of: 1, picture, size, placement, values: values.into() })
+    }
+
+    fn image_of(&self, source: usize, array: &NpyImages, image: usize) -> Result<Image, Failure> {
+        let (values, several) = (array.read(image).map_err(Failure::input)?, array.shape().len() == 4);
+        let (index, of) = (several.then_some(image), if several { array.shape()[0] } else { 1 });
+        let size @ [height, width] = [self.shape.height, self.shape.width];
+        let placement = Placement { x: 0.0, y: 0.0, width: width as f32, height: height as f32 };
+        Ok(Image { source, index, of, picture: None, size, placement, values: values.into() })
+    }
 }
 
-fn open_array(source: usize, path: &Path, want: Shape) -> Result<Images, Failure> {
+fn open_array(path: &Path, want: Shape) -> Result<NpyImages, Failure> {
     let images = NpyImages::open(path).map_err(Failure::input)?;
     let tail = [want.channels, want.height, want.width];
-    if images.shape[images.shape.len() - 3..] != tail {
+    if images.shape()[images.shape().len() - 3..] != tail {
         let message = format!(
             "{}: the model takes images {want}, this array has {:?}; resize it, or give pictures, which are fitted",
             path.display(),
-            images.shape
+            images.shape()
         );
         return Err(Failure::input(message));
     }
-    let several = images.shape.len() == 4;
-    let of = if several { images.shape[0] } else { 1 };
-    let placement = Placement { x: 0.0, y: 0.0, width: want.width as f32, height: want.height as f32 };
-    let image = move |(i, values): (usize, Result<Vec<f32>, PictureError>)| {
-        let values = values.map_err(Failure::input)?;
-        Ok(Image { source, index: several.then_some(i), of, picture: None, placement, values: values.into() })
-    };
-    Ok(Box::new(images.enumerate().map(image)))
+    Ok(images)
 }
 
 #[cfg(test)]
@@ -178,7 +273,8 @@ mod tests {
     fn images_come_in_order_whatever_reads_them() {
         let folder = tempfile::tempdir().expect("a folder");
         for (threads, ahead) in [(1, 1), (3, 1), (2, 5), (8, 16)] {
-            let reading = Reading { files: arrays(folder.path()), shape: Shape::new(1, 2, 3), preprocess: None };
+            let reading =
+                Reading { files: arrays(folder.path()), shape: Shape::new(1, 2, 3), preprocess: None, draws: false };
             let seen: Vec<(usize, Option<usize>)> = Loader::start(reading, threads, ahead)
                 .map(|loaded| match loaded {
                     Loaded::Image(image) => {
@@ -201,10 +297,14 @@ mod tests {
     fn no_more_is_read_than_may_be_held() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = arrays(folder.path());
-        let reading = Reading { files: files.clone(), shape: Shape::new(1, 2, 3), preprocess: None };
+        let reading = Reading { files: files.clone(), shape: Shape::new(1, 2, 3), preprocess: None, draws: false };
         let mut loader = Loader::start(reading, 2, 4);
         assert!(matches!(loader.next(), Some(Loaded::Image(image)) if image.source == 0));
-        assert_eq!(loader.open.len(), 6);
+        for _ in 0..20 {
+            std::thread::sleep(std::time::Duration::from_millis(2));
+            let queue = loader.0.queue();
+            assert!(queue.held <= 6 && queue.loaded.len() <= queue.held);
+        }
         // What is not open yet is not read yet: it can still change.
         std::fs::remove_file(&files[20]).expect("removed");
         let failed = loader.filter_map(|loaded| match loaded {

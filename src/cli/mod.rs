@@ -16,6 +16,7 @@ mod loader;
 mod names;
 mod options;
 mod outputs;
+mod priority;
 mod progress;
 mod shell;
 mod table;

@@ -16,9 +16,9 @@ use super::options::{Drawing, ExplainSettings};
 use super::table::number;
 use crate::explain::{Heatmap, Painter, Target};
 use crate::model::Model;
-use crate::picture::files::atomically;
+use crate::picture::files::{atomically, write_npy_parts};
 use crate::picture::{
-    Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, reduce, spread, write_npy, write_png,
+    Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, reduce, spread, write_png,
     write_safetensors,
 };
 use crate::tensor::Tensor;
@@ -33,6 +33,9 @@ pub struct Explained {
 
 /// Files of a source: of every map, of every format, one for each image or one for all.
 pub type Names = Vec<Vec<Vec<PathBuf>>>;
+
+/// A shape, and the maps that lie in it one after another.
+type Stack<'e> = (Vec<usize>, Vec<Cow<'e, Tensor>>);
 
 /// One written map.
 pub struct Written {
@@ -121,12 +124,16 @@ impl<'a> Writer<'a> {
         records: &[Value],
     ) -> Result<(), Failure> {
         let done = match format {
-            Format::Png | Format::Npy => self.stack(images, slot).and_then(|maps| write_npy(file, &maps)),
-            Format::Safetensors => self.stack(images, slot).and_then(|maps| {
+            Format::Png | Format::Npy => self.stack(images, slot).and_then(|(shape, maps)| {
+                let parts: Vec<&[f32]> = maps.iter().map(|map| map.data.as_slice()).collect();
+                write_npy_parts(file, &shape, &parts)
+            }),
+            Format::Safetensors => self.stack(images, slot).and_then(|(shape, maps)| {
                 let about = self.metadata(path, &images[0].maps[slot]);
                 let mut about: BTreeMap<String, String> = about.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
                 about.insert("Reports".to_owned(), json!(records).to_string());
-                write_safetensors(file, &BTreeMap::from([("map".to_owned(), maps.into_owned())]), &about)
+                let data = maps.iter().map(|map| map.data.as_slice()).collect::<Vec<_>>().concat();
+                write_safetensors(file, &BTreeMap::from([("map".to_owned(), Tensor::new(&shape, data))]), &about)
             }),
             Format::Json => {
                 let whole = if images[0].image.index.is_some() { json!(records) } else { records[0].clone() };
@@ -136,24 +143,12 @@ impl<'a> Writer<'a> {
         done.map_err(Failure::input)
     }
 
-    /// The maps as they are written: raw, with a leading axis where the input had one.
-    fn stack<'e>(&self, images: &'e [Explained], slot: usize) -> Result<Cow<'e, Tensor>, PictureError> {
-        if let [Explained { image, maps, .. }] = images
-            && image.index.is_none()
-        {
-            return self.laid_out(image, &maps[slot].map);
-        }
-        let (mut shape, mut data) = (Vec::new(), Vec::new());
-        for image in images {
-            let map = self.laid_out(&image.image, &image.maps[slot].map)?;
-            if data.is_empty() {
-                data.reserve_exact(images.len() * map.data.len());
-            }
-            data.extend_from_slice(&map.data);
-            shape.clone_from(&map.shape);
-        }
+    /// The maps as they are written: raw, and their shape together, with a leading axis where the input had one.
+    fn stack<'e>(&self, images: &'e [Explained], slot: usize) -> Result<Stack<'e>, PictureError> {
+        let maps =
+            images.iter().map(|it| self.laid_out(&it.image, &it.maps[slot].map)).collect::<Result<Vec<_>, _>>()?;
         let leading = images[0].image.index.map(|_| images.len());
-        Ok(Cow::Owned(Tensor::new(&leading.into_iter().chain(shape).collect::<Vec<_>>(), data)))
+        Ok((leading.into_iter().chain(maps[0].shape.iter().copied()).collect(), maps))
     }
 
     /// One map, reduced and laid out as asked for.
@@ -168,7 +163,7 @@ impl<'a> Writer<'a> {
         if self.settings.resolution != Resolution::Original {
             return Ok(map);
         }
-        let [height, width] = image.size(self.model.input());
+        let [height, width] = image.size;
         let area = map.shape[1] * map.shape[2];
         let channels = map.data.chunks_exact(area).map(|plane| {
             let plane = Tensor::new(&map.shape[1..], plane.to_vec());

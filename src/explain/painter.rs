@@ -33,7 +33,7 @@ const LONGEST: usize = u16::MAX as usize;
 /// use fluoroscope::explain::{ExplainOptions, Explainer, Painter, Target};
 /// use fluoroscope::graph::Precision;
 /// use fluoroscope::model::Model;
-/// use fluoroscope::picture::{Caption, Colormap, Paint, Picture, Placement, Reduce, Scale, reduce};
+/// use fluoroscope::picture::{Caption, Colormap, Levels, Paint, Picture, Placement, Reduce, Scale, reduce};
 /// use fluoroscope::tensor::Tensor;
 ///
 /// let model = Model::open("data/models/rnet.onnx")?;
@@ -41,7 +41,7 @@ const LONGEST: usize = u16::MAX as usize;
 /// let mut explainer = Explainer::new(&model, Box::new(Arc::clone(&painter)), ExplainOptions::default())?;
 /// let heatmap = explainer.explain(&Tensor::zeros(&[3, 24, 24]), &["grad-cam".parse()?], &Target::Top(1))?.remove(0).remove(0);
 ///
-/// let picture = Picture { width: 24, height: 24, channels: 1, eight_bit: true, data: vec![0.0; 24 * 24] };
+/// let picture = Picture { width: 24, height: 24, channels: 1, levels: Levels::Eight(vec![0; 24 * 24]) };
 /// let map = reduce(&heatmap.map, Reduce::Sum)?;
 /// let paint = Paint { colormap: Colormap::default_for(true), scale: Scale::signed(&map), alpha: 0.8 };
 /// let drawn = painter.overlay(&picture, &map, &Placement::whole(&picture), &paint, &Caption::default())?;
@@ -268,7 +268,7 @@ mod tests {
 
     use super::*;
     use crate::backend::cpu::CpuBackend;
-    use crate::picture::overlay;
+    use crate::picture::{Levels, overlay};
 
     /// A device that paints, with memory for so many sessions.
     struct Small {
@@ -311,8 +311,8 @@ mod tests {
 
     /// A picture of so many pixels, by the painter as by the host.
     fn draw(painter: &Painter, width: usize) {
-        let data = (0..3 * width * 9).map(|i| (i % 256) as f32 / 255.0).collect();
-        let picture = Picture { width, height: 9, channels: 3, eight_bit: true, data };
+        let levels = Levels::Eight((0..3 * width * 9).map(|i| i as u8).collect());
+        let picture = Picture { width, height: 9, channels: 3, levels };
         let map = Tensor::new(&[3, 5], (0..15).map(|i| (i as f32).sin()).collect());
         let paint = Paint { colormap: Colormap::default_for(true), scale: Scale::signed(&map), alpha: 0.8 };
         let (placement, caption) = (Placement::whole(&picture), Caption::default());

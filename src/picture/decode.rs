@@ -4,10 +4,10 @@ use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::path::Path;
 
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use tiff::decoder::DecodingResult;
 
-use super::{Picture, PictureError};
+use super::{Levels, Picture, PictureError};
 use crate::tensor::first_not_finite;
 
 /// The widest and highest picture read.
@@ -102,8 +102,8 @@ fn grey_float_tiff(path: &Path, file: &mut BufReader<File>) -> Result<Option<Pic
     let (width, height) = decoder.dimensions().map_err(decode)?;
     check_size(path, width, height, u64::from(width) * u64::from(height) * 4)?;
     let DecodingResult::F32(data) = decoder.read_image().map_err(decode)? else { return Ok(None) };
-    let picture = Picture { width: width as usize, height: height as usize, channels: 1, eight_bit: false, data };
-    check_values(path, picture).map(Some)
+    let (width, height, levels) = (width as usize, height as usize, Levels::Fine(data));
+    check_values(path, Picture { width, height, channels: 1, levels }).map(Some)
 }
 
 fn check_size(path: &Path, width: u32, height: u32, bytes: u64) -> Result<(), PictureError> {
@@ -119,15 +119,16 @@ fn check_size(path: &Path, width: u32, height: u32, bytes: u64) -> Result<(), Pi
 
 /// Float files may hold anything; a range that is not 0..=1 is not guessed at.
 fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> {
-    if let Some(at) = first_not_finite(&picture.data) {
+    let Levels::Fine(values) = &picture.levels else { return Ok(picture) };
+    if let Some(at) = first_not_finite(values) {
         let (row, column) = (at / picture.channels / picture.width, at / picture.channels % picture.width);
         return Err(PictureError::NotFinite {
             path: path.to_owned(),
             index: vec![row, column, at % picture.channels],
-            value: picture.data[at],
+            value: values[at],
         });
     }
-    let (low, high) = picture.data.iter().fold((0.0f32, 0.0f32), |(low, high), &v| (low.min(v), high.max(v)));
+    let (low, high) = values.iter().fold((0.0f32, 0.0f32), |(low, high), &v| (low.min(v), high.max(v)));
     if low < 0.0 || high > 1.0 {
         return Err(PictureError::Values { path: path.to_owned(), low, high });
     }
@@ -136,31 +137,27 @@ fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> 
 
 fn from_image(image: DynamicImage) -> Option<Picture> {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let eight_bit = matches!(image.color(), ColorType::L8 | ColorType::La8 | ColorType::Rgb8 | ColorType::Rgba8);
-    let bytes = |v: u8| f32::from(v) / 255.0;
-    let words = |v: u16| f32::from(v) / 65535.0;
-    let (channels, data) = match image {
-        DynamicImage::ImageLuma8(i) => (1, values(i.as_raw(), 1, 1, bytes)),
-        DynamicImage::ImageLumaA8(i) => (1, values(i.as_raw(), 2, 1, bytes)),
-        DynamicImage::ImageRgb8(i) => (3, values(i.as_raw(), 3, 3, bytes)),
-        DynamicImage::ImageRgba8(i) => (3, values(i.as_raw(), 4, 3, bytes)),
-        DynamicImage::ImageLuma16(i) => (1, values(i.as_raw(), 1, 1, words)),
-        DynamicImage::ImageLumaA16(i) => (1, values(i.as_raw(), 2, 1, words)),
-        DynamicImage::ImageRgb16(i) => (3, values(i.as_raw(), 3, 3, words)),
-        DynamicImage::ImageRgba16(i) => (3, values(i.as_raw(), 4, 3, words)),
-        DynamicImage::ImageRgb32F(i) => (3, i.into_raw()),
-        DynamicImage::ImageRgba32F(i) => (3, values(i.as_raw(), 4, 3, |v| v)),
+    let words = |raw: Vec<u16>| Levels::Fine(raw.into_iter().map(|v| f32::from(v) / 65535.0).collect());
+    let (channels, levels) = match image {
+        DynamicImage::ImageLuma8(i) => (1, Levels::Eight(i.into_raw())),
+        DynamicImage::ImageLumaA8(i) => (1, Levels::Eight(opaque::<_, 2, 1>(i.as_raw()))),
+        DynamicImage::ImageRgb8(i) => (3, Levels::Eight(i.into_raw())),
+        DynamicImage::ImageRgba8(i) => (3, Levels::Eight(opaque::<_, 4, 3>(i.as_raw()))),
+        DynamicImage::ImageLuma16(i) => (1, words(i.into_raw())),
+        DynamicImage::ImageLumaA16(i) => (1, words(opaque::<_, 2, 1>(i.as_raw()))),
+        DynamicImage::ImageRgb16(i) => (3, words(i.into_raw())),
+        DynamicImage::ImageRgba16(i) => (3, words(opaque::<_, 4, 3>(i.as_raw()))),
+        DynamicImage::ImageRgb32F(i) => (3, Levels::Fine(i.into_raw())),
+        DynamicImage::ImageRgba32F(i) => (3, Levels::Fine(opaque::<_, 4, 3>(i.as_raw()))),
         _ => return None,
     };
-    Some(Picture { width, height, channels, eight_bit, data })
+    Some(Picture { width, height, channels, levels })
 }
 
-/// The first `kept` of every `stride` values: alpha is last, and goes.
-fn values<T: Copy>(raw: &[T], stride: usize, kept: usize, value: impl Fn(T) -> f32) -> Vec<f32> {
-    if kept == stride {
-        return raw.iter().copied().map(value).collect();
-    }
-    raw.chunks_exact(stride).flat_map(|pixel| &pixel[..kept]).map(|&v| value(v)).collect()
+/// The first `KEPT` of every `STRIDE` values: alpha is last, and goes.
+fn opaque<T: Copy, const STRIDE: usize, const KEPT: usize>(raw: &[T]) -> Vec<T> {
+    let pixels = raw.as_chunks::<STRIDE>().0.iter();
+    pixels.map(|pixel| std::array::from_fn::<_, KEPT, _>(|i| pixel[i])).collect::<Vec<_>>().into_flattened()
 }
 
 fn hint(path: &Path) -> &'static str {
@@ -216,7 +213,7 @@ mod tests {
             let (_folder, path) = file(name, &encoded(&DynamicImage::ImageLuma16(grey.clone()), format));
             let picture = Picture::open(&path).unwrap();
             assert_eq!((picture.width, picture.height, picture.channels), (3, 1, 1), "{name}");
-            assert_eq!(picture.data, [0.0, 257.0 / 65535.0, 258.0 / 65535.0], "{name}");
+            assert_eq!(picture.levels.values()[..], [0.0, 257.0 / 65535.0, 258.0 / 65535.0], "{name}");
         }
     }
 
@@ -232,7 +229,7 @@ mod tests {
             ("none", ImageFormat::Png),
         ] {
             let (_folder, path) = file(name, &encoded(&image, format));
-            assert_eq!(Picture::open(&path).unwrap().data, [1.0, 0.2, 0.0], "{name}");
+            assert_eq!(Picture::open(&path).unwrap().levels.values()[..], [1.0, 0.2, 0.0], "{name}");
         }
     }
 
@@ -245,7 +242,7 @@ mod tests {
         encoder.set_palette(vec![255, 0, 0, 0, 0, 255]);
         encoder.write_header().unwrap().write_image_data(&[1, 0]).unwrap();
         let (_folder, path) = file("p.png", &indexed);
-        assert_eq!(Picture::open(&path).unwrap().data, [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
+        assert_eq!(Picture::open(&path).unwrap().levels.values()[..], [0.0, 0.0, 1.0, 1.0, 0.0, 0.0]);
 
         let mut bits = Vec::new();
         let mut encoder = png::Encoder::new(&mut bits, 3, 1);
@@ -253,7 +250,7 @@ mod tests {
         encoder.set_depth(png::BitDepth::One);
         encoder.write_header().unwrap().write_image_data(&[0b1010_0000]).unwrap();
         let (_folder, path) = file("b.png", &bits);
-        assert_eq!(Picture::open(&path).unwrap().data, [1.0, 0.0, 1.0]);
+        assert_eq!(Picture::open(&path).unwrap().levels.values()[..], [1.0, 0.0, 1.0]);
     }
 
     #[test]
@@ -266,7 +263,7 @@ mod tests {
             file("f.tif", &bytes.into_inner())
         };
         let (_folder, path) = write(&[0.0, 0.123_456_79, 1.0]);
-        assert_eq!(Picture::open(&path).unwrap().data, [0.0, 0.123_456_79, 1.0]);
+        assert_eq!(Picture::open(&path).unwrap().levels.values()[..], [0.0, 0.123_456_79, 1.0]);
         let (_folder, path) = write(&[-1024.0, 3071.0]);
         assert!(Picture::open(&path).unwrap_err().to_string().contains("-1024 to 3071"));
         let (_folder, path) = write(&[0.0, f32::NAN]);

@@ -21,8 +21,9 @@ pub fn write_png(path: &Path, image: &RgbImage, metadata: &[(&str, &str)]) -> Re
         let mut encoder = png::Encoder::new(file, image.width(), image.height());
         encoder.set_color(png::ColorType::Rgb);
         encoder.set_depth(png::BitDepth::Eight);
-        // Less time than the default level takes, for one percent more bytes.
-        encoder.set_deflate_compression(png::DeflateCompression::Level(3));
+        // A tenth of the time that the third level of zlib takes, for two percent more bytes of a photo under a map.
+        encoder.set_deflate_compression(png::DeflateCompression::FdeflateUltraFast);
+        encoder.set_filter(png::Filter::Adaptive);
         for (key, value) in metadata {
             // tEXt holds Latin-1 only; other text goes into the UTF-8 kind.
             if value.chars().all(|c| (c as u32) < 256 && c != '\0') {
@@ -42,12 +43,17 @@ pub fn write_png(path: &Path, image: &RgbImage, metadata: &[(&str, &str)]) -> Re
 /// # Errors
 /// Names the path; nothing is left behind.
 pub fn write_npy(path: &Path, tensor: &Tensor) -> Result<(), PictureError> {
-    let shape: Vec<u64> = tensor.shape.iter().map(|&n| n as u64).collect();
+    write_npy_parts(path, &tensor.shape, &[&tensor.data])
+}
+
+/// The same for an array whose values lie in several places.
+pub(crate) fn write_npy_parts(path: &Path, shape: &[usize], parts: &[&[f32]]) -> Result<(), PictureError> {
+    let shape: Vec<u64> = shape.iter().map(|&n| n as u64).collect();
     // The type in this machine's byte order.
     let dtype = f32::default_dtype();
     atomically(path, |file| {
         npyz::WriteOptions::new_header_only().dtype(dtype).shape(&shape).writer(&mut *file).write_header_only()?;
-        file.write_all(bytemuck::cast_slice(&tensor.data))
+        parts.iter().try_for_each(|part| file.write_all(bytemuck::cast_slice(part)))
     })
 }
 

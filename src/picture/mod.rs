@@ -5,6 +5,7 @@ pub mod card;
 pub mod colour;
 pub mod decode;
 pub mod files;
+mod levels;
 pub mod npy;
 pub mod overlay;
 pub mod preprocess;
@@ -14,11 +15,13 @@ pub mod sheet;
 mod text;
 
 use std::borrow::Cow;
+use std::ops::Range;
 use std::path::PathBuf;
 
 pub use card::Card;
 pub use colour::{Colormap, Palette, Scale};
 pub use files::{write_npy, write_png, write_safetensors};
+pub use levels::Levels;
 pub use npy::{NpyImages, npy_size, read_array, read_npy};
 pub use overlay::{Caption, Paint, overlay, spread};
 pub use preprocess::{Placement, Preprocess};
@@ -34,17 +37,14 @@ pub struct Picture {
     pub height: usize,
     /// 1 (grey) or 3 (RGB).
     pub channels: usize,
-    /// Every value is a whole multiple of 1/255. Then grey and resized values are rounded to such multiples too, for
-    /// that is what Pillow and torchvision do, and what networks were trained and measured on.
-    pub eight_bit: bool,
-    pub data: Vec<f32>,
+    pub levels: Levels,
 }
 
 impl Picture {
     /// The pixel at column `x`, row `y`: one value per channel.
-    pub fn pixel(&self, x: usize, y: usize) -> &[f32] {
+    pub fn pixel(&self, x: usize, y: usize) -> Cow<'_, [f32]> {
         let at = (y * self.width + x) * self.channels;
-        &self.data[at..at + self.channels]
+        self.levels.part(at..at + self.channels)
     }
 
     /// The picture as grey, with the luma weights of ITU-R 601 (those of Pillow's `convert("L")`).
@@ -52,10 +52,7 @@ impl Picture {
         if self.channels == 1 {
             return Cow::Borrowed(self);
         }
-        let luma = |p: &[f32]| 0.299 * p[0] + 0.587 * p[1] + 0.114 * p[2];
-        let round = |v: f32| if self.eight_bit { (v * 255.0).round() / 255.0 } else { v };
-        let data = self.data.chunks_exact(3).map(|p| round(luma(p))).collect();
-        Cow::Owned(Picture { channels: 1, data, ..*self })
+        Cow::Owned(Picture { channels: 1, levels: levels::luma(&self.levels), ..*self })
     }
 
     /// The picture as RGB; grey is repeated.
@@ -63,7 +60,11 @@ impl Picture {
         if self.channels == 3 {
             return Cow::Borrowed(self);
         }
-        Cow::Owned(Picture { channels: 3, data: self.data.iter().flat_map(|&v| [v; 3]).collect(), ..*self })
+        let levels = match &self.levels {
+            Levels::Eight(levels) => Levels::Eight(repeated(levels)),
+            Levels::Fine(values) => Levels::Fine(repeated(values)),
+        };
+        Cow::Owned(Picture { channels: 3, levels, ..*self })
     }
 
     /// The `width` x `height` rectangle whose top left pixel is (`x`, `y`); it must lie inside the picture.
@@ -71,23 +72,36 @@ impl Picture {
         if [width, height] == [self.width, self.height] {
             return Cow::Borrowed(self);
         }
-        let mut data = Vec::with_capacity(width * height * self.channels);
-        for row in y..y + height {
-            let at = (row * self.width + x) * self.channels;
-            data.extend_from_slice(&self.data[at..at + width * self.channels]);
-        }
-        Cow::Owned(Picture { width, height, data, ..*self })
+        let (pitch, columns) = (self.width * self.channels, x * self.channels..(x + width) * self.channels);
+        let levels = match &self.levels {
+            Levels::Eight(levels) => Levels::Eight(cut(levels, pitch, y..y + height, columns)),
+            Levels::Fine(values) => Levels::Fine(cut(values, pitch, y..y + height, columns)),
+        };
+        Cow::Owned(Picture { width, height, levels, ..*self })
     }
 
     /// 8-bit RGB, rounded to nearest.
     pub(crate) fn to_image(&self) -> image::RgbImage {
-        let level = |v: &f32| (v * 255.0).round() as u8;
-        let bytes = match self.channels {
-            1 => self.data.iter().map(|v| [level(v); 3]).collect::<Vec<_>>().into_flattened(),
-            _ => self.data.iter().map(level).collect(),
+        let levels = match &self.levels {
+            Levels::Eight(levels) => Cow::Borrowed(levels),
+            Levels::Fine(values) => Cow::Owned(values.iter().copied().map(levels::level).collect()),
         };
+        let bytes = if self.channels == 1 { repeated(&levels) } else { levels.into_owned() };
         image::RgbImage::from_raw(self.width as u32, self.height as u32, bytes).expect("width x height x 3 bytes")
     }
+}
+
+/// Every value three times.
+fn repeated<T: Copy>(values: &[T]) -> Vec<T> {
+    values.iter().map(|v| [*v; 3]).collect::<Vec<_>>().into_flattened()
+}
+
+/// Some columns of some rows of `pitch` values.
+fn cut<T: Copy>(values: &[T], pitch: usize, rows: Range<usize>, columns: Range<usize>) -> Vec<T> {
+    let rows = &values[rows.start * pitch..rows.end * pitch];
+    let mut data = Vec::with_capacity(rows.len() / pitch * columns.len());
+    rows.chunks_exact(pitch).for_each(|row| data.extend_from_slice(&row[columns.clone()]));
+    data
 }
 
 /// What can go wrong between a file and a model input, or between a map and a picture.
@@ -141,9 +155,11 @@ mod tests {
 
     #[test]
     fn crop_takes_the_rectangle() {
-        let picture =
-            Picture { width: 3, height: 2, channels: 1, eight_bit: false, data: vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5] };
-        assert_eq!(picture.crop(1, 0, 2, 2).data, [0.1, 0.2, 0.4, 0.5]);
-        assert_eq!(picture.crop(2, 1, 1, 1).data, [0.5]);
+        let cut = |levels, [x, y, width, height]: [usize; 4]| {
+            Picture { width: 3, height: 2, channels: 1, levels }.crop(x, y, width, height).into_owned().levels
+        };
+        let fine = Levels::Fine(vec![0.0, 0.1, 0.2, 0.3, 0.4, 0.5]);
+        assert_eq!(cut(fine, [1, 0, 2, 2]), Levels::Fine(vec![0.1, 0.2, 0.4, 0.5]));
+        assert_eq!(cut(Levels::Eight(vec![0, 1, 2, 3, 4, 5]), [2, 1, 1, 1]), Levels::Eight(vec![5]));
     }
 }

@@ -1,7 +1,7 @@
 //! NumPy files in: float32, C order, finite.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read};
+use std::io::{self, BufRead, BufReader, Seek};
 use std::path::{Path, PathBuf};
 
 use npyz::{DType, NpyFile, Order};
@@ -33,104 +33,129 @@ pub fn npy_size(path: &Path) -> Option<[usize; 2]> {
 /// # Errors
 /// A file that cannot be read, is cut short, has another type than float32 or Fortran order, or holds NaN or infinity.
 pub fn read_array(path: &Path) -> Result<Tensor, PictureError> {
-    let (mut values, shape) = open(path)?;
-    let data = values.read(shape.iter().product()).map_err(|e| cut_short(path, &e))?;
-    check_finite(path, &data, 0, &shape)?;
-    Ok(Tensor { shape, data })
+    let array = Array::open(path)?;
+    let data = array.read(0, array.shape.iter().product())?;
+    Ok(Tensor { shape: array.shape, data })
 }
 
-/// The numbers of a file, of which some may be read already.
-struct Values {
-    file: BufReader<File>,
+/// A file of numbers behind its header.
+struct Array {
+    path: PathBuf,
+    file: File,
+    shape: Vec<usize>,
     big_endian: bool,
+    /// Bytes before the first number.
+    header: u64,
 }
 
-impl Values {
-    fn read(&mut self, count: usize) -> Result<Vec<f32>, std::io::Error> {
-        let mut bytes = vec![0; 4 * count];
-        self.file.read_exact(&mut bytes)?;
-        let value = if self.big_endian { f32::from_be_bytes } else { f32::from_le_bytes };
-        Ok(bytes.as_chunks().0.iter().copied().map(value).collect())
+impl Array {
+    /// Some numbers, all finite, from the `first` on.
+    fn read(&self, first: usize, count: usize) -> Result<Vec<f32>, PictureError> {
+        let mut values = vec![0.0f32; count];
+        let at = self.header + 4 * first as u64;
+        read_at(&self.file, bytemuck::cast_slice_mut(&mut values), at).map_err(|e| cut_short(&self.path, &e))?;
+        if self.big_endian != cfg!(target_endian = "big") {
+            values.iter_mut().for_each(|v| *v = f32::from_bits(v.to_bits().swap_bytes()));
+        }
+        match first_not_finite(&values) {
+            None => Ok(values),
+            Some(at) => {
+                let index = unravel(first + at, &self.shape);
+                Err(PictureError::NotFinite { path: self.path.clone(), index, value: values[at] })
+            }
+        }
     }
 }
 
-/// The images of a model input, one after the other, so that no more than one is held.
-pub struct NpyImages {
-    path: PathBuf,
-    /// `[C, H, W]` or `[N, C, H, W]`.
-    pub shape: Vec<usize>,
-    values: Values,
-    /// Values that are read already.
-    at: usize,
+/// Fills `bytes` with those of a file from `at` on. Any number of threads may do so at a time.
+fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
+    #[cfg(unix)]
+    return std::os::unix::fs::FileExt::read_exact_at(file, bytes, at);
+    #[cfg(windows)]
+    {
+        let mut done = 0;
+        while done < bytes.len() {
+            match std::os::windows::fs::FileExt::seek_read(file, &mut bytes[done..], at + done as u64)? {
+                0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+                read => done += read,
+            }
+        }
+        Ok(())
+    }
 }
+
+/// The images of a model input, read one by one, by any number of threads at a time.
+pub struct NpyImages(Array);
 
 impl NpyImages {
     /// # Errors
     /// As [`read_npy`], but for what is wrong with the values, which is found as they are read.
     pub fn open(path: &Path) -> Result<Self, PictureError> {
-        let (values, shape) = open(path)?;
-        check_rank(path, &shape)?;
-        Ok(Self { path: path.to_owned(), shape, values, at: 0 })
+        let array = Array::open(path)?;
+        check_rank(path, &array.shape)?;
+        Ok(Self(array))
     }
 
-    /// Values of one image.
-    fn len(&self) -> usize {
-        self.shape[self.shape.len() - 3..].iter().product()
+    /// `[C, H, W]` or `[N, C, H, W]`.
+    pub fn shape(&self) -> &[usize] {
+        &self.0.shape
+    }
+
+    /// Values of one image, `[C, H, W]`.
+    ///
+    /// # Errors
+    /// A file that is cut short, or NaN or infinity among the values.
+    ///
+    /// # Panics
+    /// Where there is no such image.
+    pub fn read(&self, image: usize) -> Result<Vec<f32>, PictureError> {
+        let (several, of_one) = self.shape().split_at(self.shape().len() - 3);
+        assert!(image < several.iter().product(), "image {image} of {several:?}");
+        let len = of_one.iter().product::<usize>();
+        self.0.read(image * len, len)
     }
 }
 
-impl Iterator for NpyImages {
-    type Item = Result<Vec<f32>, PictureError>;
+impl Array {
+    /// The file behind its header, and the shape, both checked.
+    fn open(path: &Path) -> Result<Self, PictureError> {
+        let read = |source| PictureError::Read { path: path.to_owned(), source };
+        let array = |what: String| PictureError::Array { path: path.to_owned(), what };
 
-    fn next(&mut self) -> Option<Self::Item> {
-        let len = self.len();
-        if self.at >= self.shape.iter().product() {
-            return None;
+        let file = File::open(path).map_err(read)?;
+        let bytes = file.metadata().map_err(read)?.len();
+        if bytes == 0 {
+            return Err(PictureError::Empty { path: path.to_owned() });
         }
-        let values = self.values.read(len).map_err(|e| cut_short(&self.path, &e)).and_then(|values| {
-            check_finite(&self.path, &values, self.at, &self.shape)?;
-            Ok(values)
-        });
-        self.at += len;
-        Some(values)
+        let mut reader = BufReader::new(file);
+        // Version 2 headers have a 32-bit length, and memory is asked for before it is found to be wrong.
+        if let [0x93, b'N', b'U', b'M', b'P', b'Y', 2..=u8::MAX, _, a, b, c, d, ..] =
+            *reader.fill_buf().map_err(read)?
+            && u64::from(u32::from_le_bytes([a, b, c, d])) > bytes
+        {
+            return Err(array("not a .npy file".into()));
+        }
+        // The parser's own message runs over several lines.
+        let npy = NpyFile::new(reader).map_err(|_| array("not a .npy file".into()))?;
+        let dtype = npy.dtype();
+        let big_endian = match &dtype {
+            DType::Plain(t) if t.to_string() == "<f4" => false,
+            DType::Plain(t) if t.to_string() == ">f4" => true,
+            _ => return Err(array(format!("values of type {}", dtype.descr()))),
+        };
+        if npy.order() == Order::Fortran && npy.shape().len() > 1 {
+            return Err(array("Fortran order".into()));
+        }
+        let shape: Vec<usize> = npy.shape().iter().map(|&n| n as usize).collect();
+        // Before memory is asked for: a damaged header may claim anything.
+        let claimed = npy.shape().iter().try_fold(4u64, |n, &d| n.checked_mul(d));
+        if claimed.is_none_or(|n| n > bytes) {
+            return Err(array(format!("the header says {shape:?}, the file has {bytes} bytes")));
+        }
+        let mut reader = npy.into_inner();
+        let header = reader.stream_position().map_err(read)?;
+        Ok(Self { path: path.to_owned(), file: reader.into_inner(), shape, big_endian, header })
     }
-}
-
-/// The file behind its header, and the shape, both checked.
-fn open(path: &Path) -> Result<(Values, Vec<usize>), PictureError> {
-    let read = |source| PictureError::Read { path: path.to_owned(), source };
-    let array = |what: String| PictureError::Array { path: path.to_owned(), what };
-
-    let file = File::open(path).map_err(read)?;
-    let bytes = file.metadata().map_err(read)?.len();
-    if bytes == 0 {
-        return Err(PictureError::Empty { path: path.to_owned() });
-    }
-    let mut reader = BufReader::new(file);
-    // Version 2 headers have a 32-bit length, and memory is asked for before it is found to be wrong.
-    if let [0x93, b'N', b'U', b'M', b'P', b'Y', 2..=u8::MAX, _, a, b, c, d, ..] = *reader.fill_buf().map_err(read)?
-        && u64::from(u32::from_le_bytes([a, b, c, d])) > bytes
-    {
-        return Err(array("not a .npy file".into()));
-    }
-    // The parser's own message runs over several lines.
-    let npy = NpyFile::new(reader).map_err(|_| array("not a .npy file".into()))?;
-    let dtype = npy.dtype();
-    let big_endian = match &dtype {
-        DType::Plain(t) if t.to_string() == "<f4" => false,
-        DType::Plain(t) if t.to_string() == ">f4" => true,
-        _ => return Err(array(format!("values of type {}", dtype.descr()))),
-    };
-    if npy.order() == Order::Fortran && npy.shape().len() > 1 {
-        return Err(array("Fortran order".into()));
-    }
-    let shape: Vec<usize> = npy.shape().iter().map(|&n| n as usize).collect();
-    // Before memory is asked for: a damaged header may claim anything.
-    let claimed = npy.shape().iter().try_fold(4u64, |n, &d| n.checked_mul(d));
-    if claimed.is_none_or(|n| n > bytes) {
-        return Err(array(format!("the header says {shape:?}, the file has {bytes} bytes")));
-    }
-    Ok((Values { file: npy.into_inner(), big_endian }, shape))
 }
 
 fn check_rank(path: &Path, shape: &[usize]) -> Result<(), PictureError> {
@@ -141,13 +166,7 @@ fn check_rank(path: &Path, shape: &[usize]) -> Result<(), PictureError> {
     Err(PictureError::Array { path: path.to_owned(), what })
 }
 
-/// `data` is that of an array of `shape` from element `first` on.
-fn check_finite(path: &Path, data: &[f32], first: usize, shape: &[usize]) -> Result<(), PictureError> {
-    let Some(at) = first_not_finite(data) else { return Ok(()) };
-    Err(PictureError::NotFinite { path: path.to_owned(), index: unravel(first + at, shape), value: data[at] })
-}
-
-fn cut_short(path: &Path, error: &std::io::Error) -> PictureError {
+fn cut_short(path: &Path, error: &io::Error) -> PictureError {
     PictureError::Array { path: path.to_owned(), what: format!("cut short ({error})") }
 }
 
@@ -184,19 +203,20 @@ mod tests {
         let path = folder.path().join("a.npy");
         let mut tensor = Tensor::new(&[3, 1, 2, 2], (0..12).map(|i| i as f32).collect());
         super::super::write_npy(&path, &tensor).unwrap();
-        let images: Vec<Vec<f32>> = NpyImages::open(&path).unwrap().map(Result::unwrap).collect();
-        assert_eq!(images, tensor.data.chunks(4).map(<[f32]>::to_vec).collect::<Vec<_>>());
+        let images = NpyImages::open(&path).unwrap();
+        for image in [2, 0, 1] {
+            assert_eq!(images.read(image).unwrap(), tensor.data[4 * image..][..4]);
+        }
 
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..bytes.len() - 5]).unwrap();
-        let mut images = NpyImages::open(&path).unwrap();
-        assert!(images.next().unwrap().is_ok() && images.next().unwrap().is_ok());
-        assert!(images.next().unwrap().unwrap_err().to_string().contains("cut short"));
-        assert!(images.next().is_none());
+        let images = NpyImages::open(&path).unwrap();
+        assert!(images.read(0).is_ok() && images.read(1).is_ok());
+        assert!(images.read(2).unwrap_err().to_string().contains("cut short"));
 
         tensor.data[6] = f32::NAN;
         super::super::write_npy(&path, &tensor).unwrap();
-        let message = NpyImages::open(&path).unwrap().nth(1).unwrap().unwrap_err().to_string();
+        let message = NpyImages::open(&path).unwrap().read(1).unwrap_err().to_string();
         assert!(message.contains("value NaN at index [1, 0, 1, 0]"), "{message}");
     }
 

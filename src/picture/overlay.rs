@@ -168,9 +168,10 @@ pub(super) fn magnified(image: &RgbImage, factor: usize) -> RgbImage {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::Levels;
 
     fn grey(width: usize, height: usize) -> Picture {
-        Picture { width, height, channels: 1, eight_bit: true, data: vec![0.2; width * height] }
+        Picture { width, height, channels: 1, levels: Levels::Eight(vec![51; width * height]) }
     }
 
     fn paint(map: &Tensor, alpha: f32) -> Paint {

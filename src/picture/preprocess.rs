@@ -2,9 +2,11 @@
 
 use serde::Deserialize;
 
+use super::levels::value;
 use super::resize::resize;
-use super::{Picture, PictureError};
+use super::{Levels, Picture, PictureError};
 use crate::suggest::nearest;
+use crate::tensor::first_not_finite;
 
 /// How a model wants its pictures: resize, crop, scale, normalise. In a card this is the section `preprocess`.
 ///
@@ -250,7 +252,6 @@ impl Preprocess {
     /// # Errors
     /// Settings that contradict each other or do not fit the picture; the message has the numbers.
     pub fn apply(&self, picture: &Picture) -> Result<(Vec<f32>, Placement), PictureError> {
-        let [means, stds] = self.normalisation()?;
         let squared = self.square.then(|| {
             let side = picture.width.min(picture.height);
             // TorchXRayVision rounds each half down on its own.
@@ -280,19 +281,6 @@ impl Preprocess {
         let y = half_to_even(height - crop_height);
         let input = resized.crop(x, y, crop_width, crop_height);
 
-        let [low, high] = self.range;
-        let count = self.channels.count();
-        let mut values = Vec::with_capacity(input.data.len());
-        for channel in 0..count {
-            let from = if self.channels == Channels::Bgr { count - 1 - channel } else { channel };
-            let (mean, std) = (means[channel], stds[channel]);
-            let value = |v: f32| (low + (high - low) * v - mean) / std;
-            // A stride of one is a loop over vectors, any other is not.
-            match count {
-                1 => values.extend(input.data.iter().map(|v| value(*v))),
-                _ => values.extend(input.data.chunks_exact(count).map(|pixel| value(pixel[from]))),
-            }
-        }
         let (sx, sy) = (picture.width as f32 / width as f32, picture.height as f32 / height as f32);
         let placement = Placement {
             x: left as f32 + x as f32 * sx,
@@ -300,7 +288,29 @@ impl Preprocess {
             width: crop_width as f32 * sx,
             height: crop_height as f32 * sy,
         };
-        Ok((values, placement))
+        Ok((self.normalised(&input.levels)?, placement))
+    }
+
+    /// Values of interleaved channels, scaled and normalised, channel by channel in the order of the model.
+    fn normalised(&self, levels: &Levels) -> Result<Vec<f32>, PictureError> {
+        let [means, stds] = self.normalisation()?;
+        let ([low, high], count) = (self.range, self.channels.count());
+        let mut values = Vec::with_capacity(levels.len());
+        for channel in 0..count {
+            let from = if self.channels == Channels::Bgr { count - 1 - channel } else { channel };
+            let normal = |v: f32| (low + (high - low) * v - means[channel]) / stds[channel];
+            match levels {
+                Levels::Eight(levels) => {
+                    let of: [f32; 256] = std::array::from_fn(|level| normal(value(level as u8)));
+                    values.extend(levels.chunks_exact(count).map(|pixel| of[usize::from(pixel[from])]));
+                }
+                Levels::Fine(fine) => values.extend(fine.chunks_exact(count).map(|pixel| normal(pixel[from]))),
+            }
+        }
+        match first_not_finite(&values) {
+            Some(at) => Err(wrong(format!("range, mean and std make {} of a value; give others", values[at]))),
+            None => Ok(values),
+        }
     }
 
     /// Width and height after resizing.
@@ -380,8 +390,8 @@ mod tests {
 
     fn ramp(width: usize, height: usize, channels: usize) -> Picture {
         let n = width * height * channels;
-        let data = (0..n).map(|i| i as f32 / (n - 1).max(1) as f32).collect();
-        Picture { width, height, channels, eight_bit: false, data }
+        let levels = Levels::Fine((0..n).map(|i| i as f32 / (n - 1).max(1) as f32).collect());
+        Picture { width, height, channels, levels }
     }
 
     fn preset(name: &str) -> Preprocess {
@@ -416,7 +426,7 @@ mod tests {
 
     #[test]
     fn channels_come_in_the_order_of_the_model() {
-        let pixel = Picture { width: 1, height: 1, channels: 3, eight_bit: true, data: vec![1.0, 0.4, 0.0] };
+        let pixel = Picture { width: 1, height: 1, channels: 3, levels: Levels::Eight(vec![255, 102, 0]) };
         let of = |channels: &str| {
             let json = r#"{"channels": "CH", "size": [1, 1], "resize": {"mode": "none"}, "mean": [0.2], "std": [0.5]}"#;
             card(&json.replace("CH", channels)).apply(&pixel).unwrap().0
@@ -459,8 +469,8 @@ mod tests {
             ("xrv", 77, 50, 20, 31),
             ("unit", 33, 71, 5, 64),
         ] {
-            let mut picture = Picture { width, height, channels: 1, eight_bit: false, data: vec![0.0; width * height] };
-            picture.data[y * width + x] = 1.0;
+            let levels = Levels::Fine((0..width * height).map(|at| f32::from(u8::from(at == y * width + x))).collect());
+            let picture = Picture { width, height, channels: 1, levels };
             let preprocess = preset(name).for_input(1, 28, 36).unwrap();
             let (input, placement) = preprocess.apply(&picture).unwrap();
             let low = input.iter().copied().fold(f32::INFINITY, f32::min);
@@ -486,6 +496,7 @@ mod tests {
             (r#""resize": {"mode": "stretch"}, "std": [0, 1, 1]"#, "divide by zero"),
             (r#""resize": {"mode": "stretch"}, "mean": [0, 1]"#, "mean has 2 values for 3 channels"),
             (r#""resize": {"mode": "stretch"}, "range": [1, 1]"#, "is empty"),
+            (r#""resize": {"mode": "stretch"}, "range": [-3e38, 3e38]"#, "make inf of a value"),
         ];
         for (settings, want) in cases {
             let preprocess = card(&format!(r#"{{"channels": "RGB", "size": [3, 4], {settings}}}"#));

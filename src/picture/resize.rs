@@ -7,8 +7,9 @@ use fast_image_resize::images::{TypedImage, TypedImageRef};
 use fast_image_resize::pixels::{F32, F32x3};
 use fast_image_resize::{FilterType, PixelTrait, ResizeAlg, ResizeOptions, Resizer};
 
-use super::Picture;
+use super::levels::{level, value};
 use super::preprocess::Filter;
+use super::{Levels, Picture};
 
 /// `picture` at `width` x `height` (at least 1 x 1 each), clamped to `0..=1`: bicubic and Lanczos overshoot.
 ///
@@ -32,9 +33,12 @@ pub(super) fn resize(
         (_, true) => ResizeAlg::Convolution(kernel),
         (_, false) => ResizeAlg::Interpolation(kernel),
     };
+    // The width alone first, where levels are rounded in between.
+    let steps: &[[usize; 2]] = match picture.levels {
+        Levels::Eight(_) => &[[width, picture.height], [width, height]],
+        Levels::Fine(_) => &[[width, height]],
+    };
     let mut resized = Cow::Borrowed(picture);
-    let steps: &[[usize; 2]] =
-        if picture.eight_bit { &[[width, picture.height], [width, height]] } else { &[[width, height]] };
     for &[width, height] in steps {
         if [width, height] != [resized.width, resized.height] {
             resized = Cow::Owned(step(&resized, width, height, algorithm));
@@ -43,28 +47,51 @@ pub(super) fn resize(
     resized
 }
 
+/// Rows that change their width together: few enough to stay in a cache, and a multiple of those that the library does at a time.
+const BAND: usize = 64;
+
 fn step(picture: &Picture, width: usize, height: usize, algorithm: ResizeAlg) -> Picture {
-    let mut data = match picture.channels {
-        1 => pixels::<F32>(picture, width, height, algorithm),
-        _ => pixels::<F32x3>(picture, width, height, algorithm),
+    let resize = match picture.channels {
+        1 => pixels::<F32>,
+        _ => pixels::<F32x3>,
     };
-    for value in &mut data {
-        let clamped = value.clamp(0.0, 1.0);
-        *value = if picture.eight_bit { (clamped * 255.0).round() / 255.0 } else { clamped };
-    }
-    Picture { width, height, data, ..*picture }
+    let [pitch, to_pitch] = [picture.width, width].map(|width| width * picture.channels);
+    let levels = match &picture.levels {
+        Levels::Fine(values) => {
+            let mut resized = vec![0.0; height * to_pitch];
+            resize(values, &mut resized, [[picture.width, picture.height], [width, height]], algorithm);
+            resized.iter_mut().for_each(|v| *v = v.clamp(0.0, 1.0));
+            Levels::Fine(resized)
+        }
+        Levels::Eight(levels) => {
+            // Rows that stay know nothing of each other.
+            let [band, to_band] =
+                if height == picture.height { [BAND.min(height); 2] } else { [picture.height, height] };
+            let (mut values, mut resized) = (Vec::new(), vec![0.0; to_band * to_pitch]);
+            let mut done = Vec::with_capacity(height * to_pitch);
+            for from in levels.chunks(band * pitch) {
+                let rows = from.len() / pitch;
+                let to_rows = if rows == band { to_band } else { rows };
+                values.clear();
+                values.extend(from.iter().copied().map(value));
+                let resized = &mut resized[..to_rows * to_pitch];
+                resize(&values, resized, [[picture.width, rows], [width, to_rows]], algorithm);
+                done.extend(resized.iter().copied().map(level));
+            }
+            Levels::Eight(done)
+        }
+    };
+    Picture { width, height, channels: picture.channels, levels }
 }
 
-/// The values of the picture at another size, for pixels of type `P`: the library compiles a copy for every type it is asked for.
-fn pixels<P: PixelTrait>(picture: &Picture, width: usize, height: usize, algorithm: ResizeAlg) -> Vec<f32> {
+/// Values at another size, each width and height, for pixels of type `P`: the library compiles a copy for every type it is asked for.
+fn pixels<P: PixelTrait>(from: &[f32], to: &mut [f32], sizes: [[usize; 2]; 2], algorithm: ResizeAlg) {
     const WHOLE: &str = "whole, aligned pixels";
-    let mut data = vec![0.0f32; width * height * picture.channels];
-    let [[w, h], [to_w, to_h]] = [[picture.width, picture.height], [width, height]].map(|size| size.map(|n| n as u32));
-    let from = TypedImageRef::<P>::from_buffer(w, h, cast_slice(&picture.data)).expect(WHOLE);
-    let mut to = TypedImage::<P>::from_buffer(to_w, to_h, cast_slice_mut(&mut data)).expect(WHOLE);
+    let [[w, h], [to_w, to_h]] = sizes.map(|size| size.map(|n| n as u32));
+    let from = TypedImageRef::<P>::from_buffer(w, h, cast_slice(from)).expect(WHOLE);
+    let mut to = TypedImage::<P>::from_buffer(to_w, to_h, cast_slice_mut(to)).expect(WHOLE);
     let options = ResizeOptions::new().resize_alg(algorithm).use_alpha(false);
     Resizer::new().resize_typed(&from, &mut to, &options).expect("the whole picture is no crop");
-    data
 }
 
 #[cfg(test)]
@@ -79,7 +106,8 @@ mod tests {
     /// The largest difference in steps of 1/255, and the share of values that differ at all.
     fn difference(a: &Picture, b: &Picture) -> (f32, f32) {
         assert_eq!((a.width, a.height, a.channels), (b.width, b.height, b.channels));
-        let steps: Vec<f32> = a.data.iter().zip(&b.data).map(|(a, b)| ((a - b) * 255.0).abs()).collect();
+        let [a, b] = [a, b].map(|picture| picture.levels.values());
+        let steps: Vec<f32> = a.iter().zip(&*b).map(|(a, b)| ((a - b) * 255.0).abs()).collect();
         let differing = steps.iter().filter(|d| **d > 0.01).count() as f32 / steps.len() as f32;
         (steps.into_iter().fold(0.0, f32::max), differing)
     }
@@ -117,22 +145,39 @@ mod tests {
     #[test]
     fn finer_pictures_are_not_rounded() {
         let eight = Picture::open(&fixture("grey.png")).unwrap();
-        let fine = Picture { eight_bit: false, ..eight.clone() };
+        let fine = Picture { levels: Levels::Fine(eight.levels.values().into_owned()), ..eight };
         let [rounded, exact] = [&eight, &fine].map(|p| resize(p, 17, 11, Filter::Bilinear, true));
         let (largest, differing) = difference(&rounded, &exact);
         assert!(largest <= 1.0 && differing > 0.5, "{largest} steps, {differing} differ");
     }
 
     #[test]
-    fn without_antialiasing_the_filter_stays_narrow() {
-        let stripes = Picture {
-            width: 8,
-            height: 1,
-            channels: 1,
-            eight_bit: false,
-            data: vec![0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0],
+    fn bands_are_seamless() {
+        let levels: Vec<u8> = (0..3 * 50 * 77u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let picture = |rows: std::ops::Range<usize>| {
+            let (height, levels) = (rows.len(), levels[rows.start * 150..rows.end * 150].to_vec());
+            Picture { width: 50, height, channels: 3, levels: Levels::Eight(levels) }
         };
-        assert_eq!(resize(&stripes, 2, 1, Filter::Bilinear, false).data, [1.0, 1.0]);
-        assert!(resize(&stripes, 2, 1, Filter::Bilinear, true).data.iter().all(|v| (v - 0.5).abs() < 0.2));
+        for filter in [Filter::Nearest, Filter::Bilinear, Filter::Bicubic, Filter::Lanczos] {
+            let Levels::Eight(whole) = resize(&picture(0..77), 33, 77, filter, true).into_owned().levels else {
+                panic!("levels stay what they are")
+            };
+            for (y, row) in whole.chunks(99).enumerate() {
+                assert_eq!(
+                    resize(&picture(y..y + 1), 33, 1, filter, true).levels,
+                    Levels::Eight(row.to_vec()),
+                    "row {y}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn without_antialiasing_the_filter_stays_narrow() {
+        let levels = Levels::Fine(vec![0.0, 1.0, 1.0, 0.0, 0.0, 1.0, 1.0, 0.0]);
+        let stripes = Picture { width: 8, height: 1, channels: 1, levels };
+        let resized = |antialias| resize(&stripes, 2, 1, Filter::Bilinear, antialias).levels.values().into_owned();
+        assert_eq!(resized(false), [1.0, 1.0]);
+        assert!(resized(true).iter().all(|v| (v - 0.5).abs() < 0.2));
     }
 }

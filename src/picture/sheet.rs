@@ -7,7 +7,7 @@ use super::overlay::{Caption, Paint, blend, magnification, magnified};
 use super::preprocess::Filter;
 use super::resize::resize;
 use super::text::{Block, FAINT, INK, PAPER};
-use super::{Picture, PictureError, Placement};
+use super::{Levels, Picture, PictureError, Placement};
 use crate::tensor::Tensor;
 
 const CELL: u32 = 320;
@@ -113,8 +113,8 @@ fn shrunk(image: &RgbImage, [width, height]: [u32; 2]) -> RgbImage {
 }
 
 fn from_image(image: &RgbImage) -> Picture {
-    let data = image.as_raw().iter().map(|v| f32::from(*v) / 255.0).collect();
-    Picture { width: image.width() as usize, height: image.height() as usize, channels: 3, eight_bit: true, data }
+    let levels = Levels::Eight(image.as_raw().clone());
+    Picture { width: image.width() as usize, height: image.height() as usize, channels: 3, levels }
 }
 
 #[cfg(test)]
@@ -130,7 +130,7 @@ mod tests {
         for (width, height) in [(1, 1), (24, 24), (192, 48), (40, 900), (640, 480)] {
             for panels in [0, 1, 4, 7] {
                 let picture =
-                    Picture { width, height, channels: 3, eight_bit: true, data: vec![0.5; width * height * 3] };
+                    Picture { width, height, channels: 3, levels: Levels::Eight(vec![128; width * height * 3]) };
                 let placement = Placement::whole(&picture);
                 let paint = Paint { colormap: Colormap::default_for(true), scale: Scale::signed(&map), alpha: 0.8 };
                 let panel = Panel { map: &map, placement, paint, caption: caption.clone() };

@@ -1,7 +1,7 @@
 //! Maps and pictures that a device draws over one another, of all kinds.
 
 use fluoroscope::explain::Painter;
-use fluoroscope::picture::{Caption, Colormap, Paint, Picture, Placement, Scale, overlay};
+use fluoroscope::picture::{Caption, Colormap, Levels, Paint, Picture, Placement, Scale, overlay};
 use fluoroscope::tensor::Tensor;
 use image::RgbImage;
 
@@ -10,9 +10,13 @@ pub fn noise(i: usize) -> f32 {
 }
 
 pub fn picture(width: usize, height: usize, channels: usize, eight_bit: bool) -> Picture {
-    let steps = if eight_bit { 255.0 } else { 65535.0 };
-    let value = |i: usize| (noise(i).fract().abs() * steps).round() / steps;
-    Picture { width, height, channels, eight_bit, data: (0..width * height * channels).map(value).collect() }
+    let step = |i: usize, steps: f32| (noise(i).fract().abs() * steps).round();
+    let all = 0..width * height * channels;
+    let levels = match eight_bit {
+        true => Levels::Eight(all.map(|i| step(i, 255.0) as u8).collect()),
+        false => Levels::Fine(all.map(|i| step(i, 65535.0) / 65535.0).collect()),
+    };
+    Picture { width, height, channels, levels }
 }
 
 pub fn map(height: usize, width: usize, value: impl Fn(usize) -> f32) -> Tensor {

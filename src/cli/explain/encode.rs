@@ -9,6 +9,7 @@ use std::thread::Scope;
 use super::results::Results;
 use crate::cli::interrupt;
 use crate::cli::outputs::{Explained, Names, Writer};
+use crate::cli::priority::give_way;
 
 /// A source of which all maps are there.
 pub struct Job {
@@ -29,6 +30,7 @@ pub fn start<'s>(
     for _ in 0..threads {
         let todo = Arc::clone(&todo);
         scope.spawn(move || {
+            give_way();
             let take = || todo.lock().unwrap_or_else(PoisonError::into_inner).recv();
             while let Ok(job) = take() {
                 encode(writer, results, &job);

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use batches::{Run, Waits};
 use results::{Results, Totals};
 
-use super::args::ExplainArgs;
+use super::args::{ExplainArgs, Format};
 use super::console::Console;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
 use super::loader::{Loader, Reading};
@@ -56,7 +56,8 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
         results.fail(failure);
     }
     let start = Instant::now();
-    let reading = Reading { files: files.clone(), shape: model.input(), preprocess };
+    let draws = settings.formats.contains(&Format::Png);
+    let reading = Reading { files: files.clone(), shape: model.input(), preprocess, draws };
     let images = Loader::start(reading, settings.engine.cores(), batch);
     let (done, mut waits) = std::thread::scope(|scope| {
         let jobs = encode::start(scope, settings.engine.cores(), &writer, &results);
