@@ -24,19 +24,23 @@ pub fn reduce(map: &Tensor, how: Reduce) -> Result<Tensor, PictureError> {
     let &[channels, height, width] = map.shape.as_slice() else {
         return Err(PictureError::Shape { what: "map", want: "[C, H, W]", got: map.shape.clone() });
     };
-    let sum = |v: &mut dyn Iterator<Item = f32>| v.map(f64::from).sum::<f64>();
-    let fold: &dyn Fn(&mut dyn Iterator<Item = f32>) -> f64 = match how {
+    let sum = |v: Column| v.copied().map(f64::from).sum::<f64>();
+    let fold: &dyn Fn(Column) -> f64 = match how {
         Reduce::None => return Ok(map.clone()),
         Reduce::Sum => &sum,
         Reduce::Mean => &|v| sum(v) / channels as f64,
-        Reduce::AbsSum => &|v| sum(&mut v.map(f32::abs)),
+        Reduce::AbsSum => &|v| v.map(|x| f64::from(x.abs())).sum(),
         Reduce::MaxAbs => &|v| v.fold(0.0, |peak, x| peak.max(f64::from(x.abs()))),
-        Reduce::L2 => &|v| v.map(|x| f64::from(x).powi(2)).sum::<f64>().sqrt(),
+        Reduce::L2 => &|v| v.map(|x| f64::from(*x).powi(2)).sum::<f64>().sqrt(),
     };
     let plane = height * width;
-    let pixel = |at| fold(&mut (0..channels).map(|c| map.data[c * plane + at])) as f32;
+    // Without channels there is nothing to step over.
+    let pixel = |at| fold(map.data.get(at..).unwrap_or_default().iter().step_by(plane)) as f32;
     Ok(Tensor::new(&[height, width], (0..plane).map(pixel).collect()))
 }
+
+/// The channels of a pixel.
+type Column<'a> = std::iter::StepBy<std::slice::Iter<'a, f32>>;
 
 /// A `[H, W]` map smoothed with a Gaussian of `sigma` pixels, cut at 4 sigma; 0 leaves it as it is.
 ///
