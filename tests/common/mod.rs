@@ -22,6 +22,11 @@ pub fn on_a_device() -> bool {
     std::env::var_os("FLUOROSCOPE_TEST_DRIVER").is_some_and(|driver| driver == "system")
 }
 
+/// Every how many cases of a table are run: `FLUOROSCOPE_TEST_EVERY`, for tools under which a case takes long; else all are.
+pub fn every() -> usize {
+    std::env::var("FLUOROSCOPE_TEST_EVERY").ok().and_then(|every| every.parse().ok()).unwrap_or(1)
+}
+
 /// Loads the stand-in driver, unless that of this machine is wanted.
 pub fn load_driver() {
     if !on_a_device() {

@@ -166,7 +166,9 @@ fn assemble(ptxas: &Path, texts: &[(&str, &str)], target: &str) -> Result<Vec<Re
 /// Texts of one version and target as one, with entries named by their place.
 fn module(texts: &[(&str, &str)]) -> String {
     let mut module = String::new();
-    let directives = |head: &str| head.lines().filter(|line| line.starts_with('.')).collect::<Vec<_>>().join("\n");
+    let code = |line: &str| line.split("//").next().unwrap_or_default().trim().to_owned();
+    let directives =
+        |head: &str| head.lines().map(code).filter(|line| line.starts_with('.')).collect::<Vec<_>>().join("\n");
     for (at, (entry, text)) in texts.iter().enumerate() {
         let start = text.find(".visible .entry").unwrap_or_else(|| panic!("{entry} has no entry"));
         let (head, body) = text.split_at(start);
