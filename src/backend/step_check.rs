@@ -16,7 +16,8 @@ const BOUND: f64 = 1e-4;
 /// The same where DeepLIFT divides differences, which may have lost digits to cancellation.
 const RESCALE_BOUND: f64 = 1e-3;
 /// Share of bits and places of winners that may differ: values next to a threshold fall on either side. Of a step that
-/// computes the threshold's value itself, by a scale and a shift, so many results may differ by any amount.
+/// computes the threshold's value itself, by a scale and a shift, or divides by a difference, which may be next to the least
+/// that it divides by, so many results may differ by any amount.
 const SHARE: f64 = 1e-3;
 /// What halves add to the first two, in units of the rounding of a result.
 const ROUNDINGS_OF_RESULTS: f64 = 2.0;
@@ -200,7 +201,7 @@ impl<'a> Ran<'a> {
         reference.run(Phase::Forward, None)?;
         let operands = ROUNDINGS_OF_OPERANDS * rounding_of_operands(program, step);
         let mut error = StepError { bound: bound(step) + operands, share: SHARE + operands, ..StepError::default() };
-        let share_apart = if scales(step) { SHARE } else { 0.0 };
+        let share_apart = if scales(step) || divides(step) { SHARE } else { 0.0 };
         for (view, port, got) in &self.outputs {
             let lanes = view.offset..view.offset + view.channels;
             let (got, want) = (select(got, port, lanes.clone()), select(&reference.read(port)?, port, lanes));
@@ -218,8 +219,12 @@ impl<'a> Ran<'a> {
 }
 
 fn bound(step: &Step) -> f64 {
-    let divides = step.stages.iter().any(|stage| matches!(stage.inner(), Stage::Rescale { .. }));
-    if divides || matches!(step.kernel, Kernel::PoolMaxRescale { .. }) { RESCALE_BOUND } else { BOUND }
+    if divides(step) || matches!(step.kernel, Kernel::PoolMaxRescale { .. }) { RESCALE_BOUND } else { BOUND }
+}
+
+/// By differences of activations.
+fn divides(step: &Step) -> bool {
+    step.stages.iter().any(|stage| matches!(stage.inner(), Stage::Rescale { .. }))
 }
 
 /// The largest relative rounding to an element; none in f32, for which the other bounds are.

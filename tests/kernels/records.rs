@@ -88,7 +88,7 @@ impl Outcome {
         let text = kernel::ptx(launch.stem, &launch.fused).expect("a text");
         let values = bench.run(backend, &bench.inputs).into_iter().flatten().filter(|v| !v.is_nan());
         let bits = values.map(|v| (v as f32).to_bits()).collect();
-        let exact = !text.contains(".approx") && !text.contains("mma.sync");
+        let exact = !text.contains(".approx") && !["mma.sync", "wgmma."].iter().any(|units| text.contains(units));
         Self { kernel: launch.stem, ptx: hash(text.as_bytes()), exact, bits }
     }
 
