@@ -35,20 +35,9 @@ pub(super) fn read(
     read_as(warp, machine, (mask, addresses), bytes, true)
 }
 
-/// The same for what is no access of lanes, and costs no waves of theirs.
+/// The same; where it does not count, it is no access of lanes, and costs no waves of theirs.
 #[inline(always)]
-pub(super) fn read_by_units(
-    warp: &Warp,
-    machine: &mut Machine<'_>,
-    mask: u32,
-    addresses: &[u64; 32],
-    bytes: u32,
-) -> Result<(), Stop> {
-    read_as(warp, machine, (mask, addresses), bytes, false)
-}
-
-#[inline(always)]
-fn read_as(
+pub(super) fn read_as(
     warp: &Warp,
     machine: &mut Machine<'_>,
     (mask, addresses): (u32, &[u64; 32]),

@@ -70,7 +70,7 @@ fn multiply_columns(warp: &mut Warp, machine: &mut Machine<'_>, product: &Produc
 #[inline(always)]
 fn read_columns(warp: &Warp, machine: &mut Machine<'_>, columns: Columns, count: usize) -> Result<(), Stop> {
     for (mask, addresses) in columns.chunks(count) {
-        shared::read_by_units(warp, machine, mask, &addresses, CHUNK)?;
+        shared::read_as(warp, machine, (mask, &addresses), CHUNK, false)?;
         machine.shared.hold(&machine.clock, warp.index, (mask, &addresses), CHUNK)?;
     }
     Ok(())
