@@ -4,6 +4,7 @@ The rate of `explain` is that of the images which a long run has more than a sho
 import json
 import os
 import re
+import shutil
 import struct
 import tempfile
 from pathlib import Path
@@ -28,10 +29,12 @@ class Cut(Exception):
     """Its time was over."""
 
 
-def scratch():
-    """A folder in memory where there is one: it is not the disk that is measured."""
-    memory = Path("/dev/shm")
-    return tempfile.TemporaryDirectory(dir=memory if memory.is_dir() and os.access(memory, os.W_OK) else None)
+def scratch(needed):
+    """A folder with room for so many bytes, in memory if it can be: it is not the disk that is measured. Raises Failed."""
+    for place in ("/dev/shm", tempfile.gettempdir()):
+        if os.access(place, os.W_OK) and shutil.disk_usage(place).free > needed:
+            return tempfile.TemporaryDirectory(dir=place)
+    raise Failed(f"neither /dev/shm nor {tempfile.gettempdir()} has {needed / 2**30:.1f} GiB")
 
 
 def write_noise(path, shape):
@@ -89,7 +92,11 @@ class Archive:
 
     def explain(self, inputs, written, images, shape):
         """Images, seconds, and how they were spent."""
-        with scratch() as folder:
+        values = 4
+        for extent in shape:
+            values *= extent
+        # A map as large as an image, an array, pictures, and some to spare.
+        with scratch(int(1.3 * values * (images + 2 * TOGETHER)) + (64 << 20)) as folder:
             pictures, maps = Path(folder) / "inputs", Path(folder) / "maps"
             images = fill(pictures, inputs, images, shape)
             said = self.run(f"explain {inputs} {written}",
@@ -105,8 +112,8 @@ class Archive:
         """A row for every scene. Raises Failed and Cut."""
         alone, shape = self.bench()
         for inputs, written in SCENES:
-            few, start, _ = self.explain(inputs, written, int(alone * SHORT), shape)
-            more = int(min(alone * LONG, few / start * 2 * LONG))
+            few, start, _ = self.explain(inputs, written, max(1, int(alone * SHORT)), shape)
+            more = max(1, int(min(alone * LONG, few / start * 2 * LONG)))
             many, end, spent = self.explain(inputs, written, few + more, shape)
             rate = (many - few) / max(end - start, 1e-9)
             yield [self.model.stem, inputs, written, f"{rate:.0f}", f"{alone:.0f}", f"{100 * rate / alone:.0f} %", *spent]

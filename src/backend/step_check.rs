@@ -24,6 +24,9 @@ const ROUNDINGS_OF_RESULTS: f64 = 2.0;
 /// What they add to all of these, in units of the rounding of operands which a prologue makes.
 const ROUNDINGS_OF_OPERANDS: f64 = 4.0;
 
+/// Bytes that steps which are checked at a time read and write, unless one alone has more.
+const TOGETHER: usize = 1 << 30;
+
 /// How one step compares.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StepError {
@@ -129,8 +132,10 @@ pub fn check(
     let session = run_kept(program, fast)?;
     let program = &stored(program);
     let mut errors = Vec::with_capacity(program.steps.len());
-    // As many at a time as there are threads: a session is read by one, and holds all that a step has in f64 after it.
-    for steps in program.steps.chunks(exact.threads()) {
+    let mut rest = &program.steps[..];
+    while !rest.is_empty() {
+        let steps;
+        (steps, rest) = rest.split_at(together(program, rest, exact.threads()));
         let ran = steps.iter().map(|step| Ran::read(program, step, session.as_ref()));
         let ran: Vec<Ran> = ran.collect::<Result<_, _>>()?;
         let check = || ran.par_iter().map(|ran| ran.check(program, &exact)).collect::<Result<Vec<_>, _>>();
@@ -138,6 +143,18 @@ pub fn check(
         done(errors.len());
     }
     Ok(errors)
+}
+
+/// How many of some steps are checked at a time: one for each thread, and no more than hold [`TOGETHER`] bytes in f64.
+fn together(program: &Program, steps: &[Step], threads: usize) -> usize {
+    let values = |view: View| program.count(program.buffer(view).per) * program.buffer(view).item_len();
+    let bytes = |step: &Step| 8 * step.reads().into_iter().chain(step.writes()).map(values).sum::<usize>();
+    let mut held = 0;
+    let fit = steps.iter().take(threads).take_while(|step| {
+        held += bytes(step);
+        held <= TOGETHER
+    });
+    fit.count().max(1)
 }
 
 /// Runs `program` with the inputs of [`fill`]; all its buffers can be read from the session.

@@ -77,7 +77,10 @@ impl Loader {
     pub fn start(reading: Reading, threads: usize, ahead: usize) -> Self {
         let (queue, room, arrived) = Default::default();
         let shared = Arc::new(Shared { reading, most_held: ahead + threads, queue, room, arrived });
-        for _ in 0..threads {
+        let files = &shared.reading.files;
+        // Of an array, each thread has images to read.
+        let busy = if files.iter().any(|file| is_array(file)) { threads } else { threads.min(files.len()) };
+        for _ in 0..busy {
             let shared = Arc::clone(&shared);
             std::thread::spawn(move || {
                 give_way();

@@ -1,7 +1,8 @@
 //! Which threads run first where there are more than cores.
 
 /// Has this thread, which reads or writes files, give way to those that feed a device: a device that waits for its next images has
-/// nothing to do, and files are read ahead. Systems other than Linux share the cores as they like.
+/// nothing to do, and files are read ahead. Threads that it starts give way, too. Elsewhere than on Linux with glibc the cores are
+/// shared as the system likes.
 pub fn give_way() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {

@@ -293,6 +293,7 @@ impl<'m> Explainer<'m> {
         target: &Target,
     ) {
         debug_assert!(images.iter().all(|image| image.len() == self.model.input().len()));
+        debug_assert!(images.iter().all(|image| first_not_finite(image).is_none()));
         self.send(first, Ok(Images::Each(images)), methods, target);
     }
 

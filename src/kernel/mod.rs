@@ -79,8 +79,9 @@ pub fn entry(stem: &str) -> &str {
 /// Bytes of shared memory that a launch adds to those that a PTX text declares, as the text says beside what it calls external:
 /// `.extern .shared .align 512 .b8 tile[]; // 65536 bytes`.
 pub fn added_shared(ptx: &str) -> u32 {
-    let said = ptx.lines().find(|line| line.starts_with(".extern .shared")).and_then(|line| line.split_once("// "));
-    said.and_then(|(_, said)| said.strip_suffix(" bytes")?.parse().ok()).unwrap_or(0)
+    let Some(line) = ptx.lines().find(|line| line.starts_with(".extern .shared")) else { return 0 };
+    let said = line.split_once("// ").and_then(|(_, said)| said.strip_suffix(" bytes")?.parse().ok());
+    said.unwrap_or_else(|| panic!("`{line}` does not say how many bytes"))
 }
 
 /// The PTX text of a kernel, of a variant (`stem.variant`) or of a probe (`probes/name`), with what is fused into it.

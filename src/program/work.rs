@@ -40,7 +40,8 @@ impl Program {
         views + step.constants().map(of_weight).sum::<usize>()
     }
 
-    /// Bytes of the weights of all steps and stages, each once, and of the tables of rearrangements, where a float has so many.
+    /// Bytes of the weights of all steps and stages, each once, and of the tables of rearrangements, where a float has so many. The
+    /// matrix units of warpgroups have filters in two parts, which are twice as many, and in another order each way.
     pub fn weight_bytes(&self, float: usize) -> usize {
         let mut seen = HashSet::new();
         let weights = self.steps.iter().flat_map(|step| step.constants().map(move |weight| (step, weight)));

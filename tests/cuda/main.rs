@@ -371,8 +371,11 @@ fn warpgroups_give_the_maps_of_warps() {
     let hopper = [QUICK, ("PTX_SIM_CAPABILITY", "9.0")];
     scene.explain(&hopper, "resnet", "groups", &options).exits(0);
     assert!(scene.files("warps").len() == 3 && scene.files("warps") == scene.files("groups"));
-    let old = [hopper[0], hopper[1], ("PTX_SIM_PTX_VERSION", "7.8")];
-    scene.explain(&old, "resnet", "none", &options).exits(4).says(&["load kernel conv2d_", ".wgmma"]);
+    let old = [hopper[0], hopper[1], ("PTX_SIM_DRIVER_VERSION", "11080")];
+    scene.explain(&old, "resnet", "old", &options).exits(0);
+    assert!(scene.files("warps") == scene.files("old"), "a driver that does not know them is not asked");
+    let refusing = [hopper[0], hopper[1], ("PTX_SIM_PTX_VERSION", "7.8")];
+    scene.explain(&refusing, "resnet", "none", &options).exits(4).says(&["load kernel conv2d_", ".wgmma"]);
 }
 
 /// Without the matrix instructions; larger batches agree with the two images that are checked.

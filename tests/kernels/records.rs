@@ -190,7 +190,7 @@ fn chip_on_record(head: &str) -> Result<Chip, String> {
     let number = |text: &str| text.parse::<i32>().map_err(|e| format!("capability: {e}"));
     let capability = [number(capability.0)?, number(capability.1)?];
     let multiprocessors = head["multiprocessors"].as_u64().ok_or("no multiprocessors")? as u32;
-    Ok(DeviceInfo { name: String::new(), capability, memory: 0, multiprocessors }.chip())
+    Ok(DeviceInfo { name: String::new(), capability, memory: 0, multiprocessors, driver: 12_000 }.chip())
 }
 
 /// Replays the lines of a file on the interpreter.

@@ -20,7 +20,7 @@ const MOST_SHARED: u32 = 16 << 10;
 const ON_CPU: [&str; 2] = [".strip", ".subgroup"];
 
 /// How variants end that only PTX has.
-const MATRIX_UNITS: &str = ".mma";
+const MATRIX_UNITS: [&str; 2] = [".mma", ".wgmma"];
 
 /// Storage buffers that every device binds to a kernel.
 const MOST_BUFFERS: usize = 8;
@@ -91,7 +91,7 @@ fn shaders_are_twins_of_all_ptx() {
         names.filter(|name| !name.starts_with("parts/") && !name.starts_with("probes/")).collect()
     };
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
-    ptx.retain(|stem| !stem.ends_with(MATRIX_UNITS));
+    ptx.retain(|stem| !MATRIX_UNITS.iter().any(|ending| stem.ends_with(ending)));
     let of = |name: &&'static str| ON_CPU.iter().find_map(|ending| name.strip_suffix(ending));
     let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(of).collect();
     let has_twin_on_cpu = |stem: &&str| {

@@ -15,8 +15,10 @@ const OLDEST_DRIVER: c_int = 11_040;
 const OLDEST_DEVICE: [c_int; 2] = [7, 5];
 /// The least capability with matrix units for halves and tf32.
 const MATRIX_UNITS: [c_int; 2] = [8, 0];
-/// The one with those of warpgroups: later ones have others in their place.
+/// The one with those of warpgroups: later ones have others in their place. The driver of CUDA 12.0 is the first that takes
+/// their kernels.
 const WARPGROUPS: [c_int; 2] = [9, 0];
+const DRIVER_OF_WARPGROUPS: c_int = 12_000;
 /// `CUDA_ERROR_NO_DEVICE`
 const NO_DEVICE: Code = 100;
 
@@ -84,6 +86,8 @@ pub struct DeviceInfo {
     pub capability: [i32; 2],
     pub memory: usize,
     pub multiprocessors: u32,
+    /// The release of CUDA that its driver is for: 1000 times the major and 10 times the minor number.
+    pub driver: i32,
 }
 
 impl DeviceInfo {
@@ -99,7 +103,7 @@ impl DeviceInfo {
     /// What of it decides which kernels compute a step.
     pub fn chip(&self) -> Chip {
         let matrix_units = match self.capability {
-            WARPGROUPS => MatrixUnits::Warpgroup,
+            WARPGROUPS if self.driver >= DRIVER_OF_WARPGROUPS => MatrixUnits::Warpgroup,
             capability if capability >= MATRIX_UNITS => MatrixUnits::Warp,
             _ => MatrixUnits::None,
         };
@@ -112,11 +116,8 @@ impl DeviceInfo {
 /// # Errors
 /// [`Absence`] where there is no driver, it is too old, or has no device.
 pub fn probe() -> Result<Driver, Absence> {
-    let (api, count) = start()?;
-    let devices = (0..count).map(|ordinal| info(api, handle(api, ordinal)?)).collect::<Result<_, _>>()?;
-    let mut driver = 0;
-    // SAFETY: the pointer is valid for the call.
-    refused(api, unsafe { (api.driver_version)(&raw mut driver) })?;
+    let (api, driver, count) = start()?;
+    let devices = (0..count).map(|ordinal| info(api, driver, handle(api, ordinal)?)).collect::<Result<_, _>>()?;
     Ok(Driver { cuda: version(driver), devices })
 }
 
@@ -148,17 +149,17 @@ fn choose(devices: &[DeviceInfo], name: &str) -> Option<usize> {
 
 /// A device by its number.
 pub fn find(ordinal: usize) -> Result<(&'static Api, CUdevice, DeviceInfo), Absence> {
-    let (api, count) = start()?;
+    let (api, driver, count) = start()?;
     let number = c_int::try_from(ordinal).ok().filter(|number| *number < count);
     let number = number.ok_or(Absence::NoSuchDevice { asked: ordinal, count: count.unsigned_abs() as usize })?;
     let device = handle(api, number)?;
-    let info = info(api, device)?;
+    let info = info(api, driver, device)?;
     info.check()?;
     Ok((api, device, info))
 }
 
-/// The driver, started, and how many devices it has.
-fn start() -> Result<(&'static Api, c_int), Absence> {
+/// The driver, started, its release of CUDA, and how many devices it has.
+fn start() -> Result<(&'static Api, c_int, c_int), Absence> {
     let api = Api::open()?;
     let (mut driver, mut count) = (0, 0);
     // SAFETY: needs no initialisation; the pointer is valid for the call.
@@ -170,7 +171,7 @@ fn start() -> Result<(&'static Api, c_int), Absence> {
     refused(api, unsafe { (api.init)(0) })?;
     // SAFETY: the pointer is valid for the call.
     refused(api, unsafe { (api.device_count)(&raw mut count) })?;
-    if count < 1 { Err(Absence::NoDevice) } else { Ok((api, count)) }
+    if count < 1 { Err(Absence::NoDevice) } else { Ok((api, driver, count)) }
 }
 
 fn handle(api: &Api, ordinal: c_int) -> Result<CUdevice, Absence> {
@@ -180,7 +181,7 @@ fn handle(api: &Api, ordinal: c_int) -> Result<CUdevice, Absence> {
     Ok(device)
 }
 
-fn info(api: &Api, device: CUdevice) -> Result<DeviceInfo, Absence> {
+fn info(api: &Api, driver: c_int, device: CUdevice) -> Result<DeviceInfo, Absence> {
     let mut name = [0 as c_char; 256];
     // SAFETY: the buffer has the length that is given, and the driver ends it with a zero.
     refused(api, unsafe { (api.device_name)(name.as_mut_ptr(), name.len() as c_int - 1, device) })?;
@@ -197,7 +198,7 @@ fn info(api: &Api, device: CUdevice) -> Result<DeviceInfo, Absence> {
     let major = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)?;
     let minor = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)?;
     let multiprocessors = attribute(CUdevice_attribute::CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT)?.unsigned_abs();
-    Ok(DeviceInfo { name, capability: [major, minor], memory, multiprocessors })
+    Ok(DeviceInfo { name, capability: [major, minor], memory, multiprocessors, driver })
 }
 
 fn refused(api: &Api, code: Code) -> Result<(), Absence> {
@@ -234,6 +235,7 @@ mod tests {
             capability,
             memory: 1 << 30,
             multiprocessors: 20,
+            driver: 12_080,
         };
         let devices = [device("GeForce GTX 1080", [6, 1]), device("GeForce RTX 2080", [7, 5]), device("T4", [7, 5])];
         assert_eq!(choose(&devices, ""), Some(1));

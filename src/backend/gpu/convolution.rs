@@ -63,7 +63,7 @@ enum Variant {
     MatrixThin,
     /// 64 pixels by 32 channels, where larger tiles would leave processors without work.
     MatrixSmall,
-    /// The same on the matrix units of warpgroups, the slim one of 128 pixels; the bits are those of a warp's.
+    /// [`Self::MatrixTile`] and [`Self::MatrixSlim`], this of 128 pixels, on the matrix units of warpgroups; the bits are the same.
     GroupTile,
     GroupSlim,
 }

@@ -55,7 +55,8 @@ impl SplitFilters {
             Arrangement::Conv { input, output, .. } if self.over_inputs => {
                 transposed(&filters, input.physical(), output.physical())
             }
-            _ => filters,
+            Arrangement::Conv { .. } => filters,
+            other => unreachable!("the filters of a convolution are arranged as {other:?}"),
         };
         let (mut upper, rest): (Vec<f32>, Vec<f32>) = filters.into_iter().map(number::split).unzip();
         upper.extend(rest);
