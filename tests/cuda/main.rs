@@ -365,17 +365,18 @@ fn kernels_are_checked_and_timed_on_the_device() {
 #[test]
 fn warpgroups_give_the_maps_of_warps() {
     let scene = Scene::new();
-    scene.images("in.npy", "resnet", 6);
-    let options = ["--method", "gradient,lrp-epsilon,deeplift", "--batch", "6", "--backend", "cuda"];
-    scene.explain(&[QUICK], "resnet", "warps", &options).exits(0);
+    // So many that tiles fill two thirds of the processors.
+    scene.images("in.npy", "decoder", 20);
+    let options = ["--method", "gradient,lrp-epsilon", "--batch", "20", "--backend", "cuda"];
+    scene.explain(&[QUICK], "decoder", "warps", &options).exits(0);
     let hopper = [QUICK, ("PTX_SIM_CAPABILITY", "9.0")];
-    scene.explain(&hopper, "resnet", "groups", &options).exits(0);
-    assert!(scene.files("warps").len() == 3 && scene.files("warps") == scene.files("groups"));
+    scene.explain(&hopper, "decoder", "groups", &options).exits(0);
+    assert!(scene.files("warps").len() == 2 && scene.files("warps") == scene.files("groups"));
     let old = [hopper[0], hopper[1], ("PTX_SIM_DRIVER_VERSION", "11080")];
-    scene.explain(&old, "resnet", "old", &options).exits(0);
+    scene.explain(&old, "decoder", "old", &options).exits(0);
     assert!(scene.files("warps") == scene.files("old"), "a driver that does not know them is not asked");
     let refusing = [hopper[0], hopper[1], ("PTX_SIM_PTX_VERSION", "7.8")];
-    scene.explain(&refusing, "resnet", "none", &options).exits(4).says(&["load kernel conv2d_", ".wgmma"]);
+    scene.explain(&refusing, "decoder", "none", &options).exits(4).says(&["load kernel conv2d_", ".wgmma"]);
 }
 
 /// Without the matrix instructions; larger batches agree with the two images that are checked.
