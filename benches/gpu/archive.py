@@ -2,6 +2,7 @@
 
 The rate of `explain` is that of the images which a long run has more than a short one, so that its start costs nothing."""
 import json
+import math
 import os
 import re
 import shutil
@@ -39,9 +40,7 @@ def scratch(needed):
 
 def write_noise(path, shape):
     """An array of f32."""
-    count = 1
-    for extent in shape:
-        count *= extent
+    count = math.prod(shape)
     header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {tuple(shape)}, }}"
     header += " " * (-(len(header) + 11) % 64) + "\n"
     some = struct.pack("<4096f", *((i * 2654435761 % 4096) / 2048 - 1 for i in range(4096)))
@@ -92,11 +91,9 @@ class Archive:
 
     def explain(self, inputs, written, images, shape):
         """Images, seconds, and how they were spent."""
-        values = 4
-        for extent in shape:
-            values *= extent
-        # A map as large as an image, an array, pictures, and some to spare.
-        with scratch(int(1.3 * values * (images + 2 * TOGETHER)) + (64 << 20)) as folder:
+        # Maps as large as images, an array, pictures, and some to spare.
+        needed = int(1.3 * 4 * math.prod(shape) * (images + 2 * TOGETHER)) + (64 << 20)
+        with scratch(needed) as folder:
             pictures, maps = Path(folder) / "inputs", Path(folder) / "maps"
             images = fill(pictures, inputs, images, shape)
             said = self.run(f"explain {inputs} {written}",
