@@ -234,7 +234,7 @@ impl<'m> Evaluator<'m> {
         loaded: Loaded,
         flight: Flight,
     ) -> Result<Evaluation, ExplainError> {
-        let found = flight.finish(&loaded);
+        let found = flight.finish(&loaded, work);
         if !matches!(found, Err(ExplainError::Backend(_))) {
             self.idle.push((key, loaded));
         }
@@ -306,7 +306,7 @@ impl<'m> Evaluator<'m> {
     /// The items of a program for some images of a work.
     fn items(&self, work: &Work, part: &Range<usize>) -> Batch {
         let messages = self.messages.get(&key_of(&work.passes)).copied().unwrap_or(MOST_MESSAGES);
-        work.items(part, self.graph.shape(self.graph.output).len(), messages)
+        work.items(part, self.graph.shape(self.graph.output), messages)
     }
 
     /// A session for some images of a work.

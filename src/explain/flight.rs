@@ -41,8 +41,9 @@ impl Loaded {
 pub struct Flight {
     /// Number of the first image.
     first: usize,
-    /// Read already, where the targets depended on them.
+    /// Read already, where the host chose the targets by them.
     logits: Option<Vec<Vec<f64>>>,
+    /// Not known yet where the program ranks the logits.
     targets: Vec<Vec<usize>>,
     /// Of earlier rounds.
     maps: Vec<Vec<Vec<RawMap>>>,
@@ -51,8 +52,8 @@ pub struct Flight {
 }
 
 impl Flight {
-    /// Sends images through a session. The host waits for logits that choose the targets, and for the maps of all rounds
-    /// but the last: a round takes as many targets as the program has messages.
+    /// Sends images through a session. The host waits for logits by which it chooses the targets, and for the maps of all
+    /// rounds but the last: a round takes as many targets as the program has messages.
     ///
     /// # Errors
     /// Those of the session and of the targets.
@@ -61,11 +62,16 @@ impl Flight {
         let Loaded { program, session, .. } = &mut *loaded;
         session.write_items(&program.input, &work.images(part))?;
         session.run(Phase::Forward, None)?;
+        if program.ranks_logits() {
+            session.run(Phase::Backward, None)?;
+            let (logits, targets, maps) = (None, vec![Vec::new(); part.len()], vec![Vec::new(); part.len()]);
+            return Ok(Self { first: part.start, logits, targets, maps, last: Some(0) });
+        }
         let (logits, targets) = match work.targets.known(program.logits.len()) {
             Some(targets) => (None, vec![targets?; part.len()]),
             None => {
                 let logits = logits(loaded, part.start)?;
-                let targets = logits.iter().map(|row| work.targets.of(row)).collect::<Result<Vec<_>, _>>()?;
+                let targets = chosen(&logits, work)?;
                 (Some(logits), targets)
             }
         };
@@ -82,11 +88,14 @@ impl Flight {
     ///
     /// # Errors
     /// Those of the session, and [`ExplainError::NonFiniteLogit`].
-    pub fn finish(mut self, loaded: &Loaded) -> Result<Evaluation, ExplainError> {
+    pub fn finish(mut self, loaded: &Loaded, work: &Work) -> Result<Evaluation, ExplainError> {
         let logits = match self.logits.take() {
             Some(logits) => logits,
             None => logits(loaded, self.first)?,
         };
+        if loaded.program.ranks_logits() {
+            self.targets = chosen(&logits, work)?;
+        }
         let reference_logits = match &loaded.program.reference_logits {
             Some(port) => rows(&loaded.session.read(port)?, port.len()),
             None => Vec::new(),
@@ -152,6 +161,11 @@ impl Flight {
         }
         Ok(())
     }
+}
+
+/// The targets of images with these logits.
+fn chosen(logits: &[Vec<f64>], work: &Work) -> Result<Vec<Vec<usize>>, ExplainError> {
+    logits.iter().map(|row| work.targets.of(row)).collect()
 }
 
 /// The logits of the images in a session, the first of which has the number `first`.

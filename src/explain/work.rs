@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{ExplainError, Target};
 use crate::backend::Values;
+use crate::graph::Shape;
 use crate::plan::{Batch, Pass};
 use crate::tensor::Tensor;
 
@@ -64,6 +65,11 @@ impl Targets<'_> {
         }
     }
 
+    /// They are those of the greatest logits.
+    fn are_ranked(&self) -> bool {
+        matches!(self, Self::Chosen(Target::Top(_), _))
+    }
+
     /// Those of an image.
     pub fn of(&self, logits: &[f64]) -> Result<Vec<usize>, ExplainError> {
         match self {
@@ -84,6 +90,9 @@ pub struct Work<'m> {
 /// Messages that travel back together through one image at most.
 pub const MOST_MESSAGES: usize = 8;
 
+/// Classes of which a program finds the greatest at most: each is compared with each.
+const MOST_RANKED: usize = 4096;
+
 impl Work<'_> {
     /// Each image has a baseline of its own.
     pub fn has_own_baselines(&self) -> bool {
@@ -99,16 +108,19 @@ impl Work<'_> {
         baselines.iter().map(|baseline| Values::from(baseline.as_slice())).collect()
     }
 
-    /// The items of a program for some of the images, in a network of so many classes, with so many messages an image at
-    /// most.
-    pub fn items(&self, part: &Range<usize>, classes: usize, messages: usize) -> Batch {
-        let most = self.targets.most(classes);
+    /// The items of a program for some of the images, in a network with such logits, with so many messages an image at most.
+    pub fn items(&self, part: &Range<usize>, logits: Shape, messages: usize) -> Batch {
+        let most = self.targets.most(logits.len());
         let messages = most.clamp(1, messages);
         Batch {
             images: part.len(),
             references: if self.has_own_baselines() { part.len() } else { 1 },
             messages_per_image: messages,
             repeat: most > messages,
+            ranked: self.targets.are_ranked()
+                && most <= messages
+                && !logits.is_spatial()
+                && logits.len() <= MOST_RANKED,
         }
     }
 }

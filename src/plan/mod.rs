@@ -62,12 +62,14 @@ pub struct Batch {
     pub messages_per_image: usize,
     /// The backward part may run several times for one forward part.
     pub repeat: bool,
+    /// The messages of an image are those of its greatest logits, which the program finds; without it the caller writes them.
+    pub ranked: bool,
 }
 
 impl Batch {
     /// One message and no baseline of its own for every image.
     pub fn of(images: usize) -> Self {
-        Self { images, references: 1, messages_per_image: 1, repeat: false }
+        Self { images, references: 1, messages_per_image: 1, repeat: false, ranked: false }
     }
 }
 
@@ -237,6 +239,15 @@ impl<'a> Planner<'a> {
         Ok(maps)
     }
 
+    /// The step that finds the seeds.
+    fn rank_seeds(&self) -> Option<Step> {
+        let output = self.seeds.as_ref()?.view;
+        let logits = self.graph.output;
+        let (inputs, weights) = (vec![self.image.view(logits)], vec![forward::mask(&self.layouts[logits.0])]);
+        let (label, kernel) = ("seeds".to_owned(), Kernel::RankSeeds);
+        Some(Step { label, kernel, inputs, weights, output, prologue: None, stages: Vec::new() })
+    }
+
     fn layer_of(&self, pass: &Pass) -> Result<Option<ValueId>, PlanError> {
         if !pass.readout.needs_layer() {
             return Ok(None);
@@ -267,6 +278,7 @@ impl<'a> Planner<'a> {
         emit(&self.image);
         steps.append(&mut self.prepared);
         let backward_from = steps.len();
+        steps.extend(self.rank_seeds().filter(|_| batch.ranked));
         steps.append(&mut self.steps);
 
         let graph = self.graph;

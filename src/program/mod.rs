@@ -208,6 +208,9 @@ pub enum Kernel {
     /// Elements of a row where `|z - z'| < TINY`, so that DeepLIFT takes the derivative: `y[0]`; inputs z, z'; weights
     /// a mask of the channels that count.
     AuditRescale,
+    /// The message at the logits: one-hot rows, of which that of an image's m-th message is at its m-th greatest logit, the first
+    /// on ties; inputs the logits, one pixel; weights a mask of the channels that count.
+    RankSeeds,
     /// `y[0]` the least and `y[1]` the greatest of zero and a row's values; `y[2]` is zero, or not-a-number where one of them
     /// is not finite; inputs x. Output pixel p is of row p, whatever its shape, so that a second step does all rows at once.
     Range,
@@ -247,6 +250,7 @@ impl Kernel {
             Self::SquareRows => "square_rows",
             Self::AuditEpsilon { .. } => "audit_epsilon",
             Self::AuditRescale => "audit_rescale",
+            Self::RankSeeds => "rank_seeds",
             Self::Range => "range",
             Self::Overlay(_) => "overlay",
         }
@@ -371,7 +375,7 @@ pub struct Program {
     pub reference: Option<Port>,
     pub logits: Port,
     pub reference_logits: Option<Port>,
-    /// The message at the logits, written by the caller: one-hot rows.
+    /// The message at the logits: one-hot rows, written by the caller unless the way back begins with [`Kernel::RankSeeds`].
     pub seeds: Option<Port>,
     /// What the planner was asked for, in its order.
     pub outputs: Vec<Port>,
@@ -399,6 +403,16 @@ impl Program {
             _ if step < self.backward_from => Phase::Forward,
             _ => Phase::Backward,
         }
+    }
+
+    /// The way back begins at the greatest logits of each image, whichever those are.
+    pub fn ranks_logits(&self) -> bool {
+        self.steps.get(self.backward_from).is_some_and(|step| matches!(step.kernel, Kernel::RankSeeds))
+    }
+
+    /// A part writes a buffer.
+    pub(crate) fn is_written_by(&self, phase: Phase, id: BufferId) -> bool {
+        self.steps[self.part(phase)].iter().flat_map(Step::writes).any(|view| view.buffer == id)
     }
 
     /// Buffers that a part leaves to later ones, which may run several times after it.

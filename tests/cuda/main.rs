@@ -10,6 +10,8 @@ mod painter;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod pipeline;
+#[path = "../common/prefetch.rs"]
+mod prefetched;
 #[path = "../cli/ran.rs"]
 mod ran;
 
@@ -18,6 +20,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
+use fluoroscope::backend::cuda::CudaBackend;
+use fluoroscope::model::Model;
 use fluoroscope::picture::{read_array, write_npy};
 use fluoroscope::tensor::Tensor;
 use ptx_sim_driver::{Variant, install};
@@ -70,7 +74,7 @@ impl Scene {
 
     /// So many images for a golden network, in one file.
     fn images(&self, name: &str, net: &str, count: usize) {
-        let model = fluoroscope::model::Model::open(golden(net)).expect("a golden network");
+        let model = Model::open(golden(net)).expect("a golden network");
         let shape = model.input();
         self.noise(name, &[count, shape.channels, shape.height, shape.width]);
     }
@@ -123,6 +127,13 @@ impl Scene {
 
 fn golden(net: &str) -> String {
     common::root().join(format!("data/golden/{net}.onnx")).display().to_string()
+}
+
+#[test]
+fn what_is_prefetched_is_what_would_be_read() {
+    common::load_driver();
+    let model = Model::open(golden("plain")).expect("a golden network");
+    prefetched::check(&model, &CudaBackend::new(0).expect("the driver has a device"));
 }
 
 /// Largest difference of two maps over the peak of the second.

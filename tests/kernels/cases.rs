@@ -5,7 +5,7 @@ use fluoroscope::program::{Arrangement, ConvParams, Element, Kernel, Per, Stage,
 
 use crate::bench::{Bench, Setting};
 use crate::oracle::{self, Array};
-use crate::{overlays, prologues, stabilised, stages};
+use crate::{overlays, prologues, ranks, stabilised, stages};
 
 pub struct Case {
     pub name: String,
@@ -53,6 +53,7 @@ pub fn all() -> Vec<Case> {
     prologues::prologues(&mut cases);
     stabilised::stabilised(&mut cases);
     depthwise(&mut cases, strips());
+    ranks::ranks(&mut cases);
     cases
 }
 

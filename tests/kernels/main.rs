@@ -14,6 +14,7 @@ mod oracle;
 mod overlays;
 mod programs;
 mod prologues;
+mod ranks;
 mod records;
 #[allow(dead_code, reason = "no test here runs a text that is changed")]
 mod sim;

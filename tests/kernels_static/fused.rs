@@ -183,7 +183,7 @@ pub fn programs(stored: &[Precision]) -> Vec<Program> {
         let passing = RuleOptions { batch_norm: BatchNormRule::Pass, ..RuleOptions::default() };
         for (method, rules) in usual.into_iter().chain(RELEVANCE.map(|method| (method, passing))) {
             let choice: MethodChoice = method.parse().expect("a method");
-            let batch = Batch { messages_per_image: 2, ..Batch::of(2) };
+            let batch = Batch { messages_per_image: 2, ranked: true, ..Batch::of(2) };
             match plan(&model.graph, &[Pass::of(choice.method, None)], &rules, batch) {
                 Ok(program) => programs.push(program),
                 Err(PlanError::NoCamHead { .. }) => {}

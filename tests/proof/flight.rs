@@ -254,7 +254,7 @@ fn a_shared_baseline_goes_through_the_network_once_a_session() {
         let mut explainer = Explainer::new(&model, Box::new(device), options.clone()).expect("an explainer");
         let got = explainer.explain(&all, &methods, &Target::Top(1)).expect("maps");
         assert_eq!(referred.load(Ordering::SeqCst), times, "six batches, two sessions");
-        assert_eq!(fetched.load(Ordering::SeqCst), 6 * 3, "the baseline's logits, the map and its audit");
+        assert_eq!(fetched.load(Ordering::SeqCst), 6 * 4, "logits, the baseline's, the map and its audit");
         // A session of its own for every batch.
         let one = |i: usize| {
             let cpu = CpuBackend::new(Precision::F32, Some(1)).expect("a backend");

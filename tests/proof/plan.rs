@@ -308,8 +308,8 @@ pub fn check_order(program: &Program, repeat: bool, label: &str) {
 fn check_batches(graph: &Graph, methods: &[&str], label: &str) -> Option<usize> {
     let mut checked = 0;
     for (images, references, messages_per_image) in [(1, 1, 1), (3, 1, 1), (3, 3, 2)] {
-        for repeat in [false, true] {
-            let batch = Batch { images, references, messages_per_image, repeat };
+        for (repeat, ranked) in [(false, false), (true, false), (false, true)] {
+            let batch = Batch { images, references, messages_per_image, repeat, ranked };
             let passes: Vec<Pass> = methods.iter().map(|name| run::pass(name)).collect();
             let program = match plan(graph, &passes, &RuleOptions::default(), batch) {
                 Ok(program) => program,

@@ -15,6 +15,8 @@ mod painter;
 #[path = "../common/pictures.rs"]
 mod pictures;
 mod prefetch;
+#[path = "../common/prefetch.rs"]
+mod prefetched;
 #[path = "../cli/ran.rs"]
 mod ran;
 

@@ -10,7 +10,7 @@ use fluoroscope::graph::Precision;
 use fluoroscope::model::Model;
 
 use crate::nets::{self, Net};
-use crate::{golden, maps, maps_by, opened, prefetch};
+use crate::{golden, maps, maps_by, opened, prefetched};
 
 #[test]
 fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_little() {
@@ -40,7 +40,7 @@ fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_litt
 #[test]
 fn a_single_image_has_textures_as_long_as_there_is_room() {
     let model = golden("plain");
-    let program = prefetch::gradient(&model);
+    let program = prefetched::gradient(&model);
     let image: Vec<f64> = (0..program.input.len()).map(|i| (i % 7) as f64 - 3.0).collect();
     let (mut sizes, mut maps) = (Vec::new(), Vec::new());
     let mut memory = 4 << 20;
@@ -53,7 +53,7 @@ fn a_single_image_has_textures_as_long_as_there_is_room() {
             Err(error) => panic!("{memory} bytes: {error}"),
         };
         sizes.push(session.slot_bytes());
-        maps.push(prefetch::run(session.as_mut(), &program, &image, false));
+        maps.push(prefetched::run(session.as_mut(), &program, &image, false));
         memory -= memory / 8;
     }
     assert!(sizes.is_sorted_by(|a, b| a >= b), "{sizes:?}");

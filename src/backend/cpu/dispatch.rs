@@ -19,6 +19,7 @@ use super::pool_max_backward::pool_max_backward;
 use super::pool_max_forward::pool_max_forward;
 use super::pool_max_rescale::{PoolPair, pool_max_rescale};
 use super::range::range;
+use super::rank_seeds::rank_seeds;
 use super::real::Real;
 use super::rearrange::rearrange;
 use super::square_rows::square_rows;
@@ -66,6 +67,7 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
             audit_epsilon(&input(0), &source(1), rms.as_ref(), frame.weight(0), &out(), T::from_f64(*eps));
         }
         Kernel::AuditRescale => audit_rescale(&source(0), &source(1), weight(frame), &out()),
+        Kernel::RankSeeds => rank_seeds(&input(0), weight(frame), &out(), frame.program.messages_per_image),
         Kernel::Range => range(&input(0), &out()),
         Kernel::Overlay(params) => {
             overlay(&input(0), &input(1), &frame.byte_input(2), weight(frame), &frame.canvas(), params);

@@ -33,6 +33,7 @@ mod pool_max_forward;
 mod pool_max_rescale;
 mod prologue;
 mod range;
+mod rank_seeds;
 mod real;
 mod rearrange;
 mod resize;

@@ -29,6 +29,7 @@ pub struct CudaSession {
     /// Of every buffer that was written: one copy does not wait for another.
     sent: HashMap<BufferId, Sent>,
     received: RefCell<Option<Pinned>>,
+    fetched: HashMap<BufferId, Fetched>,
 }
 
 /// A step, ready to be launched.
@@ -54,6 +55,14 @@ struct Sent {
     copied: Event,
 }
 
+/// A copy of a buffer on the host, and when it ends.
+struct Fetched {
+    into: Pinned,
+    copied: Event,
+    /// Nothing has replaced what was copied.
+    is_current: bool,
+}
+
 impl CudaSession {
     /// # Errors
     /// [`BackendError::OutOfMemory`], or a kernel that cannot be loaded.
@@ -64,8 +73,8 @@ impl CudaSession {
         let steps = steps.collect::<Result<Vec<_>, _>>()?;
         stream.wait()?;
         let (replays, marks) = (Phase::ALL.map(|_| Replay::New), Vec::new());
-        let (sent, received) = (HashMap::new(), RefCell::new(None));
-        Ok(Self { stream, program, steps, arena, replays, marks, sent, received })
+        let (sent, received, fetched) = (HashMap::new(), RefCell::new(None), HashMap::new());
+        Ok(Self { stream, program, steps, arena, replays, marks, sent, received, fetched })
     }
 
     /// Records the steps of a phase on its first run, then replays them.
@@ -86,6 +95,40 @@ impl CudaSession {
         match replay {
             Replay::Recorded(graph) => self.stream.replay(graph),
             Replay::New | Replay::Plain => all(),
+        }
+    }
+
+    /// Starts the way back of a buffer.
+    fn fetch(&mut self, id: BufferId) -> Result<(), BackendError> {
+        let region = self.arena.region(&self.program, id);
+        let fetched = match self.fetched.entry(id) {
+            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Vacant(entry) => {
+                let device = &self.stream.device;
+                let (into, copied) = (Pinned::new(device, region.bytes)?, Event::new(device)?);
+                entry.insert(Fetched { into, copied, is_current: false })
+            }
+        };
+        if !fetched.is_current {
+            let into = &mut fetched.into[..region.bytes];
+            // SAFETY: the buffer is pinned, and is not touched before `copied` is passed.
+            unsafe { self.stream.start_download(&self.arena.memory, region.offset, into)? };
+            self.stream.mark(&fetched.copied)?;
+            fetched.is_current = true;
+        }
+        Ok(())
+    }
+
+    /// The items of a port, of the bytes of its buffer.
+    fn gather(&self, port: &Port, bytes: &[u8]) -> Vec<Values<'static>> {
+        let buffer = self.program.buffer(port.view);
+        let gather = |units: Units<f32>| units.gather(port, buffer, Values::from);
+        match buffer.element {
+            Element::Float => gather(Units::Float(bytemuck::cast_slice(bytes))),
+            Element::F16 | Element::Bf16 => gather(Units::Float(&number::floats(bytes, type_of(buffer.element)))),
+            Element::Bits => gather(Units::Bits(bytes)),
+            Element::Byte => gather(Units::Byte(bytes)),
+            Element::Index => gather(Units::Index(bytemuck::cast_slice(bytes))),
         }
     }
 
@@ -181,6 +224,7 @@ impl Session for CudaSession {
         port.check(&self.program, pieces)?;
         let buffer = self.program.buffer(port.view);
         let id = port.view.buffer;
+        self.fetched.entry(id).and_modify(|fetched| fetched.is_current = false);
         let region = self.arena.region(&self.program, id);
         let Sent { buffer: pinned, copied } = sender(&mut self.sent, &self.stream.device, id, region.bytes)?;
         let bytes = &mut pinned[..region.bytes];
@@ -206,27 +250,37 @@ impl Session for CudaSession {
     }
 
     fn run(&mut self, phase: Phase, times: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
+        let written = |id: &BufferId| self.program.is_written_by(phase, *id);
+        self.fetched.iter_mut().filter(|(id, _)| written(id)).for_each(|(_, fetched)| fetched.is_current = false);
         match times {
             Some(times) => self.timed(phase, times),
             None => self.replay(phase),
         }
     }
 
+    /// What there is no room for is read when it is asked for.
+    fn prefetch(&mut self, ports: &[Port]) -> Result<(), BackendError> {
+        for port in ports {
+            match self.fetch(port.view.buffer) {
+                Err(BackendError::OutOfMemory { .. }) => {}
+                done => done?,
+            }
+        }
+        Ok(())
+    }
+
     fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
-        let buffer = self.program.buffer(port.view);
-        let region = self.arena.region(&self.program, port.view.buffer);
+        let id = port.view.buffer;
+        let region = self.arena.region(&self.program, id);
+        if let Some(Fetched { into, copied, .. }) = self.fetched.get(&id).filter(|fetched| fetched.is_current) {
+            copied.wait()?;
+            return Ok(self.gather(port, &into[..region.bytes]));
+        }
         let mut received = self.received.borrow_mut();
         let pinned = receiver(&mut received, &self.stream.device, region.bytes)?;
         let bytes = &mut pinned[..region.bytes];
         self.stream.download(&self.arena.memory, region.offset, bytes)?;
-        let gather = |units: Units<f32>| Ok(units.gather(port, buffer, Values::from));
-        match buffer.element {
-            Element::Float => gather(Units::Float(bytemuck::cast_slice(bytes))),
-            Element::F16 | Element::Bf16 => gather(Units::Float(&number::floats(bytes, type_of(buffer.element)))),
-            Element::Bits => gather(Units::Bits(bytes)),
-            Element::Byte => gather(Units::Byte(bytes)),
-            Element::Index => gather(Units::Index(bytemuck::cast_slice(bytes))),
-        }
+        Ok(self.gather(port, bytes))
     }
 
     fn slot_bytes(&self) -> usize {

@@ -63,17 +63,29 @@ impl Stream {
         self.device.check("copy to the device", code)
     }
 
+    /// Starts a copy from `offset` of `from`.
+    ///
+    /// # Safety
+    /// `to` is neither read nor freed before the copy ends.
+    ///
+    /// # Errors
+    /// Whatever the device reports.
+    pub unsafe fn start_download(&self, from: &Memory, offset: usize, to: &mut [u8]) -> Result<(), BackendError> {
+        assert!(offset + to.len() <= from.bytes(), "a copy of {} bytes leaves its memory", to.len());
+        let api = self.device.enter()?;
+        // SAFETY: both sides have so many bytes; the caller leaves `to` alone.
+        let code =
+            unsafe { (api.download)(to.as_mut_ptr().cast(), from.address() + offset as u64, to.len(), self.raw) };
+        self.device.check("copy from the device", code)
+    }
+
     /// Copies from `offset` of `from` and waits.
     ///
     /// # Errors
     /// Whatever the device reports, of all work so far.
     pub fn download(&self, from: &Memory, offset: usize, to: &mut [u8]) -> Result<(), BackendError> {
-        assert!(offset + to.len() <= from.bytes(), "a copy of {} bytes leaves its memory", to.len());
-        let api = self.device.enter()?;
-        // SAFETY: both sides have so many bytes; `to` is borrowed until the copy ended.
-        let code =
-            unsafe { (api.download)(to.as_mut_ptr().cast(), from.address() + offset as u64, to.len(), self.raw) };
-        self.device.check("copy from the device", code)?;
+        // SAFETY: `to` is borrowed until the copy ended.
+        unsafe { self.start_download(from, offset, to)? };
         self.wait()
     }
 

@@ -255,6 +255,11 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32];
             rows(&mut fields, "audit_rescale.subgroup", items * area, [program.buffer(x).width, x.channels]);
         }
+        Kernel::RankSeeds => {
+            pointers.weight(&step.weights[0]);
+            fields.rest = vec![x.channels as u32];
+            fields.iterations = plain(x.channels.div_ceil(4)).entered;
+        }
         Kernel::Overlay(params) => {
             pointers.weight(&step.weights[0]);
             fields.rest = overlay_words(program, step, params);

@@ -11,7 +11,7 @@ use super::slots::{self, Slots};
 use super::{edge, items};
 use crate::backend::gpu::{launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
-use crate::program::{BufferId, Element, Port, Program, Split, Step, split};
+use crate::program::{BufferId, Element, Port, Program, Split, split};
 
 /// What memory for reading is called.
 const READ: &str = "a buffer to read from";
@@ -187,10 +187,9 @@ impl WgpuSession {
 
     /// Copies of what a part of the program is about to write are void.
     fn forget_results(&self, phase: Phase) {
-        let steps = &self.program.steps[self.program.part(phase)];
-        let is_written = |id: BufferId| steps.iter().flat_map(Step::writes).any(|view| view.buffer == id);
+        let is_written = |id: &BufferId| self.program.is_written_by(phase, *id);
         let mut fetched = self.fetched.borrow_mut();
-        fetched.iter_mut().filter(|(id, _)| is_written(**id)).for_each(|(_, fetched)| fetched.sent = None);
+        fetched.iter_mut().filter(|(id, _)| is_written(id)).for_each(|(_, fetched)| fetched.sent = None);
     }
 
     /// As [`Session::read_items`].
