@@ -16,6 +16,8 @@ mod oracle;
 mod overlays;
 #[path = "../kernels/prologues.rs"]
 mod prologues;
+#[path = "../kernels/ranks.rs"]
+mod ranks;
 #[path = "../kernels/sim.rs"]
 #[allow(dead_code, reason = "shared with tests/kernels")]
 mod sim;
