@@ -131,7 +131,7 @@ pub enum FaultKind {
     ProductSource { address: u64, access: Access },
     #[error("{access} of a register that the wgmma.mma_async of line {line}, which is in flight, uses")]
     RegisterInFlight { access: Access, line: u32 },
-    #[error("wgmma.mma_async with a register of {operand} that was written since the warp's last wgmma.fence")]
+    #[error("wgmma.mma_async with a register of {operand} that no wgmma.fence separates from what accessed it before")]
     RegisterUnfenced { operand: &'static str },
     #[error("the descriptor {descriptor:#018x} of wgmma.mma_async: {what}")]
     Descriptor { descriptor: u64, what: &'static str },
