@@ -118,6 +118,33 @@ fn lanes_of_a_warp_are_threads() {
 }
 
 #[test]
+fn rows_of_a_matrix_are_stored_by_lanes() {
+    // All rows in one place, or only that of lane 9 in that of lane 2, which is of another matrix.
+    let all = "mov.u32 %b, tile;";
+    let two = "mul.lo.u32 %b, %t, 16; setp.eq.u32 %p, %t, 9; @%p mov.u32 %b, 32; mov.u32 %s, tile; add.u32 %b, %s, %b;";
+    let store = |place: &str, value: &str, trans: &str| {
+        format!(
+            "{place} and.b32 %i, %t, 3; mov.u32 %a, {value};\nstmatrix.sync.aligned.m8n8.x4{trans}.shared.b16 [%b], {{%a, %a, %i, %i}};"
+        )
+    };
+    for trans in ["", ".trans"] {
+        good(32, &store(two, "0x70007", trans));
+        let fault = fault_of(32, &store(two, "%t", trans));
+        let conflict = matches!(fault.kind, FaultKind::ConflictingStores { space: Space::Shared, .. });
+        assert!(conflict && (fault.line, fault.lane) == (2, Some(9)), "{fault}");
+        assert!(matches!(fault_of(32, &store(all, "0x70007", trans)).kind, FaultKind::ConflictingStores { .. }));
+    }
+    good(32, &store(all, "%i", ""));
+    // Each of two lanes that stored in one place has done so.
+    for lane in [2, 9] {
+        let read = format!("setp.eq.u32 %p, %t, {lane};\n@%p ld.shared.u32 %a, [tile+32];");
+        let after = |sync: &str| format!("{}\n{sync} {read}", store(two, "0x70007", ""));
+        good(32, &after("bar.warp.sync 0xffffffff;"));
+        race(&fault_of(32, &after("")), 4, Space::Shared, Access::Write, Access::Read);
+    }
+}
+
+#[test]
 fn a_warp_barrier_orders_its_members() {
     // Each lane but those at `last` reads its neighbour's word.
     let exchange = |sync: &str, last: &str| {
