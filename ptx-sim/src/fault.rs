@@ -115,6 +115,8 @@ pub enum FaultKind {
     InactiveSource { instruction: &'static str, source_lane: u32 },
     #[error("{instruction} by a lane outside its membermask {members:#010x}")]
     NotAMember { instruction: &'static str, members: u32 },
+    #[error("{instruction} with membermask {members:#010x}, of which lane {member} comes with {others:#010x}")]
+    OtherMembers { instruction: &'static str, members: u32, member: u32, others: u32 },
     #[error("{instruction} at {address:#x}, which is not in shared memory")]
     NotShared { instruction: &'static str, address: u64 },
     #[error("{instruction} needs the same {operand} in each lane")]

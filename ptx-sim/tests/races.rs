@@ -157,6 +157,10 @@ fn a_warp_barrier_orders_its_members() {
     race(&fault_of(32, &exchange(lower, "lt.u32 %q, %t, 16")), 4, Space::Shared, Access::Write, Access::Read);
     race(&fault_of(32, &exchange(lower, "gt.u32 %q, %t, 15")), 4, Space::Shared, Access::Write, Access::Read);
     good(32, &exchange(both, "ne.u32 %q, %t, 15; setp.ne.and.u32 %q, %t, 31, %q"));
+    // So does one whose lanes are of two groups.
+    let halves = "selp.b32 %i, 0xffff, 0xffff0000, %p; bar.warp.sync %i;";
+    good(32, &exchange(halves, "ne.u32 %q, %t, 15; setp.ne.and.u32 %q, %t, 31, %q"));
+    race(&fault_of(32, &exchange(halves, "eq.u32 %q, %t, 15")), 4, Space::Shared, Access::Write, Access::Read);
     // What its members learned they pass on.
     good(
         32,

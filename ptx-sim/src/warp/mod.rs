@@ -149,12 +149,21 @@ impl Warp {
         (self.pc, self.active) = (fragment.pc, fragment.lanes);
     }
 
-    /// Lets the running lanes wait at the instruction that they are at until others come; false where none can.
-    fn wait_for_lanes(&mut self) -> bool {
-        let Some(next) = self.furthest_behind() else { return false };
-        self.others.push(Fragment { pc: self.pc - 1, lanes: self.active, blocked: true });
-        self.resume(next);
-        true
+    /// Lets the lanes furthest behind run where none does; false where none can.
+    fn keep_running(&mut self) -> bool {
+        if self.active == 0
+            && let Some(next) = self.furthest_behind()
+        {
+            self.resume(next);
+        }
+        self.active != 0
+    }
+
+    /// Lets some of the running lanes wait at the instruction that they are at until others come; false where none can.
+    fn hold(&mut self, lanes: u32) -> bool {
+        self.others.push(Fragment { pc: self.pc - 1, lanes, blocked: true });
+        self.active &= !lanes;
+        self.keep_running()
     }
 
     /// Ends lanes; false where none is left.
@@ -163,12 +172,7 @@ impl Warp {
         self.active &= !lanes;
         // Those that waited for the exited lanes look again.
         self.others.iter_mut().for_each(|other| other.blocked = false);
-        if self.active == 0
-            && let Some(next) = self.furthest_behind()
-        {
-            self.resume(next);
-        }
-        self.active != 0
+        self.keep_running()
     }
 
     fn branch(&mut self, target: u32, taken: u32) {

@@ -200,11 +200,7 @@ fn branch_indexed(warp: &mut Warp, mask: u32, index: u16, targets: &[u32]) -> Re
         }
         warp.active &= !(1 << lane);
     }
-    if warp.active == 0
-        && let Some(next) = warp.furthest_behind()
-    {
-        warp.resume(next);
-    }
+    warp.keep_running();
     Ok(())
 }
 
@@ -238,6 +234,6 @@ impl Warp {
         }
         // Lanes that are here and whose guard is false will not come.
         let gone = self.active & !mask & needed != 0;
-        if gone || !self.wait_for_lanes() { Err(fault(mask, needed).into()) } else { Ok(false) }
+        if gone || !self.hold(self.active) { Err(fault(mask, needed).into()) } else { Ok(false) }
     }
 }
