@@ -187,6 +187,40 @@ fn a_warp_barrier_orders_its_members() {
 }
 
 #[test]
+fn lanes_that_exited_are_at_no_barrier() {
+    // Lane 3 of the first warp does something and exits, and a thread of the first or the second warp comes to its word.
+    let after = |first: &str, sync: &str, thread: u32, then: &str| {
+        format!(
+            "st.shared.u32 [%s], %t; bar.sync 0; setp.eq.u32 %p, %t, 3; @%p {first} @%p ret;\n{sync} setp.eq.u32 %q, %t, {thread};\n\
+             @%q {then}"
+        )
+    };
+    let (read, write) = ("ld.shared.u32 %a, [tile+12];", "st.shared.u32 [tile+12], 7;");
+    let adds = "red.shared.add.u32 [tile+12], 1;";
+    for (sync, thread) in [("", 9), ("bar.warp.sync 0xffffffff;", 9), ("bar.sync 0;", 9), ("bar.sync 0;", 40)] {
+        for (first, then, accesses) in [
+            (write, read, (Access::Write, Access::Read)),
+            (write, write, (Access::Write, Access::Write)),
+            (read, write, (Access::Read, Access::Write)),
+            (adds, read, (Access::Atomic, Access::Read)),
+        ] {
+            let fault = fault_of(64, &after(first, sync, thread, then));
+            race(&fault, 3, Space::Shared, accesses.0, accesses.1);
+            let FaultKind::Race { other, .. } = fault.kind else { unreachable!() };
+            assert_eq!(other, OtherThread::Lane { warp: 0, lane: 3 });
+        }
+        good(64, &after(read, sync, thread, read));
+        good(64, &after(adds, sync, thread, adds));
+        good(64, &after("add.u32 %a, %t, 1;", sync, thread, read));
+    }
+    // What it did before a barrier of its own is in order, as is what the rest of its warp did.
+    for own in ["bar.sync 0;", "bar.warp.sync 0xffffffff;"] {
+        good(64, &after(&format!("{write} {own}"), "bar.sync 0;", 40, write));
+    }
+    good(64, &after(write, "st.shared.u32 [%s], 1; bar.sync 0;", 40, "ld.shared.u32 %a, [tile+8];"));
+}
+
+#[test]
 fn each_lane_that_stored_is_remembered() {
     for (space, at) in [(Space::Shared, "tile"), (Space::Global, "%x")] {
         let later = |sync: &str, lane: u32, access: &str| {

@@ -67,7 +67,8 @@ pub(super) fn warp_barrier(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32
     for group in groups(warp, mask, row, "bar.warp.sync")? {
         if group == warp.alive {
             machine.shared.synchronise(&machine.clock, 1 << warp.index);
-            machine.clock.synchronise_lanes(warp.index);
+            machine.clock.synchronise(Vec::new(), 1 << warp.index);
+            warp.touched = 0;
         } else {
             machine.shared.settle(&machine.clock);
             machine.clock.synchronise_some(warp.index, group);

@@ -64,6 +64,8 @@ pub(crate) struct Warp {
     active: u32,
     pc: u32,
     others: Vec<Fragment>,
+    /// Lanes that may have accessed memory since all last waited for each other.
+    pub touched: u32,
     /// Groups of copies that each lane has committed.
     groups: [u32; 32],
     /// What its products in flight use.
@@ -92,7 +94,7 @@ impl Warp {
         }
         let local = vec![0xff; machine.kernel.local_bytes as usize * 32];
         let (others, groups, flights) = (Vec::new(), [0; 32], Flights::new(machine.kernel));
-        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others, groups, flights, local }
+        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others, touched: 0, groups, flights, local }
     }
 
     /// The instruction that ran last.
