@@ -3,7 +3,7 @@
 use crate::fault::{Fault, FaultKind, Stop};
 use crate::lanes::broadcast;
 use crate::program::{Barrier, BarrierKind, Predicate};
-use crate::shadow::{MAX_WARPS, bits};
+use crate::shadow::bits;
 use crate::warp::{Machine, Pause, Place, WARPGROUP, Warp, random, run};
 
 /// Instructions of a warp before another has its turn, in the natural order: enough to see that a warp waits for another
@@ -25,7 +25,7 @@ struct Block {
 struct Gathering {
     arrived: u32,
     /// What comes before the arrivals of those that do not wait.
-    joined: [u32; MAX_WARPS],
+    joined: Vec<u32>,
     /// Those that wait, and for what.
     waiting: Vec<(usize, BarrierKind)>,
     /// How many warps the barrier is for, where it says so.
@@ -121,7 +121,10 @@ impl Block {
                 machine.clock.arrive(index, &mut gathering.joined);
                 self.ready.push(index);
             }
-            kind => gathering.waiting.push((index, kind)),
+            kind => {
+                gathering.waiting.push((index, kind));
+                self.warps[index].touched = 0;
+            }
         }
         self.release(machine, id as usize);
         Ok(())

@@ -115,6 +115,8 @@ pub enum FaultKind {
     InactiveSource { instruction: &'static str, source_lane: u32 },
     #[error("{instruction} by a lane outside its membermask {members:#010x}")]
     NotAMember { instruction: &'static str, members: u32 },
+    #[error("{instruction} with membermask {members:#010x}, of which lane {member} comes with {others:#010x}")]
+    OtherMembers { instruction: &'static str, members: u32, member: u32, others: u32 },
     #[error("{instruction} at {address:#x}, which is not in shared memory")]
     NotShared { instruction: &'static str, address: u64 },
     #[error("{instruction} needs the same {operand} in each lane")]
@@ -131,7 +133,7 @@ pub enum FaultKind {
     ProductSource { address: u64, access: Access },
     #[error("{access} of a register that the wgmma.mma_async of line {line}, which is in flight, uses")]
     RegisterInFlight { access: Access, line: u32 },
-    #[error("wgmma.mma_async with a register of {operand} that was written since the warp's last wgmma.fence")]
+    #[error("wgmma.mma_async with a register of {operand} that no wgmma.fence separates from what accessed it before")]
     RegisterUnfenced { operand: &'static str },
     #[error("the descriptor {descriptor:#018x} of wgmma.mma_async: {what}")]
     Descriptor { descriptor: u64, what: &'static str },

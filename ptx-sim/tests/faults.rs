@@ -193,6 +193,40 @@ fn exchanges_want_their_lanes() {
 }
 
 #[test]
+fn groups_of_lanes_have_their_membermasks() {
+    for (instruction, operands) in [
+        ("bar.warp.sync", ""),
+        ("shfl.sync", ".idx.b32 %a, %t, %t, 31,"),
+        ("vote.sync", ".ballot.b32 %a, %p,"),
+        ("match.sync", ".any.sync.b32 %a, %t,"),
+    ] {
+        let exchange = instruction.replace("match.sync", "match") + operands + " %b;";
+        let of = |even: &str| {
+            format!(
+                "and.b32 %i, %t, 1; setp.ne.u32 %q, %i, 0; selp.b32 %b, 0xaaaaaaaa, {even}, %q; setp.eq.u32 %p, %t, 4;"
+            )
+        };
+        let even = of("0x55555555");
+        good(32, &format!("{even} {exchange}"));
+        good(32, &format!("mov.u32 %b, 1; shl.b32 %b, %b, %t; {exchange}"));
+        // The even lanes name one of the odd, which come at once or later.
+        for way in ["", "@%q bra ODD; bra MEET; ODD: bra MEET; MEET:"] {
+            let fault = fault_of(32, &format!("{} {way}\n{exchange}", of("0xd5555555")));
+            let want = FaultKind::OtherMembers { instruction, members: 0xd555_5555, member: 31, others: 0xaaaa_aaaa };
+            assert_eq!((fault.kind, fault.line, fault.lane), (want, 2, Some(0)));
+        }
+        // Those that are all together go on; the others wait for one that exits, or does not come.
+        good(32, &format!("{even} @%p bra END; {exchange} END: ret;"));
+        let fault = fault_of(32, &format!("{even} @%p bra END;\n{exchange}\nEND: bar.sync 0;"));
+        let active = 0xaaaa_aaba;
+        assert_eq!((fault.kind, fault.line), (FaultKind::BarrierDivergence { active, needed: !0 }, 3));
+        let fault = fault_of(32, &format!("{even}\n@!%p {exchange}"));
+        let (active, needed) = (0x5555_5545, 0x5555_5555);
+        assert_eq!((fault.kind, fault.line), (FaultKind::InactiveLanes { instruction, active, needed }, 2));
+    }
+}
+
+#[test]
 fn a_kernel_ends() {
     let fault = fault_of(32, "L:\nbra L;");
     assert_eq!((fault.kind, fault.line), (FaultKind::Budget { limit: 100_000 }, 2));

@@ -118,6 +118,33 @@ fn lanes_of_a_warp_are_threads() {
 }
 
 #[test]
+fn rows_of_a_matrix_are_stored_by_lanes() {
+    // All rows in one place, or only that of lane 9 in that of lane 2, which is of another matrix.
+    let all = "mov.u32 %b, tile;";
+    let two = "mul.lo.u32 %b, %t, 16; setp.eq.u32 %p, %t, 9; @%p mov.u32 %b, 32; mov.u32 %s, tile; add.u32 %b, %s, %b;";
+    let store = |place: &str, value: &str, trans: &str| {
+        format!(
+            "{place} and.b32 %i, %t, 3; mov.u32 %a, {value};\nstmatrix.sync.aligned.m8n8.x4{trans}.shared.b16 [%b], {{%a, %a, %i, %i}};"
+        )
+    };
+    for trans in ["", ".trans"] {
+        good(32, &store(two, "0x70007", trans));
+        let fault = fault_of(32, &store(two, "%t", trans));
+        let conflict = matches!(fault.kind, FaultKind::ConflictingStores { space: Space::Shared, .. });
+        assert!(conflict && (fault.line, fault.lane) == (2, Some(9)), "{fault}");
+        assert!(matches!(fault_of(32, &store(all, "0x70007", trans)).kind, FaultKind::ConflictingStores { .. }));
+    }
+    good(32, &store(all, "%i", ""));
+    // Each of two lanes that stored in one place has done so.
+    for lane in [2, 9] {
+        let read = format!("setp.eq.u32 %p, %t, {lane};\n@%p ld.shared.u32 %a, [tile+32];");
+        let after = |sync: &str| format!("{}\n{sync} {read}", store(two, "0x70007", ""));
+        good(32, &after("bar.warp.sync 0xffffffff;"));
+        race(&fault_of(32, &after("")), 4, Space::Shared, Access::Write, Access::Read);
+    }
+}
+
+#[test]
 fn a_warp_barrier_orders_its_members() {
     // Each lane but those at `last` reads its neighbour's word.
     let exchange = |sync: &str, last: &str| {
@@ -130,6 +157,10 @@ fn a_warp_barrier_orders_its_members() {
     race(&fault_of(32, &exchange(lower, "lt.u32 %q, %t, 16")), 4, Space::Shared, Access::Write, Access::Read);
     race(&fault_of(32, &exchange(lower, "gt.u32 %q, %t, 15")), 4, Space::Shared, Access::Write, Access::Read);
     good(32, &exchange(both, "ne.u32 %q, %t, 15; setp.ne.and.u32 %q, %t, 31, %q"));
+    // So does one whose lanes are of two groups.
+    let halves = "selp.b32 %i, 0xffff, 0xffff0000, %p; bar.warp.sync %i;";
+    good(32, &exchange(halves, "ne.u32 %q, %t, 15; setp.ne.and.u32 %q, %t, 31, %q"));
+    race(&fault_of(32, &exchange(halves, "eq.u32 %q, %t, 15")), 4, Space::Shared, Access::Write, Access::Read);
     // What its members learned they pass on.
     good(
         32,
@@ -153,6 +184,40 @@ fn a_warp_barrier_orders_its_members() {
             Access::Read,
         );
     }
+}
+
+#[test]
+fn lanes_that_exited_are_at_no_barrier() {
+    // Lane 3 of the first warp does something and exits, and a thread of the first or the second warp comes to its word.
+    let after = |first: &str, sync: &str, thread: u32, then: &str| {
+        format!(
+            "st.shared.u32 [%s], %t; bar.sync 0; setp.eq.u32 %p, %t, 3; @%p {first} @%p ret;\n{sync} setp.eq.u32 %q, %t, {thread};\n\
+             @%q {then}"
+        )
+    };
+    let (read, write) = ("ld.shared.u32 %a, [tile+12];", "st.shared.u32 [tile+12], 7;");
+    let adds = "red.shared.add.u32 [tile+12], 1;";
+    for (sync, thread) in [("", 9), ("bar.warp.sync 0xffffffff;", 9), ("bar.sync 0;", 9), ("bar.sync 0;", 40)] {
+        for (first, then, accesses) in [
+            (write, read, (Access::Write, Access::Read)),
+            (write, write, (Access::Write, Access::Write)),
+            (read, write, (Access::Read, Access::Write)),
+            (adds, read, (Access::Atomic, Access::Read)),
+        ] {
+            let fault = fault_of(64, &after(first, sync, thread, then));
+            race(&fault, 3, Space::Shared, accesses.0, accesses.1);
+            let FaultKind::Race { other, .. } = fault.kind else { unreachable!() };
+            assert_eq!(other, OtherThread::Lane { warp: 0, lane: 3 });
+        }
+        good(64, &after(read, sync, thread, read));
+        good(64, &after(adds, sync, thread, adds));
+        good(64, &after("add.u32 %a, %t, 1;", sync, thread, read));
+    }
+    // What it did before a barrier of its own is in order, as is what the rest of its warp did.
+    for own in ["bar.sync 0;", "bar.warp.sync 0xffffffff;"] {
+        good(64, &after(&format!("{write} {own}"), "bar.sync 0;", 40, write));
+    }
+    good(64, &after(write, "st.shared.u32 [%s], 1; bar.sync 0;", 40, "ld.shared.u32 %a, [tile+8];"));
 }
 
 #[test]

@@ -113,11 +113,9 @@ impl Kernel {
         lines
     }
 
-    /// Whether a `bar.warp.sync` may be for some lanes of a warp only.
-    pub(crate) fn synchronises_by_lane(&self) -> bool {
-        let all = Initial::Constant(u64::from(u32::MAX));
-        let may = |op: &Op| matches!(op, Op::WarpBarrier { members } if self.narrow_rows[usize::from(*members)] != all);
-        self.code.iter().any(|instruction| may(&instruction.op))
+    /// Whether its threads wait for each other.
+    pub(crate) fn synchronises(&self) -> bool {
+        self.code.iter().any(|instruction| matches!(instruction.op, Op::Barrier(_) | Op::WarpBarrier { .. }))
     }
 
     /// Whether it has products of warpgroups.

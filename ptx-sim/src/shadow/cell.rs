@@ -283,7 +283,7 @@ impl Cell {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Clock, MAX_WARPS};
+    use super::super::Clock;
     use super::*;
 
     #[test]
@@ -291,7 +291,7 @@ mod tests {
         let (mut clock, mut lists, mut cell) = (Clock::new(false), Lists::default(), Cell::default());
         clock.start_block(3);
         cell.add_reader(&clock.observer(0), 5, &mut lists);
-        clock.arrive(0, &mut [0; MAX_WARPS]);
+        clock.arrive(0, &mut Vec::new());
         cell.add_reader(&clock.observer(1), 6, &mut lists);
         assert_eq!(cell.read, LISTED);
         let mut copy = cell.copy(&mut lists);

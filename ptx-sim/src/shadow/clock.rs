@@ -12,21 +12,28 @@ type Met = [[u32; 32]; 32];
 pub(crate) struct Clock {
     now: u32,
     block_start: u32,
-    /// For each warp, the last tick of each other warp that it has synchronised with.
-    seen: Vec<[u32; MAX_WARPS]>,
+    /// For each warp, the last tick of each other warp that it has synchronised with; then those of the lanes that have left.
+    seen: Vec<Vec<u32>>,
     /// The least of `seen`.
     seen_all: Vec<u32>,
     /// For each warp whose lanes have synchronised in part since all of them did.
     met: Vec<Option<Box<Met>>>,
+    left: Vec<Left>,
     warps: usize,
     by_lane: bool,
 }
 
+/// A lane that exited before others of its warp. It is at none of the barriers that they come to from then on.
+struct Left {
+    warp: usize,
+    lane: usize,
+}
+
 impl Clock {
-    /// Where lanes of a warp may synchronise in part, `by_lane` says so.
+    /// Where threads synchronise, `by_lane` says so: some lanes of a warp may do it without the others.
     pub fn new(by_lane: bool) -> Self {
-        let (seen, seen_all, met) = (Vec::new(), Vec::new(), Vec::new());
-        Clock { now: 1, block_start: 1, seen, seen_all, met, warps: 0, by_lane }
+        let (seen, seen_all, met, left) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Clock { now: 1, block_start: 1, seen, seen_all, met, left, warps: 0, by_lane }
     }
 
     /// Starts a block of so many warps.
@@ -34,16 +41,21 @@ impl Clock {
         self.now += 1;
         self.block_start = self.now;
         self.warps = warps;
-        self.seen = vec![[0; MAX_WARPS]; warps];
+        self.seen = vec![vec![0; warps]; warps];
         self.seen_all = vec![0; warps];
         self.met = vec![None; warps];
+        self.left.clear();
     }
 
-    /// Orders all lanes of a warp.
-    pub fn synchronise_lanes(&mut self, warp: usize) {
-        self.seen[warp][warp] = self.now;
-        self.learned(warp);
-        self.now += 1;
+    /// Some lanes of a warp exit before others; those of `touched` may have accessed memory since all of the warp synchronised.
+    pub fn leave(&mut self, warp: usize, lanes: u32, touched: u32) {
+        if let Some(met) = &mut self.met[warp] {
+            bits(lanes).for_each(|lane| met[lane] = [0; 32]);
+        }
+        for lane in bits(lanes & touched) {
+            self.left.push(Left { warp, lane });
+            self.seen.iter_mut().for_each(|seen| seen.push(seen[warp]));
+        }
     }
 
     /// Orders some lanes of a warp.
@@ -58,36 +70,40 @@ impl Clock {
         self.now += 1;
     }
 
-    /// Whether these are all warps of the block.
+    /// Whether these are all threads of the block that may have accessed memory.
     pub fn is_all(&self, warps: u32) -> bool {
-        warps.count_ones() as usize == self.warps
+        warps.count_ones() as usize == self.warps && self.left.is_empty()
     }
 
-    /// Adds to `joined` what comes before a warp's arrival at a barrier that it does not wait at.
-    pub fn arrive(&mut self, warp: usize, joined: &mut [u32; MAX_WARPS]) {
+    /// Adds to `joined`, which is empty at first, what comes before a warp's arrival at a barrier that it does not wait at.
+    pub fn arrive(&mut self, warp: usize, joined: &mut Vec<u32>) {
         self.join(warp, joined);
         self.now += 1;
     }
 
-    fn join(&self, warp: usize, joined: &mut [u32; MAX_WARPS]) {
+    fn join(&self, warp: usize, joined: &mut Vec<u32>) {
+        joined.resize(joined.len().max(self.warps), 0);
+        // Until a lane left, what was known of it was known of its warp.
+        for left in &self.left[joined.len() - self.warps..] {
+            joined.push(joined[left.warp]);
+        }
         joined.iter_mut().zip(&self.seen[warp]).for_each(|(joined, seen)| *joined = (*joined).max(*seen));
         joined[warp] = self.now;
+        let Some(met) = &self.met[warp] else { return };
+        for (left, joined) in self.left.iter().zip(&mut joined[self.warps..]).filter(|(left, _)| left.warp == warp) {
+            *joined = met.iter().fold(*joined, |joined, met| joined.max(met[left.lane]));
+        }
     }
 
     /// Orders `joined`, and what the waiting warps did, before what these will do.
-    pub fn synchronise(&mut self, mut joined: [u32; MAX_WARPS], waiting: u32) {
+    pub fn synchronise(&mut self, mut joined: Vec<u32>, waiting: u32) {
         bits(waiting).for_each(|warp| self.join(warp, &mut joined));
         for warp in bits(waiting) {
             self.seen[warp].iter_mut().zip(&joined).for_each(|(seen, joined)| *seen = (*seen).max(*joined));
-            self.learned(warp);
+            self.seen_all[warp] = self.seen[warp].iter().copied().min().unwrap_or(0);
+            self.met[warp] = None;
         }
         self.now += 1;
-    }
-
-    /// After all lanes of a warp have synchronised.
-    fn learned(&mut self, warp: usize) {
-        self.seen_all[warp] = self.seen[warp][..self.warps].iter().copied().min().unwrap_or(0);
-        self.met[warp] = None;
     }
 
     /// The view of a warp for its next instruction.
@@ -99,6 +115,7 @@ impl Clock {
             block_start: self.block_start,
             ordered: (self.seen_all[warp] + 1).saturating_sub(self.block_start),
             seen: &self.seen[warp],
+            left: &self.left,
             met: self.met[warp].as_deref(),
             by_lane: self.by_lane,
         }
@@ -113,7 +130,8 @@ pub(crate) struct Observer<'a> {
     block_start: u32,
     /// Ticks from the block's first whose accesses are ordered before those of the warp, whoever made them.
     ordered: u32,
-    seen: &'a [u32; MAX_WARPS],
+    seen: &'a [u32],
+    left: &'a [Left],
     met: Option<&'a Met>,
     /// Whether it matters which lanes of a warp made an access, where several did.
     pub(super) by_lane: bool,
@@ -126,9 +144,19 @@ impl Observer<'_> {
         tick.wrapping_sub(self.block_start) < self.ordered
     }
 
-    /// Whether all lanes know of a tick of a warp.
-    pub(super) fn has_met(&self, warp: usize, tick: u32) -> bool {
-        self.seen[warp] >= tick
+    /// Whether all lanes know of a tick of another.
+    pub(super) fn has_met(&self, warp: usize, lane: usize, tick: u32) -> bool {
+        self.unseen(warp, tick) >> lane & 1 == 0
+    }
+
+    /// The lanes of a warp of which not all lanes of this know a tick.
+    fn unseen(&self, warp: usize, tick: u32) -> u32 {
+        if self.seen[warp] < tick {
+            return !0;
+        }
+        let seen = &self.seen[self.seen.len() - self.left.len()..];
+        let unseen = self.left.iter().zip(seen).filter(|(left, seen)| left.warp == warp && **seen < tick);
+        unseen.fold(0, |lanes, (left, _)| lanes | 1 << left.lane)
     }
 
     #[inline(always)]
@@ -141,13 +169,11 @@ impl Observer<'_> {
         if self.is_of_earlier_block(past.tick) {
             return past.lanes;
         }
-        if self.seen[past.warp] >= past.tick {
-            return 0;
+        let unseen = past.lanes & self.unseen(past.warp, past.tick);
+        if unseen == 0 || past.warp != self.warp {
+            return unseen;
         }
-        if past.warp != self.warp {
-            return past.lanes;
-        }
-        let others = past.lanes & !(1 << lane);
+        let others = unseen & !(1 << lane);
         match self.met {
             Some(met) => {
                 bits(others).filter(|other| met[lane][*other] < past.tick).fold(0, |all, other| all | 1 << other)

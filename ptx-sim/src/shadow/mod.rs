@@ -5,7 +5,9 @@
 //! so that a stamp older than the block's first tick is one of another block, which nothing orders.
 //!
 //! Lanes of a warp are threads like others: only barriers and `bar.warp.sync` order their accesses. Where one is for some
-//! lanes only, these know more of their warp than the others do.
+//! lanes only, these know more of their warp than the others do. A barrier promises that what its threads did before is done;
+//! it does not wait for threads that have exited, of which it promises nothing: what these did since they last came to one is
+//! ordered before no access of another thread.
 
 mod cell;
 mod clock;

@@ -72,7 +72,7 @@ impl Proxy {
     /// Whether the last write of a granule is seen by a product of the observer.
     pub fn is_seen(&self, by: &Observer<'_>, at: usize) -> bool {
         let Granule { writer, fenced, .. } = self.granules[at];
-        fenced != 0 && by.has_met(usize::from(writer >> 5), fenced)
+        fenced != 0 && by.has_met(usize::from(writer >> 5), usize::from(writer & 31), fenced)
     }
 
     /// Records that a product starts to read a granule.

@@ -7,45 +7,86 @@ use crate::lanes::broadcast;
 use crate::program::{Predicate, Row, Shuffle, ShuffleMode, Vote};
 use crate::shadow::bits;
 
-/// The members that take part, or none while they are not all here.
-fn members(warp: &mut Warp, mask: u32, row: Row, instruction: &'static str) -> Result<Option<u32>, Stop> {
+/// Groups of lanes that are together at an instruction, each by the membermask of its lanes.
+struct Groups {
+    lanes: u32,
+    members: [u32; 32],
+}
+
+impl Iterator for Groups {
+    type Item = u32;
+
+    fn next(&mut self) -> Option<u32> {
+        let group = self.lanes & self.members[bits(self.lanes).next()?];
+        self.lanes &= !group;
+        Some(group)
+    }
+}
+
+/// The groups whose members have all come, but for those that have exited; the lanes of others wait for them.
+fn groups(warp: &mut Warp, mask: u32, row: Row, instruction: &'static str) -> Result<Groups, Stop> {
     let members = warp.registers.narrow[usize::from(row)];
-    for lane in bits(mask) {
-        if members[lane] >> lane & 1 == 0 {
-            return Err(Stop::lane(FaultKind::NotAMember { instruction, members: members[lane] }, lane));
+    let (mut left, mut together, mut lacking) = (mask, 0, None);
+    while let Some(lane) = bits(left).next() {
+        let group = group_of(&members, mask, lane, instruction)?;
+        let needed = members[lane] & warp.alive;
+        if group == needed {
+            together |= group;
+        } else {
+            let fault = FaultKind::InactiveLanes { instruction, active: group, needed };
+            // Lanes that are here and whose guard is false will not come.
+            if warp.active & !mask & needed != 0 {
+                return Err(fault.into());
+            }
+            lacking = Some(fault);
+        }
+        left &= !group;
+    }
+    match lacking {
+        Some(fault) if !warp.hold(mask & !together) => Err(fault.into()),
+        _ => Ok(Groups { lanes: together, members }),
+    }
+}
+
+/// The lanes of a mask that have the membermask of one of them: all that it names.
+fn group_of(members: &[u32; 32], mask: u32, lane: usize, instruction: &'static str) -> Result<u32, Stop> {
+    let own = members[lane];
+    if own >> lane & 1 == 0 {
+        return Err(Stop::lane(FaultKind::NotAMember { instruction, members: own }, lane));
+    }
+    match bits(own & mask).find(|other| members[*other] != own) {
+        None => Ok(own & mask),
+        Some(other) => {
+            let (member, others) = (other as u32, members[other]);
+            Err(Stop::lane(FaultKind::OtherMembers { instruction, members: own, member, others }, lane))
         }
     }
-    let all = bits(mask).fold(0, |all, lane| all | members[lane]);
-    if bits(mask).any(|lane| members[lane] != all) {
-        return Err(FaultKind::NotUniform { instruction, operand: "membermask" }.into());
-    }
-    let needed = all & warp.alive;
-    let fault = |active, needed| FaultKind::InactiveLanes { instruction, active, needed };
-    Ok(warp.gather(mask, needed, fault)?.then_some(needed))
 }
 
 pub(super) fn warp_barrier(warp: &mut Warp, machine: &mut Machine<'_>, mask: u32, row: Row) -> Result<(), Stop> {
-    if let Some(members) = members(warp, mask, row, "bar.warp.sync")? {
-        if members == warp.alive {
+    for group in groups(warp, mask, row, "bar.warp.sync")? {
+        if group == warp.alive {
             machine.shared.synchronise(&machine.clock, 1 << warp.index);
-            machine.clock.synchronise_lanes(warp.index);
+            machine.clock.synchronise(Vec::new(), 1 << warp.index);
+            warp.touched = 0;
         } else {
             machine.shared.settle(&machine.clock);
-            machine.clock.synchronise_some(warp.index, members);
+            machine.clock.synchronise_some(warp.index, group);
         }
     }
     Ok(())
 }
 
 pub(super) fn shuffle(warp: &mut Warp, mask: u32, shuffle: &Shuffle) -> Result<(), Stop> {
-    if members(warp, mask, shuffle.members, "shfl.sync")?.is_none() {
-        return Ok(());
-    }
+    groups(warp, mask, shuffle.members, "shfl.sync")?.try_for_each(|group| shuffle_group(warp, group, shuffle))
+}
+
+fn shuffle_group(warp: &mut Warp, group: u32, shuffle: &Shuffle) -> Result<(), Stop> {
     let [src, by, clamp] =
         [shuffle.src, shuffle.lane, shuffle.clamp].map(|row| warp.registers.narrow[usize::from(row)]);
     let mut result = src;
     let mut in_range = 0;
-    for lane in bits(mask) {
+    for lane in bits(group) {
         let own = lane as i32;
         let (by, segment) = ((by[lane] & 31) as i32, (clamp[lane] >> 8 & 31) as i32);
         let clamp = (clamp[lane] & 31) as i32;
@@ -57,7 +98,7 @@ pub(super) fn shuffle(warp: &mut Warp, mask: u32, shuffle: &Shuffle) -> Result<(
             ShuffleMode::Idx => (first | (by & !segment), first | (by & !segment) <= last),
         };
         let source = if valid { source } else { own } as usize;
-        if mask >> source & 1 == 0 {
+        if group >> source & 1 == 0 {
             let kind = FaultKind::InactiveSource { instruction: "shfl.sync", source_lane: source as u32 };
             return Err(Stop::lane(kind, lane));
         }
@@ -65,26 +106,28 @@ pub(super) fn shuffle(warp: &mut Warp, mask: u32, shuffle: &Shuffle) -> Result<(
         in_range |= u32::from(valid) << lane;
     }
     let dst = &mut warp.registers.narrow[usize::from(shuffle.dst)];
-    bits(mask).for_each(|lane| dst[lane] = result[lane]);
+    bits(group).for_each(|lane| dst[lane] = result[lane]);
     if let Some(row) = shuffle.in_range {
-        warp.write_predicate(row, mask, in_range);
+        warp.write_predicate(row, group, in_range);
     }
     Ok(())
 }
 
 pub(super) fn vote(warp: &mut Warp, mask: u32, mode: Vote, dst: Row, src: Predicate, row: Row) -> Result<(), Stop> {
-    let Some(needed) = members(warp, mask, row, "vote.sync")? else { return Ok(()) };
-    let ayes = holds(warp, src) & needed;
-    let result = match mode {
-        Vote::All => ayes == needed,
-        Vote::Any => ayes != 0,
-        Vote::Uni => ayes == needed || ayes == 0,
-        Vote::Ballot => {
-            broadcast(&mut warp.registers.narrow[usize::from(dst)], mask, ayes);
-            return Ok(());
-        }
-    };
-    warp.write_predicate(dst, mask, if result { !0 } else { 0 });
+    let votes = holds(warp, src);
+    for group in groups(warp, mask, row, "vote.sync")? {
+        let ayes = votes & group;
+        let result = match mode {
+            Vote::All => ayes == group,
+            Vote::Any => ayes != 0,
+            Vote::Uni => ayes == group || ayes == 0,
+            Vote::Ballot => {
+                broadcast(&mut warp.registers.narrow[usize::from(dst)], group, ayes);
+                continue;
+            }
+        };
+        warp.write_predicate(dst, group, if result { !0 } else { 0 });
+    }
     Ok(())
 }
 
@@ -96,22 +139,22 @@ pub(super) fn match_sync(
     src: Row,
     row: Row,
 ) -> Result<(), Stop> {
-    let Some(needed) = members(warp, mask, row, "match.sync")? else { return Ok(()) };
-    let registers = &mut warp.registers;
     let values: [u64; 32] = match wide {
-        true => registers.wide[usize::from(src)],
-        false => registers.narrow[usize::from(src)].map(u64::from),
+        true => warp.registers.wide[usize::from(src)],
+        false => warp.registers.narrow[usize::from(src)].map(u64::from),
     };
-    let equal = |lane: usize| {
-        bits(needed).filter(|other| values[*other] == values[lane]).fold(0, |found, other| found | 1 << other)
-    };
-    let unanimous = bits(needed).next().is_none_or(|lane| equal(lane) == needed);
-    for lane in bits(mask) {
-        let everyone = if unanimous { needed } else { 0 };
-        registers.narrow[usize::from(dst)][lane] = if all { everyone } else { equal(lane) };
-    }
-    if let Some(same) = same {
-        warp.write_predicate(same, mask, if unanimous { !0 } else { 0 });
+    for group in groups(warp, mask, row, "match.sync")? {
+        let equal = |lane: usize| {
+            bits(group).filter(|other| values[*other] == values[lane]).fold(0, |found, other| found | 1 << other)
+        };
+        let unanimous = bits(group).next().is_none_or(|lane| equal(lane) == group);
+        let everyone = if unanimous { group } else { 0 };
+        for lane in bits(group) {
+            warp.registers.narrow[usize::from(dst)][lane] = if all { everyone } else { equal(lane) };
+        }
+        if let Some(same) = same {
+            warp.write_predicate(same, group, if unanimous { !0 } else { 0 });
+        }
     }
     Ok(())
 }

@@ -5,17 +5,27 @@ use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Stop};
 use crate::program::{Kernel, Op, Product, Wgmma};
 
-/// What products do with a row of registers.
+/// What accesses a row of registers.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Role {
+    /// An instruction that is no product.
+    #[default]
+    Other,
+    /// As d of a product of so many times eight columns.
+    Sums(usize),
+    /// As a of a product.
+    Factors,
+}
+
+/// What a row of registers is used for.
 #[derive(Clone, Copy, Default)]
 struct Use {
-    /// How many in flight have it in d, or in a.
-    sums: u32,
-    factors: u32,
-    /// Of the last that has it: where it is, and by how many columns it has eight of.
+    /// Products in flight that have it, and the line of the last.
+    flying: u32,
     line: u32,
-    eights: usize,
-    /// How many fences had been before another instruction wrote it.
-    written: u32,
+    /// What accessed it last, and how many fences had been before.
+    role: Role,
+    fences: u32,
 }
 
 impl Use {
@@ -81,33 +91,27 @@ impl Flights {
         product: &Product,
         columns: Columns,
     ) -> Result<(), Stop> {
-        let eights = product.d.len();
-        for row in product.d.as_flattened() {
-            let used = self.fenced(*row, "d")?;
-            if used.factors > 0 || used.sums > 0 && used.eights != eights {
-                return Err(used.in_flight(Access::Write));
+        for (row, role) in rows(product) {
+            let used = self.uses[usize::from(row)];
+            // Products of one shape add to the same sums in their order, and several may read the same factors.
+            if used.role == role {
+                continue;
+            }
+            let (operand, access) = if role == Role::Factors { ("a", Access::Read) } else { ("d", Access::Write) };
+            if used.flying > 0 {
+                return Err(used.in_flight(access));
+            }
+            if used.fences == self.fences {
+                return Err(FaultKind::RegisterUnfenced { operand }.into());
             }
         }
-        for row in product.a {
-            let used = self.fenced(row, "a")?;
-            // As a factor, several may read it.
-            if used.sums > 0 {
-                return Err(used.in_flight(Access::Read));
-            }
-        }
-        for (row, in_d) in rows(product) {
+        for (row, role) in rows(product) {
             let used = &mut self.uses[usize::from(row)];
-            (used.line, used.eights) = (kernel.code[pc].line, eights);
-            *(if in_d { &mut used.sums } else { &mut used.factors }) += 1;
+            let flying = used.flying + 1;
+            *used = Use { flying, line: kernel.code[pc].line, role, fences: self.fences };
         }
         self.flights.push(Flight { pc, columns, group: self.committed });
         Ok(())
-    }
-
-    /// The use of a row that no instruction may have written since the last fence.
-    fn fenced(&self, row: u16, operand: &'static str) -> Result<Use, Stop> {
-        let used = self.uses[usize::from(row)];
-        if used.written == self.fences { Err(FaultKind::RegisterUnfenced { operand }.into()) } else { Ok(used) }
     }
 
     /// Ends the products of all groups but the `keep` latest; gives the columns that they read, and how many.
@@ -116,18 +120,17 @@ impl Flights {
         let (landed, flying): (Vec<_>, Vec<_>) =
             std::mem::take(&mut self.flights).into_iter().partition(|flight| flight.group < before);
         self.flights = flying;
-        for (row, in_d) in landed.iter().flat_map(|flight| rows(product_at(kernel, flight.pc))) {
-            let used = &mut self.uses[usize::from(row)];
-            *(if in_d { &mut used.sums } else { &mut used.factors }) -= 1;
+        for (row, _) in landed.iter().flat_map(|flight| rows(product_at(kernel, flight.pc))) {
+            self.uses[usize::from(row)].flying -= 1;
         }
         landed.iter().map(|flight| (flight.columns, 8 * product_at(kernel, flight.pc).d.len())).collect()
     }
 }
 
-/// The rows of a product, and whether they are of d.
-fn rows(product: &Product) -> impl Iterator<Item = (u16, bool)> {
-    let (d, a) = (product.d.as_flattened().iter(), product.a.iter());
-    d.map(|row| (*row, true)).chain(a.map(|row| (*row, false)))
+/// The rows of a product, and what they are to it.
+fn rows(product: &Product) -> impl Iterator<Item = (u16, Role)> {
+    let (d, a, sums) = (product.d.as_flattened().iter(), product.a.iter(), Role::Sums(product.d.len()));
+    d.map(move |row| (*row, sums)).chain(a.map(|row| (*row, Role::Factors)))
 }
 
 fn product_at(kernel: &Kernel, pc: usize) -> &Product {
@@ -139,7 +142,8 @@ fn product_at(kernel: &Kernel, pc: usize) -> &Product {
     unreachable!("a flight starts at a product")
 }
 
-/// That an instruction touches no register of a product in flight; it may write others.
+/// That an instruction touches no register of a product in flight; it may touch others, from which a fence separates products
+/// that come later.
 #[inline(always)]
 pub(super) fn watch(warp: &mut Warp, machine: &Machine<'_>, pc: usize) -> Result<(), Stop> {
     if !machine.watches {
@@ -148,12 +152,10 @@ pub(super) fn watch(warp: &mut Warp, machine: &Machine<'_>, pc: usize) -> Result
     let Some(touches) = machine.kernel.touches.get(pc) else { return Ok(()) };
     for touch in touches {
         let used = &mut warp.flights.uses[usize::from(touch.row)];
-        if used.sums + used.factors > 0 {
+        if used.flying > 0 {
             return Err(used.in_flight(if touch.write { Access::Write } else { Access::Read }));
         }
-        if touch.write {
-            used.written = warp.flights.fences;
-        }
+        (used.role, used.fences) = (Role::Other, warp.flights.fences);
     }
     Ok(())
 }

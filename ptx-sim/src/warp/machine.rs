@@ -48,7 +48,7 @@ impl<'a> Machine<'a> {
             shadow: GlobalShadow::new(memory.slots()),
             memory,
             shared: Shared::new(shared_bytes, kernel.shared_granule, watches),
-            clock: Clock::new(kernel.synchronises_by_lane()),
+            clock: Clock::new(kernel.synchronises()),
             copies: Vec::new(),
             checks: options.checks,
             watches,

@@ -2,7 +2,8 @@
 //!
 //! Lane 4 g + t holds, of a row-major fragment, the elements at row g and columns 2 t, 2 t + 1.
 
-use super::memory::shared_lanes;
+use super::global::twins;
+use super::memory::{put, shared_lanes};
 use super::shared::{self, Stores};
 use super::{Machine, Warp};
 use crate::fault::{Access, FaultKind, Stop};
@@ -195,20 +196,18 @@ pub(super) fn store(
     let addresses = row_addresses(warp, lanes, to, generic, "stmatrix")?;
     let stores = shared::record_stores(warp, machine, lanes, &addresses, 16)?;
     let by = machine.clock.observer(warp.index);
-    for (i, register) in src.iter().enumerate() {
-        let fragment = warp.registers.narrow[usize::from(register)];
+    for lane in bits(lanes) {
+        let (fragment, row) = (&warp.registers.narrow[usize::from(src.rows[lane / 8])], lane % 8);
         let at = |row: usize, column: usize| (fragment[4 * row + column / 2] >> (16 * (column % 2))) as u16;
-        for row in 0..8 {
-            let lane = 8 * i + row;
-            let place = addresses[lane] as usize;
-            if stores != Stores::Recorded {
-                machine.shared.store_closely(&by, lane, (place, 16), &[0; 16], 1 << lane)?;
-            }
-            let halves = machine.shared.bytes[place..place + 16].as_chunks_mut().0.iter_mut().enumerate();
-            for (column, half) in halves {
-                *half = if transpose { at(column, row) } else { at(row, column) }.to_le_bytes();
-            }
+        let mut value = [0; 16];
+        for (column, half) in value.as_chunks_mut().0.iter_mut().enumerate() {
+            *half = if transpose { at(column, row) } else { at(row, column) }.to_le_bytes();
         }
+        let at = addresses[lane] as usize;
+        if stores != Stores::Recorded {
+            machine.shared.store_closely(&by, lane, (at, 16), &value, twins(&addresses, lanes, lane))?;
+        }
+        put(&mut machine.shared.bytes, at, value, 16);
     }
     Ok(())
 }

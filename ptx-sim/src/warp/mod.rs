@@ -64,6 +64,8 @@ pub(crate) struct Warp {
     active: u32,
     pc: u32,
     others: Vec<Fragment>,
+    /// Lanes that may have accessed memory since all last waited for each other.
+    pub touched: u32,
     /// Groups of copies that each lane has committed.
     groups: [u32; 32],
     /// What its products in flight use.
@@ -92,7 +94,7 @@ impl Warp {
         }
         let local = vec![0xff; machine.kernel.local_bytes as usize * 32];
         let (others, groups, flights) = (Vec::new(), [0; 32], Flights::new(machine.kernel));
-        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others, groups, flights, local }
+        Warp { index: place.warp, registers, alive, active: alive, pc: 0, others, touched: 0, groups, flights, local }
     }
 
     /// The instruction that ran last.
@@ -149,12 +151,21 @@ impl Warp {
         (self.pc, self.active) = (fragment.pc, fragment.lanes);
     }
 
-    /// Lets the running lanes wait at the instruction that they are at until others come; false where none can.
-    fn wait_for_lanes(&mut self) -> bool {
-        let Some(next) = self.furthest_behind() else { return false };
-        self.others.push(Fragment { pc: self.pc - 1, lanes: self.active, blocked: true });
-        self.resume(next);
-        true
+    /// Lets the lanes furthest behind run where none does; false where none can.
+    fn keep_running(&mut self) -> bool {
+        if self.active == 0
+            && let Some(next) = self.furthest_behind()
+        {
+            self.resume(next);
+        }
+        self.active != 0
+    }
+
+    /// Lets some of the running lanes wait at the instruction that they are at until others come; false where none can.
+    fn hold(&mut self, lanes: u32) -> bool {
+        self.others.push(Fragment { pc: self.pc - 1, lanes, blocked: true });
+        self.active &= !lanes;
+        self.keep_running()
     }
 
     /// Ends lanes; false where none is left.
@@ -163,12 +174,7 @@ impl Warp {
         self.active &= !lanes;
         // Those that waited for the exited lanes look again.
         self.others.iter_mut().for_each(|other| other.blocked = false);
-        if self.active == 0
-            && let Some(next) = self.furthest_behind()
-        {
-            self.resume(next);
-        }
-        self.active != 0
+        self.keep_running()
     }
 
     fn branch(&mut self, target: u32, taken: u32) {

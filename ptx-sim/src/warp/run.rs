@@ -119,19 +119,29 @@ fn step(
         }
         Op::Load { space, dst: rows, element, from } => {
             let transfer = Transfer { rows: *rows, element: *element };
+            warp.touched |= mask;
             memory::load(warp, machine, mask, *space, transfer, *from)?;
         }
         Op::Store { space, src: rows, element, to } => {
             let transfer = Transfer { rows: *rows, element: *element };
+            warp.touched |= mask;
             memory::store(warp, machine, mask, *space, transfer, *to)?;
         }
         Op::LoadParam { dst, element, offset } => {
             memory::load_param(warp, &machine.launch.params, mask, *dst, *element, *offset);
         }
         Op::Branch(target) => warp.branch(*target, mask),
-        Op::Exit => return Ok((!warp.exit(mask)).then_some(Pause::Done)),
+        Op::Exit => {
+            if mask != warp.alive {
+                machine.clock.leave(warp.index, mask, warp.touched);
+            }
+            return Ok((!warp.exit(mask)).then_some(Pause::Done));
+        }
         Op::Barrier(barrier) => return arrive(warp, mask, barrier),
-        op => rare(warp, machine, op, mask)?,
+        op => {
+            warp.touched |= mask;
+            rare(warp, machine, op, mask)?;
+        }
     }
     Ok(None)
 }
@@ -200,11 +210,7 @@ fn branch_indexed(warp: &mut Warp, mask: u32, index: u16, targets: &[u32]) -> Re
         }
         warp.active &= !(1 << lane);
     }
-    if warp.active == 0
-        && let Some(next) = warp.furthest_behind()
-    {
-        warp.resume(next);
-    }
+    warp.keep_running();
     Ok(())
 }
 
@@ -238,6 +244,6 @@ impl Warp {
         }
         // Lanes that are here and whose guard is false will not come.
         let gone = self.active & !mask & needed != 0;
-        if gone || !self.wait_for_lanes() { Err(fault(mask, needed).into()) } else { Ok(false) }
+        if gone || !self.hold(self.active) { Err(fault(mask, needed).into()) } else { Ok(false) }
     }
 }

@@ -5,7 +5,9 @@ use super::*;
 const WARPS: usize = 4;
 /// Lanes of each warp that access memory.
 const LANES: usize = 3;
-const THREADS: usize = LANES * WARPS;
+/// The others of a warp do all the same, and count as one.
+const SHARE: usize = LANES + 1;
+const THREADS: usize = SHARE * WARPS;
 /// Barriers are named by the pair that meets; those that a warp only arrives at have a name each.
 const PAIRS: usize = WARPS * (WARPS - 1) / 2;
 const ARRIVALS: usize = 15 - PAIRS;
@@ -29,8 +31,10 @@ enum Event {
     /// Of two warps, of which the first may only arrive.
     Meet(usize, usize, bool),
     MeetAll,
-    /// Lanes of a warp.
+    /// Lanes of a warp, or all.
     Warp(usize, u32),
+    /// Of lanes of a warp, for good.
+    Exit(usize, u32),
 }
 
 const WHOLE: u32 = (1 << LANES) - 1;
@@ -58,7 +62,7 @@ fn again() -> impl Strategy<Value = Vec<Event>> {
     })
 }
 
-/// In half of them each `bar.warp.sync` is for a whole warp.
+/// In half of them each `bar.warp.sync` is for a whole warp, and in half of them no lane exits before the end.
 fn events() -> impl Strategy<Value = Vec<Event>> {
     let meet = (0..WARPS, 1..WARPS, any::<bool>()).prop_map(|(a, b, arrives)| Event::Meet(a, (a + b) % WARPS, arrives));
     // Few writes, so that many events come before a race.
@@ -73,10 +77,12 @@ fn events() -> impl Strategy<Value = Vec<Event>> {
         8 => meet,
         1 => Just(Event::MeetAll),
         4 => (0..WARPS, lanes).prop_map(|(warp, lanes)| Event::Warp(warp, lanes)),
+        2 => (0..WARPS, 1..=WHOLE).prop_map(|(warp, lanes)| Event::Exit(warp, lanes)),
     ];
     let events = prop_oneof![20 => event.prop_map(|event| vec![event]), 1 => again()];
-    (vec(events, 1..24), any::<bool>()).prop_map(|(events, in_part)| {
+    (vec(events, 1..24), any::<bool>(), any::<bool>()).prop_map(|(events, in_part, exits)| {
         let (mut events, mut arrivals) = (events.concat(), 0);
+        events.retain(|event| exits || !matches!(event, Event::Exit(..)));
         for event in &mut events {
             match event {
                 Event::Warp(_, lanes) if !in_part => *lanes = WHOLE,
@@ -100,40 +106,47 @@ fn overlap((a, a_bytes): (usize, usize), (b, b_bytes): (usize, usize)) -> bool {
 fn has_race(events: &[Event]) -> bool {
     // What of each thread comes before what a thread will do.
     let mut clocks = [[0; THREADS]; THREADS];
+    let mut exited = [false; THREADS];
     let mut accesses: Vec<(usize, (usize, usize), Kind, usize)> = Vec::new();
     for (time, event) in (1..).zip(events) {
-        let of_warps = |warps: u32| (0..THREADS).filter(move |thread| is_in(warps, thread / LANES)).collect();
+        let lanes_of = |warp: usize, lanes: u32| {
+            (0..LANES).filter(move |lane| is_in(lanes, *lane)).map(move |lane| warp * SHARE + lane)
+        };
+        let of_warps = |warps: u32| (0..THREADS).filter(move |thread| is_in(warps, thread / SHARE)).collect();
         let (meet, arrives): (Vec<usize>, Option<usize>) = match *event {
             Event::Access(warp, lanes, cell, stride, kind) => {
                 let place = |lane: usize| (CELLS[cell].0 + stride * lane, CELLS[cell].1);
-                let lanes: Vec<usize> = (0..LANES).filter(|lane| is_in(lanes, *lane)).collect();
-                let races = |lane: usize, (other, of, earlier, at): &(usize, (usize, usize), Kind, usize)| {
-                    let (thread, place) = (warp * LANES + lane, place(lane));
+                let threads: Vec<usize> = lanes_of(warp, lanes).filter(|thread| !exited[*thread]).collect();
+                let races = |thread: usize, (other, of, earlier, at): &(usize, (usize, usize), Kind, usize)| {
+                    let place = place(thread % SHARE);
                     let allowed = *earlier == kind && (kind == Kind::Read || (kind == Kind::Atomic && *of == place));
                     overlap(*of, place) && !allowed && *other != thread && clocks[thread][*other] < *at
                 };
-                if lanes.iter().any(|lane| accesses.iter().any(|access| races(*lane, access))) {
+                if threads.iter().any(|thread| accesses.iter().any(|access| races(*thread, access))) {
                     return true;
                 }
                 // Lanes of one instruction store one value in one place, or in places apart.
-                for lane in lanes {
-                    let thread = warp * LANES + lane;
-                    accesses.push((thread, place(lane), kind, time));
+                for thread in threads {
+                    accesses.push((thread, place(thread % SHARE), kind, time));
                     clocks[thread][thread] = time;
                 }
                 continue;
             }
             Event::Meet(a, b, arrives) => (of_warps(1 << a | 1 << b), arrives.then_some(a)),
             Event::MeetAll => (of_warps(!0), None),
-            Event::Warp(warp, lanes) => {
-                ((0..LANES).filter(|lane| is_in(lanes, *lane)).map(|lane| warp * LANES + lane).collect(), None)
+            Event::Warp(warp, WHOLE) => (of_warps(1 << warp), None),
+            Event::Warp(warp, lanes) => (lanes_of(warp, lanes).collect(), None),
+            Event::Exit(warp, lanes) => {
+                lanes_of(warp, lanes).for_each(|thread| exited[thread] = true);
+                continue;
             }
         };
+        let meet: Vec<usize> = meet.into_iter().filter(|thread| !exited[*thread]).collect();
         let mut joined = [0; THREADS];
         for thread in &meet {
             joined.iter_mut().zip(clocks[*thread]).for_each(|(joined, time)| *joined = time.max(*joined));
         }
-        meet.iter().filter(|thread| arrives != Some(**thread / LANES)).for_each(|thread| clocks[*thread] = joined);
+        meet.iter().filter(|thread| arrives != Some(**thread / SHARE)).for_each(|thread| clocks[*thread] = joined);
     }
     false
 }
@@ -182,6 +195,7 @@ fn race_body(events: &[Event], memory: &str) -> String {
                 format!("setp.eq.u32 %p, %r0, {warp}; @!%p bra W{i}; bar.warp.sync 0xffffffff; W{i}:\n")
             }
             Event::Warp(warp, lanes) => guard(warp, lanes) + &format!("bar.warp.sync {lanes};\n"),
+            Event::Exit(warp, lanes) => guard(warp, lanes) + "ret;\n",
         };
     }
     body

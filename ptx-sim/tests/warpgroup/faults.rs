@@ -2,7 +2,7 @@
 
 use ptx_sim::{Access, Fault, FaultKind, Space};
 
-use crate::text::{DONE, Form, READY, THREADS, outcome};
+use crate::text::{DONE, FENCE, Form, READY, THREADS, outcome};
 
 const FORM: Form = Form { columns: 16, pitch: 64, from: 0, gap: 0 };
 
@@ -107,9 +107,11 @@ fn registers_in_flight_are_not_touched() {
     }
     // Products of one shape add to the same sums; several may have the same factors.
     good(&[READY, &product, &product, commit, &product, DONE, &FORM.store()]);
-    let narrow = FORM.multiply("%p").replace("n16", "n8").replace(&FORM.sums(), "%d0, %d1, %d2, %d3");
-    assert_eq!(fault(&[READY, &product, &narrow]), (flying(Access::Write), 3));
-    good(&[READY, &product, DONE, &narrow]);
+    let narrow = narrow("%d0, %d1, %d2, %d3", "%a0, %a1, %a2, %a3");
+    for fence in ["", FENCE] {
+        assert_eq!(fault(&[READY, &product, fence, &narrow]), (flying(Access::Write), 4));
+    }
+    good(&[READY, &product, DONE, FENCE, &narrow]);
     let chained = product
         .replace("%a0, %a1", "%d0, %d1")
         .replace(&format!("{{{}}}", FORM.sums()), "{%e0, %e1, %e2, %e3, %e4, %e5, %e6, %e7}");
@@ -117,16 +119,51 @@ fn registers_in_flight_are_not_touched() {
 }
 
 #[test]
-fn what_is_written_is_fenced_from_products() {
+fn what_is_accessed_is_fenced_from_products() {
     let product = product();
     let unfenced = |operand| FaultKind::RegisterUnfenced { operand };
     assert_eq!(fault(&["fence.proxy.async; bar.sync 0;", &product]), (unfenced("d"), 2));
-    for (text, operand) in [("mov.f32 %d7, 0f00000000;", "d"), ("ld.global.u32 %a3, [%x];", "a")] {
-        assert_eq!(fault(&[READY, text, &product]), (unfenced(operand), 3));
-        assert_eq!(fault(&[READY, &product, DONE, text, &product]), (unfenced(operand), 5));
-        good(&[READY, &product, DONE, text, "wgmma.fence.sync.aligned;", &product]);
+    for (text, operand) in [
+        ("mov.f32 %d7, 0f00000000;", "d"),
+        ("ld.global.u32 %a3, [%x];", "a"),
+        ("st.global.f32 [%y], %d7;", "d"),
+        ("add.u32 %v, %a3, 1;", "a"),
+    ] {
+        assert_eq!(fault(&[READY, text, &product]), (unfenced(operand), 3), "{text}");
+        assert_eq!(fault(&[READY, &product, DONE, text, &product]), (unfenced(operand), 5), "{text}");
+        good(&[READY, &product, DONE, text, FENCE, &product]);
+        // Fences before it do not help.
+        assert_eq!(fault(&[READY, &product, FENCE, DONE, FENCE, text, &product]), (unfenced(operand), 7), "{text}");
     }
-    good(&[READY, "mov.u32 %v, 1;", &product, DONE, &FORM.store(), &product]);
+    good(&[READY, "mov.u32 %v, 1; add.u32 %v, %v, %t;", &product, DONE, &product]);
+    // An access by some lanes is one of their warp.
+    assert_eq!(fault(&[READY, "setp.eq.u32 %q, %t, 5; @%q st.global.f32 [%y], %d7;", &product]), (unfenced("d"), 3));
+}
+
+/// A product of eight columns with other registers.
+fn narrow(d: &str, a: &str) -> String {
+    let narrow = product().replace("n16", "n8");
+    narrow.replace(&FORM.sums(), d).replace("%a0, %a1, %a2, %a3", a)
+}
+
+#[test]
+fn products_of_other_shapes_and_roles_are_fenced_from_each_other() {
+    let (sums, factors) = ("%d0, %d1, %d2, %d3", "%a0, %a1, %a2, %a3");
+    let shorter = narrow(sums, factors);
+    for (first, second, operand) in [
+        (&product(), &shorter, "d"),
+        (&shorter, &product(), "d"),
+        (&shorter, &narrow("%d4, %d5, %d6, %d7", sums), "a"),
+        (&narrow(sums, "%d4, %d5, %d6, %d7"), &narrow("%d4, %d5, %d6, %d7", factors), "d"),
+    ] {
+        let both = |fence: &str| run(&[READY, first, DONE, fence, second]);
+        let fault = both("").expect_err(second);
+        assert_eq!((fault.kind, fault.line), (FaultKind::RegisterUnfenced { operand }, 5), "{first} {second}");
+        both(FENCE).unwrap();
+    }
+    // Sums of one shape are in order, and factors need none.
+    good(&[READY, &product(), DONE, &product(), &product()]);
+    good(&[READY, &shorter, &narrow("%d4, %d5, %d6, %d7", factors)]);
 }
 
 /// A word that another warp's product reads, stored or copied.

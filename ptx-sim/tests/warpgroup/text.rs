@@ -103,6 +103,8 @@ impl Form {
 
 /// What comes between what a thread did in shared memory and the product.
 pub const READY: &str = "fence.proxy.async; bar.sync 0; wgmma.fence.sync.aligned;";
+/// Between what a thread did with registers and the product.
+pub const FENCE: &str = "wgmma.fence.sync.aligned;";
 /// Until d can be read.
 pub const DONE: &str = "wgmma.commit_group.sync.aligned; wgmma.wait_group.sync.aligned 0;";
 
