@@ -118,7 +118,8 @@ impl Work<'_> {
             messages_per_image: messages,
             repeat: most > messages,
             ranked: self.targets.are_ranked()
-                && most <= messages
+                && !self.passes.is_empty()
+                && (1..=messages).contains(&most)
                 && !logits.is_spatial()
                 && logits.len() <= MOST_RANKED,
         }

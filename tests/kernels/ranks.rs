@@ -4,18 +4,30 @@ use fluoroscope::graph::{Constant, Precision};
 use fluoroscope::program::{Element, Kernel, Per};
 
 use crate::bench::Bench;
-use crate::cases::{Case, case, quantised};
+use crate::cases::{Case, case};
 use crate::oracle::Array;
 
-/// Logits of which many are equal, zeros of both signs among them.
+/// Logits of an image: many equal ones, zeros of both signs before all else, and the greatest in the last classes.
 pub fn ranks(cases: &mut Vec<Case>) {
     for classes in [1, 2, 7, 255, 257, 1001] {
         cases.push(case(format!("rank_seeds: {classes} classes"), move |b| rank(b, classes)));
     }
 }
 
+fn logit(image: usize, classes: usize, class: usize) -> f64 {
+    let quarter = |i: usize| (i % 8) as f64 / 4.0;
+    match image % 3 {
+        0 if class.is_multiple_of(3) => [-0.0, 0.0][class / 3 % 2],
+        0 => -0.25 - quarter(class),
+        1 => quarter(class * 5 + 1) - 1.0,
+        _ => -quarter(classes - 1 - class),
+    }
+}
+
 fn rank(b: &mut Bench, classes: usize) {
-    let (view, logits) = quantised(b, Per::Image, [classes, 1, 1]);
+    let images = b.count(Per::Image);
+    let logits = Array::from_fn(images, [classes, 1, 1], |[image, class, ..]| logit(image, classes, class));
+    let view = b.given(Per::Image, Element::Float, logits.clone());
     let seeds = Array::from_fn(b.count(Per::Message), [classes, 1, 1], |[n, c, ..]| {
         let (image, rank) = (b.item(Per::Image, Per::Message, n), n % b.setting.messages);
         let logit = |c: usize| logits.at([image, c, 0, 0]);

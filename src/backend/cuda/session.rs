@@ -98,15 +98,21 @@ impl CudaSession {
         }
     }
 
-    /// Starts the way back of a buffer.
+    /// Starts the way back of a buffer, if there is room for it on the host.
     fn fetch(&mut self, id: BufferId) -> Result<(), BackendError> {
         let region = self.arena.region(&self.program, id);
         let fetched = match self.fetched.entry(id) {
-            Entry::Occupied(entry) => entry.into_mut(),
+            Entry::Occupied(entry) => {
+                entry.get().copied.wait()?;
+                entry.into_mut()
+            }
             Entry::Vacant(entry) => {
                 let device = &self.stream.device;
-                let (into, copied) = (Pinned::new(device, region.bytes)?, Event::new(device)?);
-                entry.insert(Fetched { into, copied, is_current: false })
+                let into = match Pinned::new(device, region.bytes) {
+                    Err(BackendError::OutOfMemory { .. }) => return Ok(()),
+                    made => made?,
+                };
+                entry.insert(Fetched { into, copied: Event::new(device)?, is_current: false })
             }
         };
         if !fetched.is_current {
@@ -260,13 +266,7 @@ impl Session for CudaSession {
 
     /// What there is no room for is read when it is asked for.
     fn prefetch(&mut self, ports: &[Port]) -> Result<(), BackendError> {
-        for port in ports {
-            match self.fetch(port.view.buffer) {
-                Err(BackendError::OutOfMemory { .. }) => {}
-                done => done?,
-            }
-        }
-        Ok(())
+        ports.iter().try_for_each(|port| self.fetch(port.view.buffer))
     }
 
     fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {

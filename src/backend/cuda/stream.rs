@@ -66,7 +66,7 @@ impl Stream {
     /// Starts a copy from `offset` of `from`.
     ///
     /// # Safety
-    /// `to` is neither read nor freed before the copy ends.
+    /// `to` is neither read, nor written, nor freed before the copy ends.
     ///
     /// # Errors
     /// Whatever the device reports.
@@ -224,7 +224,7 @@ impl Event {
     pub fn wait(&self) -> Result<(), BackendError> {
         let api = self.device.enter()?;
         // SAFETY: the event lives.
-        self.device.check("finish its work", unsafe { (api.wait)(self.raw) })
+        self.device.check_memory("finish its work", 0, unsafe { (api.wait)(self.raw) })
     }
 
     /// From this mark to a later one; both are passed.
