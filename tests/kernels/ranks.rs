@@ -7,13 +7,13 @@ use crate::bench::Bench;
 use crate::cases::{Case, case};
 use crate::oracle::Array;
 
-/// Logits of an image: many equal ones, zeros of both signs before all else, and the greatest in the last classes.
 pub fn ranks(cases: &mut Vec<Case>) {
     for classes in [1, 2, 7, 255, 257, 1001] {
         cases.push(case(format!("rank_seeds: {classes} classes"), move |b| rank(b, classes)));
     }
 }
 
+/// Logits in turn: zeros of both signs and else negative ones; many equal ones; the greatest in the last classes.
 fn logit(image: usize, classes: usize, class: usize) -> f64 {
     let quarter = |i: usize| (i % 8) as f64 / 4.0;
     match image % 3 {
