@@ -210,12 +210,13 @@ impl Texts<'_> {
     }
 }
 
-/// The Rust source of `KERNELS`, `TEMPLATES`, `SHADERS` and `PRELUDE`; texts are included from `root`.
+/// The Rust source of `KERNELS`, `TEMPLATES`, `SHADERS` and `PRELUDE`; texts are included from where the package lies when it is
+/// compiled, for a folder that was moved is not checked anew.
 ///
 /// # Errors
 /// Where a folder of templates cannot be read.
 pub fn table(root: &Path, kernels: &[Kernel]) -> Result<String, Problem> {
-    let path = |file: &str| format!("include_str!({:?})", root.join(file));
+    let path = |file: &str| format!("include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), {:?}))", format!("/{file}"));
     let rows = kernels.iter().map(|kernel| {
         let interface = &kernel.interface;
         let params: Vec<_> = interface.params.iter().map(|f| (&f.name, &f.scalar)).collect();

@@ -81,7 +81,14 @@ fn place_channels<S: Copy, T: Copy + Default>(
     pitch: usize,
     value: impl Fn(S) -> T,
 ) {
-    let (places, offset, area) = (port.layout.places(), port.view.offset, pixels.len() / pitch);
+    let (offset, area) = (port.view.offset, pixels.len() / pitch);
+    if area == 1 && port.layout.is_dense() {
+        let (real, padding) = pixels[offset..][..port.view.channels].split_at_mut(item.len());
+        real.iter_mut().zip(item).for_each(|(lane, v)| *lane = value(*v));
+        padding.fill(T::default());
+        return;
+    }
+    let places = port.layout.places();
     for (block, pixels) in pixels.chunks_mut(BLOCK * pitch).enumerate() {
         if port.layout.has_padding() {
             pixels.chunks_exact_mut(pitch).for_each(|pixel| pixel[offset..][..port.view.channels].fill(T::default()));

@@ -10,6 +10,7 @@ mod chain;
 mod forward;
 mod message;
 mod paint;
+mod planes;
 mod readout;
 mod relevance;
 mod repack;
@@ -268,22 +269,26 @@ impl<'a> Planner<'a> {
 
     /// Puts the reference part and the forward part in front and assigns slots.
     fn finish(mut self, maps: Vec<(Port, Option<Port>)>, batch: Batch) -> Program {
+        let graph = self.graph;
+        let ports = |side: &Side| [graph.input, graph.output].map(|value| self.port(value, side.view(value)));
+        let (of_image, of_reference) = (ports(&self.image), self.reference.as_ref().map(ports));
         let mut steps = Vec::new();
-        let reference = self.reference.take();
-        let mut emit = |side: &Side| {
-            forward::emit(self.graph, &self.layouts, &self.chains, side, &mut steps);
-            steps.len()
+        let mut emit = |label: &str, side: &Side, [input, logits]: [Port; 2]| {
+            let input = planes::enter(label, input, &mut self.buffers, &mut steps);
+            forward::emit(graph, &self.layouts, &self.chains, side, &mut steps);
+            (input, logits, steps.len())
         };
-        let forward_from = reference.as_ref().map_or(0, &mut emit);
-        emit(&self.image);
+        let reference = self.reference.as_ref().zip(of_reference).map(|(side, ports)| emit("baseline", side, ports));
+        let (input, logits, _) = emit("image", &self.image, of_image);
+        let forward_from = reference.as_ref().map_or(0, |(.., end)| *end);
+        let (reference, reference_logits) = reference.map(|(input, logits, _)| (input, logits)).unzip();
         steps.append(&mut self.prepared);
         let backward_from = steps.len();
         steps.extend(self.rank_seeds().filter(|_| batch.ranked));
         steps.append(&mut self.steps);
+        let (maps, audits) = maps.into_iter().unzip();
+        let outputs = planes::leave("map", maps, &mut self.buffers, &mut steps);
 
-        let graph = self.graph;
-        let port = |side: &Side, value| self.port(value, side.view(value));
-        let (outputs, audits) = maps.into_iter().unzip();
         let mut program = Program {
             images: batch.images,
             references: batch.references,
@@ -291,10 +296,10 @@ impl<'a> Planner<'a> {
             steps,
             forward_from,
             backward_from,
-            input: port(&self.image, graph.input),
-            reference: reference.as_ref().map(|side| port(side, graph.input)),
-            logits: port(&self.image, graph.output),
-            reference_logits: reference.as_ref().map(|side| port(side, graph.output)),
+            input,
+            reference,
+            logits,
+            reference_logits,
             buffers: self.buffers,
             seeds: self.seeds,
             outputs,

@@ -87,8 +87,12 @@ impl Layout {
 
     /// NHWC items of `pitch` lanes, this layout beginning at lane `offset`, to NCHW items without padding.
     pub fn unpack<T: Copy>(&self, data: &[T], area: usize, pitch: usize, offset: usize) -> Vec<T> {
+        let mut items = Vec::with_capacity(data.len() / pitch * self.real());
+        if area == 1 && self.is_dense() {
+            data.chunks_exact(pitch).for_each(|pixel| items.extend_from_slice(&pixel[offset..][..self.real()]));
+            return items;
+        }
         let places = self.places();
-        let mut items = Vec::with_capacity(data.len() / pitch * places.len());
         for item in data.chunks_exact(area * pitch) {
             for &place in &places {
                 items.extend(item.chunks_exact(pitch).map(|pixel| pixel[offset + place]));

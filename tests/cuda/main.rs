@@ -259,8 +259,7 @@ fn broken_drivers_are_named_and_auto_does_without() {
 fn a_refused_kernel_is_named_with_the_compilers_words() {
     let scene = Scene::new();
     scene.images("in.npy", "plain", 1);
-    let words =
-        ["could not load kernel conv2d_forward", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "hint: use --backend cpu"];
+    let words = ["could not load kernel rearrange", "CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "hint: use --backend cpu"];
     let old = [("PTX_SIM_PTX_VERSION", "6.0")];
     let ran = scene.explain(&old, "plain", "maps", &["--backend", "cuda"]).exits(4).says(&words);
     assert!(ran.stderr.contains("6.3"), "the compiler's words are in {}", ran.stderr);

@@ -16,6 +16,13 @@ pub struct Input<'a, E> {
 }
 
 impl<'a, E> Input<'a, E> {
+    /// All units of the item that belongs to item `n` of the output, those of other views too.
+    #[inline(always)]
+    pub fn item(&self, n: usize) -> &'a [E] {
+        let len = self.height * self.width * self.pitch;
+        &self.data[self.items[n] * len..][..len]
+    }
+
     /// All channels of the pixel that belongs to item `n` of the output.
     #[inline(always)]
     pub fn pixel(&self, n: usize, y: usize, x: usize) -> &'a [E] {
