@@ -69,6 +69,7 @@ fn vgg(precision: Precision) -> Graph {
             dilation: [1; 2],
             pads,
             groups: 1,
+            space_to_depth: None,
         })
     };
     let pool = |kind, size: usize, stride: usize| {

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 
 pub use activation::Activation;
 pub use constant::{Constant, Precision};
-pub use op::{Affine, AffineKind, Conv2d, ConvKind, Op, Pool, PoolKind, Rearrange, Resize, ResizeMode};
+pub use op::{Affine, AffineKind, Conv2d, ConvKind, Op, Pool, PoolKind, Rearrange, Resize, ResizeMode, SpaceToDepth};
 
 /// Index of a value in [`Graph::values`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

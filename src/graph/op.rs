@@ -91,6 +91,33 @@ pub struct Conv2d {
     /// Top, left, bottom, right.
     pub pads: [usize; 4],
     pub groups: usize,
+    /// Its input has blocks of pixels as channels; only the planner makes such.
+    pub space_to_depth: Option<SpaceToDepth>,
+}
+
+/// A convolution over the pixels of blocks, `[C block_h block_w, H / block_h, W / block_w]`, of which the weight is that over
+/// the image, `[out, C, kh, kw]`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SpaceToDepth {
+    pub block: [usize; 2],
+    /// Of the weight.
+    pub kernel: [usize; 2],
+    /// Cells of the first tap's blocks that lie before the weight's first tap.
+    pub lead: [usize; 2],
+}
+
+impl SpaceToDepth {
+    /// Which of the values of one filter, `[C, kh, kw]`, belongs to a channel at a tap; `None` where there is none.
+    pub fn stored(&self, channel: usize, tap: [usize; 2]) -> Option<usize> {
+        let [down, across] = self.block;
+        let pixel = [channel / across % down, channel % across];
+        let along = |axis: usize| {
+            let k = (tap[axis] * self.block[axis] + pixel[axis]).checked_sub(self.lead[axis])?;
+            (k < self.kernel[axis]).then_some(k)
+        };
+        let [height, width] = self.kernel;
+        Some((channel / (down * across) * height + along(0)?) * width + along(1)?)
+    }
 }
 
 impl Conv2d {

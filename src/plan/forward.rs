@@ -238,14 +238,14 @@ pub fn backward_kernel(conv: &Conv2d) -> Kernel {
 
 /// The filters of a convolution from `x` to `y`, and its bias where there is one.
 pub fn conv_weights(conv: &Conv2d, weight: Part, bias: Part, x: &Layout, y: &Layout) -> Vec<Weight> {
-    let kernel = conv.kernel;
+    let &Conv2d { kernel, groups, space_to_depth, .. } = conv;
     let arrangement = match forward_kernel(conv) {
         Kernel::DepthwiseForward(_) => Arrangement::Depthwise { kernel, layout: y.clone() },
         // The weight of a transposed convolution is that of the convolution from y to x.
         Kernel::Conv2dBackward(_) => {
-            Arrangement::Conv { kernel, groups: conv.groups, input: y.clone(), output: x.clone() }
+            Arrangement::Conv { kernel, groups, input: y.clone(), output: x.clone(), space_to_depth }
         }
-        _ => Arrangement::Conv { kernel, groups: conv.groups, input: x.clone(), output: y.clone() },
+        _ => Arrangement::Conv { kernel, groups, input: x.clone(), output: y.clone(), space_to_depth },
     };
     let filters = Weight { source: conv.weight.clone(), part: weight, arrangement, first: 0 };
     let bias = conv.bias.as_ref().filter(|_| bias != Part::Zero).map(|b| Weight::channel(b, bias, y));

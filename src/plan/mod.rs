@@ -14,6 +14,7 @@ mod planes;
 mod readout;
 mod relevance;
 mod repack;
+mod space_to_depth;
 mod stabiliser;
 mod values;
 
@@ -30,6 +31,7 @@ use backward::Stops;
 use chain::Chains;
 use message::Producers;
 pub use paint::{Painting, paint};
+use space_to_depth::Blocks;
 use stabiliser::Known;
 use values::Side;
 
@@ -92,8 +94,9 @@ pub enum PlanError {
 /// # Errors
 /// [`PlanError`] names the first node without a rule, before anything runs.
 pub fn plan(graph: &Graph, passes: &[Pass], options: &RuleOptions, batch: Batch) -> Result<Program, PlanError> {
-    let graph = &repack::insert(graph);
-    let mut planner = Planner::new(graph, *options, passes);
+    let (folded, blocks) = space_to_depth::fold(graph, passes);
+    let graph = &repack::insert(&folded);
+    let mut planner = Planner::new(graph, blocks, *options, passes);
     let maps = planner.backward_part(passes)?;
     Ok(planner.finish(maps, batch))
 }
@@ -107,6 +110,8 @@ struct Run {
 
 pub(crate) struct Planner<'a> {
     graph: &'a Graph,
+    /// How the caller's image lies in the graph's input.
+    blocks: Blocks,
     options: RuleOptions,
     layouts: Vec<Layout>,
     chains: Chains,
@@ -114,6 +119,8 @@ pub(crate) struct Planner<'a> {
     image: Side,
     reference: Option<Side>,
     seeds: Option<Port>,
+    /// Maps that steps move to where the caller reads them.
+    left: Vec<(View, Port)>,
     /// Steps of the backward part, and which of them writes each buffer.
     steps: Vec<Step>,
     producers: Producers,
@@ -126,7 +133,7 @@ pub(crate) struct Planner<'a> {
 }
 
 impl<'a> Planner<'a> {
-    fn new(graph: &'a Graph, options: RuleOptions, passes: &[Pass]) -> Self {
+    fn new(graph: &'a Graph, blocks: Blocks, options: RuleOptions, passes: &[Pass]) -> Self {
         let layouts = values::layouts(graph);
         let chains = Chains::new(graph, &layouts);
         let mut buffers = Vec::new();
@@ -135,6 +142,7 @@ impl<'a> Planner<'a> {
         let reference = needs_reference.then(|| Side::new(graph, &layouts, &chains, Per::Reference, &mut buffers));
         let mut planner = Self {
             graph,
+            blocks,
             options,
             layouts,
             chains,
@@ -142,6 +150,7 @@ impl<'a> Planner<'a> {
             image,
             reference,
             seeds: None,
+            left: Vec::new(),
             steps: Vec::new(),
             producers: Producers::default(),
             prepared: Vec::new(),
@@ -272,9 +281,9 @@ impl<'a> Planner<'a> {
         let graph = self.graph;
         let ports = |side: &Side| [graph.input, graph.output].map(|value| self.port(value, side.view(value)));
         let (of_image, of_reference) = (ports(&self.image), self.reference.as_ref().map(ports));
-        let mut steps = Vec::new();
+        let (mut steps, order) = (Vec::new(), self.blocks.order());
         let mut emit = |label: &str, side: &Side, [input, logits]: [Port; 2]| {
-            let input = planes::enter(label, input, &mut self.buffers, &mut steps);
+            let input = planes::enter(label, &input, &order, &mut self.buffers, &mut steps);
             forward::emit(graph, &self.layouts, &self.chains, side, &mut steps);
             (input, logits, steps.len())
         };
@@ -286,8 +295,7 @@ impl<'a> Planner<'a> {
         let backward_from = steps.len();
         steps.extend(self.rank_seeds().filter(|_| batch.ranked));
         steps.append(&mut self.steps);
-        let (maps, audits) = maps.into_iter().unzip();
-        let outputs = planes::leave("map", maps, &mut self.buffers, &mut steps);
+        let (outputs, audits) = maps.into_iter().unzip();
 
         let mut program = Program {
             images: batch.images,

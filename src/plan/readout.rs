@@ -2,10 +2,10 @@
 
 use super::backward::{Arrived, global_pool};
 use super::message::{Meaning, Message};
-use super::{Pass, PlanError, Planner};
+use super::{Pass, PlanError, Planner, planes};
 use crate::graph::{ConvKind, Graph, Op, PoolKind, Resize, ValueId};
 use crate::method::Readout;
-use crate::program::{Kernel, Layout, Operand, Part, Port, Stage, View};
+use crate::program::{Buffer, Kernel, Layout, Operand, Part, Port, Stage, View};
 use crate::rule::{Composite, GRADIENT};
 
 impl Planner<'_> {
@@ -29,9 +29,9 @@ impl Planner<'_> {
         if let (true, Some(layer)) = (pass.readout.is_cam(), layer) {
             let (message, _) = find(&GRADIENT, layer).ok_or_else(|| unreached(layer))?;
             let grid = self.cam(layer, message, pass.readout == Readout::Cam);
-            let shape = if pass.upsample { self.graph.shape(self.graph.input) } else { self.graph.shape(layer) };
-            let map = if pass.upsample { self.upsample(layer, grid) } else { grid };
-            return Ok(one_channel(map, shape.height, shape.width));
+            let map = if pass.upsample { self.upsample(layer, grid) } else { self.one_channel(grid) };
+            let order: Vec<u32> = (0..map.len() as u32).collect();
+            return Ok(self.leave(map, &order));
         }
         let input = self.graph.input;
         let (view, meaning) = find(pass.composite, input).ok_or_else(|| unreached(input))?;
@@ -57,7 +57,10 @@ impl Planner<'_> {
         };
         let view = self.materialise(message, "map");
         self.producers.claim(view);
-        Ok(self.port(input, view))
+        let order = self.blocks.order();
+        let mut back = vec![0; order.len()];
+        order.iter().enumerate().for_each(|(at, element)| back[*element as usize] = at as u32);
+        Ok(self.leave(self.port(input, view), &back))
     }
 
     /// `sum_c w_c A_c`, with `w_c` the mean (Grad-CAM) or the sum (CAM) of the gradient over the pixels.
@@ -78,26 +81,37 @@ impl Planner<'_> {
         let grid = self.cam(layer, gradient, false);
         let positive = Message::new(grid, Meaning::Relevance).then(Stage::Positive);
         let positive = self.materialise(positive, "cam");
-        Operand { one_channel: true, ..self.upsample(layer, positive).into() }
+        let map = self.upsample(layer, positive);
+        if self.blocks.are_pixels() {
+            return Operand { one_channel: true, ..map.view.into() };
+        }
+        // Channels of the input are pixels of the map, once for each of the image's.
+        let order: Vec<u32> = self.blocks.order().iter().map(|element| element % map.len() as u32).collect();
+        let view = self.buffer_like(self.graph.input, "cam");
+        self.append(planes::moved("cam", &map, &self.port(self.graph.input, view), &order));
+        self.producers.claim(view);
+        view.into()
     }
 
     /// A map on a layer's grid, at the resolution of the input.
-    fn upsample(&mut self, layer: ValueId, grid: View) -> View {
-        let (from, to) = (self.graph.shape(layer), self.graph.shape(self.graph.input));
+    fn upsample(&mut self, layer: ValueId, grid: View) -> Port {
+        let (from, to) = (self.graph.shape(layer), self.blocks.shape);
         let map = self.new_buffer("cam", to.height, to.width, NARROW);
         let resize = Resize::half_pixel([from.height, from.width], [to.height, to.width]);
         self.emit("cam", Kernel::UpsampleBilinear(resize), vec![grid], Vec::new(), map, Vec::new());
         self.producers.claim(map);
-        map
+        self.one_channel(map)
+    }
+
+    /// The first channel of a map.
+    fn one_channel(&self, view: View) -> Port {
+        let Buffer { height, width, .. } = self.buffers[view.buffer.0];
+        Port { view, layout: Layout::dense(1), height, width }
     }
 }
 
 /// Physical channels of a map of one channel.
 const NARROW: usize = 4;
-
-fn one_channel(view: View, height: usize, width: usize) -> Port {
-    Port { view, layout: Layout::dense(1), height, width }
-}
 
 /// Behind `layer` stand a global average pool and one dense layer, nothing else.
 pub fn has_cam_head(graph: &Graph, layer: ValueId) -> bool {

@@ -86,7 +86,7 @@ impl Program {
 
 fn show_weight(weight: &Weight) -> String {
     let shape = match &weight.arrangement {
-        Arrangement::Conv { kernel: [h, w], input, output, groups } => {
+        Arrangement::Conv { kernel: [h, w], input, output, groups, .. } => {
             format!("{h}x{w}x{}x{}", input.physical() / groups, output.physical())
         }
         Arrangement::Depthwise { kernel: [h, w], layout } => format!("{h}x{w}x{}", layout.physical()),

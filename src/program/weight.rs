@@ -1,7 +1,7 @@
 use std::ops::Range;
 
 use super::{Layout, Part};
-use crate::graph::Constant;
+use crate::graph::{Constant, SpaceToDepth};
 
 /// A constant as a kernel wants it: a part of the stored one, arranged for the physical channels of its step.
 ///
@@ -22,8 +22,9 @@ pub type WeightKey = (usize, Part, Arrangement, usize);
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Arrangement {
     /// From `[out, in / groups, kh, kw]` to `[kh, kw, in / groups, out]`, both channel axes physical. A grouped
-    /// convolution has dense layouts, and only the end of `out` is padded.
-    Conv { kernel: [usize; 2], groups: usize, input: Layout, output: Layout },
+    /// convolution has dense layouts, and only the end of `out` is padded. Where blocks of pixels are channels, `kernel` is over
+    /// blocks, and what no stored value is for is zero as in a padding lane.
+    Conv { kernel: [usize; 2], groups: usize, input: Layout, output: Layout, space_to_depth: Option<SpaceToDepth> },
     /// From `[c, 1, kh, kw]` to `[kh, kw, c]`, c physical.
     Depthwise { kernel: [usize; 2], layout: Layout },
     /// From `[c]` (or one value for all) to physical `[c]`.
@@ -58,7 +59,7 @@ impl Weight {
     /// How many values a kernel reads, padding included.
     pub fn physical(&self) -> usize {
         match &self.arrangement {
-            Arrangement::Conv { kernel: [h, w], groups, input, output } => {
+            Arrangement::Conv { kernel: [h, w], groups, input, output, .. } => {
                 h * w * output.physical() * if *groups == 1 { input.physical() } else { input.real() / groups }
             }
             Arrangement::Depthwise { kernel: [h, w], layout } => h * w * layout.physical(),
@@ -98,18 +99,30 @@ impl Weight {
                 }
                 values
             }
-            Arrangement::Conv { kernel, groups, input, output } => {
+            Arrangement::Conv { kernel, groups, input, output, space_to_depth } => {
                 let taps = kernel[0] * kernel[1];
                 let in_group = input.real() / groups;
+                let filter = match space_to_depth {
+                    Some(SpaceToDepth { block, kernel, .. }) => {
+                        in_group / (block[0] * block[1]) * kernel[0] * kernel[1]
+                    }
+                    None => in_group * taps,
+                };
                 let in_places = if *groups == 1 { input.places() } else { (0..in_group).collect() };
                 let in_physical = if *groups == 1 { input.physical() } else { in_group };
                 let out_physical = output.physical();
                 let mut values = vec![zero; taps * in_physical * out_physical];
                 for (o, out_place) in output.places().into_iter().enumerate() {
                     for (i, &in_place) in in_places.iter().enumerate() {
-                        let from = ((self.first + o) * in_group + i) * taps;
                         for tap in 0..taps {
-                            values[(tap * in_physical + in_place) * out_physical + out_place] = value(from + tap);
+                            let stored = match space_to_depth {
+                                Some(blocks) => blocks.stored(i, [tap / kernel[1], tap % kernel[1]]),
+                                None => Some(i * taps + tap),
+                            };
+                            if let Some(at) = stored {
+                                let place = (tap * in_physical + in_place) * out_physical + out_place;
+                                values[place] = value((self.first + o) * filter + at);
+                            }
                         }
                     }
                 }

@@ -54,6 +54,7 @@ pub fn all() -> Vec<Case> {
     stabilised::stabilised(&mut cases);
     depthwise(&mut cases, strips());
     ranks::ranks(&mut cases);
+    cases.extend(convolution(stem_over_blocks()));
     cases
 }
 
@@ -120,10 +121,19 @@ pub fn convolutions() -> Vec<Geometry> {
     ]
 }
 
+/// The first layer of a grey image whose blocks of 2x2 pixels are channels.
+fn stem_over_blocks() -> Geometry {
+    let params = ConvParams { kernel: [4, 4], stride: [1, 1], dilation: [1, 1], pads: [2, 2, 1, 1], groups: 1 };
+    Geometry { name: "stem 4x4 over blocks", x: [4, 9, 8], channels: 33, params }
+}
+
 /// The filter as a weight in the case's layouts.
 pub fn filter(b: &Bench, w: &Constant, g: &Geometry) -> Weight {
     let (input, output) = (b.layout(g.x[0]), b.layout(g.channels));
-    Bench::weight(w, Arrangement::Conv { kernel: g.params.kernel, groups: g.params.groups, input, output })
+    Bench::weight(
+        w,
+        Arrangement::Conv { kernel: g.params.kernel, groups: g.params.groups, input, output, space_to_depth: None },
+    )
 }
 
 pub fn add_bias(values: &mut Array, bias: &Constant) {

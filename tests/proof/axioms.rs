@@ -315,6 +315,15 @@ fn networks() -> Vec<Model> {
     let x = net.global_pool(x);
     let logits = net.dense(x, 19);
     models.push(nets::model(net.finish(logits)));
+    // A grey image, folded for its first layer's stride, with blocks that reach over its edges.
+    let mut net = Net::new(10, [1, 12, 14], Precision::F32);
+    let window = Window { kernel: [7, 5], stride: [2, 2], pads: [3, 2, 2, 3], dilation: [1; 2], groups: 1 };
+    let x = net.conv(net.input(), 9, window);
+    let x = net.relu(x);
+    let x = net.conv(x, 6, Window::square(3, 1, 1));
+    let x = net.relu(x);
+    let logits = net.dense(x, 5);
+    models.push(nets::model(net.finish(logits)));
     models
 }
 

@@ -129,8 +129,13 @@ mod tests {
 
     #[test]
     fn filters_for_warpgroups_lie_along_what_is_summed_and_lose_little() {
-        let arrangement =
-            Arrangement::Conv { kernel: [1, 2], groups: 1, input: Layout::dense(3), output: Layout::dense(5) };
+        let arrangement = Arrangement::Conv {
+            kernel: [1, 2],
+            groups: 1,
+            input: Layout::dense(3),
+            output: Layout::dense(5),
+            space_to_depth: None,
+        };
         let values = (0..5 * 3 * 2).map(|i| f64::from(i) / 7.0 + 1.0);
         let source = Constant::new(values, Precision::F32);
         let weight = Weight { source, part: Part::All, arrangement, first: 0 };

@@ -124,7 +124,7 @@ impl Lower<'_> {
         let weight = self.args.weights(1)?;
         let bias = self.bias(out_channels)?;
         let Window { kernel, stride, dilation, pads } = window;
-        Ok(Conv2d { kind, weight, bias, out_channels, kernel, stride, dilation, pads, groups })
+        Ok(Conv2d { kind, weight, bias, out_channels, kernel, stride, dilation, pads, groups, space_to_depth: None })
     }
 
     fn bias(&self, out: usize) -> Result<Option<Constant>, ImportError> {

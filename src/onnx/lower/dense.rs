@@ -78,6 +78,7 @@ impl Lower<'_> {
             dilation: [1, 1],
             pads: [0; 4],
             groups: 1,
+            space_to_depth: None,
         };
         self.op(Op::Conv2d(conv), x, vec![out_channels])
     }
