@@ -211,7 +211,7 @@ impl Texts<'_> {
 }
 
 /// The Rust source of `KERNELS`, `TEMPLATES`, `SHADERS` and `PRELUDE`; texts are included from where the package lies when it is
-/// compiled, for a folder that was moved is not checked anew.
+/// compiled, for cargo does not run the build script again where its folder moved.
 ///
 /// # Errors
 /// Where a folder of templates cannot be read.

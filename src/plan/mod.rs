@@ -2,7 +2,8 @@
 //!
 //! The backward part is planned first: it says which values and which bits it reads. The forward part then leaves
 //! those and no more. Elementwise nodes become stages of the kernel before them wherever that has one user, or else the
-//! prologue of the kernel after them, and what such a prologue computes is not stored.
+//! prologue of the kernel after them, and what such a prologue computes is not stored. Images, baselines and maps are in planes
+//! outside; a step brings each into the order of its buffer, or out of it.
 
 mod audit;
 mod backward;
@@ -19,6 +20,7 @@ mod stabiliser;
 mod values;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use crate::graph::{Graph, ValueId};
 use crate::method::{Completeness, Method, Readout, Sampling};
@@ -281,11 +283,13 @@ impl<'a> Planner<'a> {
         let graph = self.graph;
         let ports = |side: &Side| [graph.input, graph.output].map(|value| self.port(value, side.view(value)));
         let (of_image, of_reference) = (ports(&self.image), self.reference.as_ref().map(ports));
-        let (mut steps, order) = (Vec::new(), self.blocks.order());
+        let (mut steps, mut table) = (Vec::new(), None);
         let mut emit = |label: &str, side: &Side, [input, logits]: [Port; 2]| {
-            let input = planes::enter(label, &input, &order, &mut self.buffers, &mut steps);
+            let planes = planes::planes(&input, &mut self.buffers);
+            let table = table.get_or_insert_with(|| planes::table(&self.blocks.order(), &planes, &input));
+            steps.push(planes::moved(label, &planes, &input, Arc::clone(table)));
             forward::emit(graph, &self.layouts, &self.chains, side, &mut steps);
-            (input, logits, steps.len())
+            (planes, logits, steps.len())
         };
         let reference = self.reference.as_ref().zip(of_reference).map(|(side, ports)| emit("baseline", side, ports));
         let (input, logits, _) = emit("image", &self.image, of_image);

@@ -30,8 +30,8 @@ impl Planner<'_> {
             let (message, _) = find(&GRADIENT, layer).ok_or_else(|| unreached(layer))?;
             let grid = self.cam(layer, message, pass.readout == Readout::Cam);
             let map = if pass.upsample { self.upsample(layer, grid) } else { self.one_channel(grid) };
-            let order: Vec<u32> = (0..map.len() as u32).collect();
-            return Ok(self.leave(map, &order));
+            let len = map.len() as u32;
+            return Ok(self.leave(map, || (0..len).collect()));
         }
         let input = self.graph.input;
         let (view, meaning) = find(pass.composite, input).ok_or_else(|| unreached(input))?;
@@ -57,10 +57,8 @@ impl Planner<'_> {
         };
         let view = self.materialise(message, "map");
         self.producers.claim(view);
-        let order = self.blocks.order();
-        let mut back = vec![0; order.len()];
-        order.iter().enumerate().for_each(|(at, element)| back[*element as usize] = at as u32);
-        Ok(self.leave(self.port(input, view), &back))
+        let blocks = self.blocks;
+        Ok(self.leave(self.port(input, view), || blocks.back()))
     }
 
     /// `sum_c w_c A_c`, with `w_c` the mean (Grad-CAM) or the sum (CAM) of the gradient over the pixels.
@@ -88,7 +86,8 @@ impl Planner<'_> {
         // Channels of the input are pixels of the map, once for each of the image's.
         let order: Vec<u32> = self.blocks.order().iter().map(|element| element % map.len() as u32).collect();
         let view = self.buffer_like(self.graph.input, "cam");
-        self.append(planes::moved("cam", &map, &self.port(self.graph.input, view), &order));
+        let to = self.port(self.graph.input, view);
+        self.append(planes::moved("cam", &map, &to, planes::table(&order, &map, &to)));
         self.producers.claim(view);
         view.into()
     }

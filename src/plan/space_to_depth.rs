@@ -38,10 +38,17 @@ impl Blocks {
         }
         order
     }
+
+    /// For every element of the image the element of the network's input.
+    pub fn back(&self) -> Vec<u32> {
+        let mut back = vec![0; self.shape.len()];
+        self.order().into_iter().enumerate().for_each(|(at, element)| back[element as usize] = at as u32);
+        back
+    }
 }
 
-/// The graph with its input folded, where that pays, and how it lies. No map depends on which passes there are, but for a CAM of the
-/// image itself, which has channels of its own.
+/// The graph with its input folded, where that pays, and how it lies. A CAM of the image itself needs the image as it is: passes
+/// beside one go unfolded, too.
 pub fn fold<'a>(graph: &'a Graph, passes: &[Pass]) -> (Cow<'a, Graph>, Blocks) {
     let whole = Blocks { shape: graph.shape(graph.input), block: [1, 1] };
     let readers = &graph.users()[graph.input.0];
@@ -100,59 +107,63 @@ mod tests {
         assert!(!blocks.are_pixels());
     }
 
-    fn conv(kernel: usize, stride: usize, pads: [usize; 4]) -> Conv2d {
-        Conv2d {
-            kind: ConvKind::Conv,
-            weight: Constant::new(vec![0.0; kernel * kernel], Precision::F64),
-            bias: None,
-            out_channels: 1,
-            kernel: [kernel; 2],
-            stride: [stride; 2],
-            dilation: [1; 2],
-            pads,
-            groups: 1,
-            space_to_depth: None,
-        }
+    fn conv(channels: usize, kernel: [usize; 2], stride: [usize; 2], pads: [usize; 4]) -> Conv2d {
+        let weight = Constant::new(vec![0.0; channels * kernel[0] * kernel[1]], Precision::F64);
+        let (kind, bias, out_channels, dilation, groups) = (ConvKind::Conv, None, 1, [1; 2], 1);
+        Conv2d { kind, weight, bias, out_channels, kernel, stride, dilation, pads, groups, space_to_depth: None }
+    }
+
+    /// The shape of the result.
+    fn result(conv: &Conv2d, x: Shape) -> Shape {
+        let size = |axis: usize, n: usize| {
+            (n + conv.pads[axis] + conv.pads[axis + 2] - conv.kernel[axis]) / conv.stride[axis] + 1
+        };
+        Shape::new(1, size(0, x.height), size(1, x.width))
     }
 
     #[test]
     fn every_tap_reads_the_cell_that_it_read() {
-        for (kernel, pads) in [(7, [3; 4]), (3, [0, 1, 1, 0]), (5, [2, 1, 1, 2]), (4, [1; 4]), (2, [0; 4]), (1, [0; 4])]
-        {
-            let (x, of_image) = (Shape::new(1, 12, 16), conv(kernel, 2, pads));
-            let size = |axis: usize, n: usize| (n + pads[axis] + pads[axis + 2] - kernel) / 2 + 1;
-            let y = Shape::new(1, size(0, x.height), size(1, x.width));
-            let by_blocks = folded(&of_image, x, y).expect("it fits");
+        for (channels, kernel, stride, pads) in [
+            (1, [7, 7], [2, 2], [3; 4]),
+            (1, [3, 3], [2, 2], [0, 1, 1, 0]),
+            (1, [5, 4], [2, 2], [2, 1, 1, 2]),
+            (1, [1, 2], [2, 2], [0; 4]),
+            (1, [3, 5], [1, 4], [1, 2, 1, 2]),
+            (1, [7, 3], [3, 1], [3, 1, 3, 1]),
+            (2, [3, 5], [1, 2], [1, 2, 1, 2]),
+            (2, [4, 3], [2, 1], [1; 4]),
+        ] {
+            let (x, of_image) = (Shape::new(channels, 12, 24), conv(channels, kernel, stride, pads));
+            let by_blocks = folded(&of_image, x, result(&of_image, x)).expect("it fits");
+            let folded = Shape::new(1, x.height / stride[0], x.width / stride[1]);
+            assert_eq!(result(&by_blocks, folded), result(&of_image, x), "{of_image:?}");
             let blocks = by_blocks.space_to_depth.expect("blocks");
-            let mut read = vec![0; kernel * kernel];
-            for (i, channel) in (0..by_blocks.kernel.iter().product()).flat_map(|i| (0..4).map(move |c| (i, c))) {
-                let tap = [i / by_blocks.kernel[1], i % by_blocks.kernel[1]];
+            let (cells, [down, across]) = (stride[0] * stride[1], by_blocks.kernel);
+            let mut read = vec![0; channels * kernel[0] * kernel[1]];
+            for i in 0..channels * cells * down * across {
+                let (channel, tap) = (i / (down * across), [i / across % down, i % across]);
                 let Some(stored) = blocks.stored(channel, tap) else { continue };
                 read[stored] += 1;
-                // Cells from that of output 0 on, which its blocks' padding is before.
-                let (pixel, was) = ([channel / 2, channel % 2], [stored / kernel, stored % kernel]);
+                assert_eq!(channel / cells, stored / (kernel[0] * kernel[1]), "{of_image:?}");
+                // The cell that output 0 reads, which padding may be.
+                let pixel = [channel / stride[1] % stride[0], channel % stride[1]];
+                let was = [stored / kernel[1] % kernel[0], stored % kernel[1]];
                 for axis in 0..2 {
-                    let cell = (2 * tap[axis] + pixel[axis]) as isize - 2 * by_blocks.pads[axis] as isize;
-                    assert_eq!(cell, was[axis] as isize - pads[axis] as isize, "{kernel}x{kernel}, pads {pads:?}");
+                    let block = tap[axis] as isize - by_blocks.pads[axis] as isize;
+                    let cell = block * stride[axis] as isize + pixel[axis] as isize;
+                    assert_eq!(cell, was[axis] as isize - pads[axis] as isize, "{of_image:?}");
                 }
             }
-            assert!(read.iter().all(|times| *times == 1), "{kernel}x{kernel}, pads {pads:?}: {read:?}");
-            let padded = |axis: usize, n: usize| n / 2 + by_blocks.pads[axis] + by_blocks.pads[axis + 2];
-            assert_eq!(
-                [padded(0, x.height) + 1 - by_blocks.kernel[0], padded(1, x.width) + 1 - by_blocks.kernel[1]],
-                [y.height, y.width]
-            );
+            assert!(read.iter().all(|times| *times == 1), "{of_image:?}: {read:?}");
         }
     }
 
     #[test]
     fn what_has_no_room_or_no_whole_blocks_stays() {
-        let same = [1; 4];
-        for (x, stride) in
-            [(Shape::new(1, 7, 8), 2), (Shape::new(3, 8, 8), 2), (Shape::new(1, 8, 8), 1), (Shape::new(1, 9, 9), 3)]
-        {
-            let y = Shape::new(1, (x.height - 1) / stride + 1, (x.width - 1) / stride + 1);
-            assert!(folded(&conv(3, stride, same), x, y).is_none(), "{x}, stride {stride}");
+        for (x, stride) in [([1, 7, 8], 2), ([3, 8, 8], 2), ([1, 8, 8], 1), ([1, 9, 9], 3)] {
+            let x = Shape::new(x[0], x[1], x[2]);
+            let conv = conv(x.channels, [3; 2], [stride; 2], [1; 4]);
+            assert!(folded(&conv, x, result(&conv, x)).is_none(), "{x}, stride {stride}");
         }
     }
 }

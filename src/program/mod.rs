@@ -371,7 +371,8 @@ pub struct Program {
     pub forward_from: usize,
     /// Steps from this one on are the backward part.
     pub backward_from: usize,
-    /// Images, baselines and maps are as their owners have them: the elements, in the order C, H, W, are channels of one pixel.
+    /// Images, baselines and maps of a network are as their owners have them: the elements, in the order C, H, W, are channels
+    /// of one pixel.
     pub input: Port,
     pub reference: Option<Port>,
     pub logits: Port,

@@ -3,6 +3,7 @@
 mod architectures;
 mod axioms;
 mod flight;
+mod folded;
 mod nets;
 mod oracle;
 mod plan;

@@ -49,7 +49,19 @@ pub fn audited(
     rules: &RuleOptions,
 ) -> Vec<(Vec<f64>, Vec<f64>)> {
     let passes: Vec<Pass> = methods.iter().map(|name| pass(name)).collect();
-    let program = plan(graph, &passes, rules, Batch::of(1)).unwrap_or_else(|e| panic!("{e}"));
+    of_passes(graph, &passes, image, baseline, class, rules)
+}
+
+/// The same for any passes.
+pub fn of_passes(
+    graph: &Graph,
+    passes: &[Pass],
+    image: &[f64],
+    baseline: &[f64],
+    class: usize,
+    rules: &RuleOptions,
+) -> Vec<(Vec<f64>, Vec<f64>)> {
+    let program = plan(graph, passes, rules, Batch::of(1)).unwrap_or_else(|e| panic!("{e}"));
     let backend = CpuBackend::new(Precision::F64, Some(1)).expect("a backend").poisoned();
     let mut session = backend.load(Arc::new(program)).expect("a session");
     let program = session.program().clone();
