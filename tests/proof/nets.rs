@@ -347,7 +347,7 @@ pub fn random(seed: u64, flavour: Flavour, precision: Precision) -> Graph {
     let out = 4 + rng.below(5);
     // Narrow images, which the planner folds where such blocks divide them.
     let stride = [[1, 1], [2, 2], [1, 2], [2, 1]][seed as usize % 4];
-    let divides = shape[1] % stride[0] == 0 && shape[2] % stride[1] == 0;
+    let divides = shape[1].is_multiple_of(stride[0]) && shape[2].is_multiple_of(stride[1]);
     let stride = if shape[0] <= 2 && divides { stride } else { [1, 1] };
     let mut x = net.conv(net.input(), out, Window { stride, ..Window::square(3, 1, 1) });
     if let Some(f) = activation(&mut rng, flavour) {
