@@ -63,6 +63,11 @@ pub struct Output<'a, T> {
 }
 
 impl<T: Real> Output<'_, T> {
+    /// No stage follows, and the pixels lie side by side.
+    pub fn is_plain(&self) -> bool {
+        self.stages.is_empty() && self.sink.pitch == self.channels
+    }
+
     /// Applies the stages to `values` and stores them: rows are the pixels `pixel + r step` (flat over items), `pitch`
     /// values apart, and hold the channels `channel .. channel + channels`, where `channel` is a multiple of 8.
     ///
