@@ -1,4 +1,4 @@
-{#- The audit of a linear layer under the epsilon rule. A block computes a row, or a subgroup of eight; parameters are read before
+{#- The audit of a linear layer under the epsilon rule. Without `has_signs` the shares are zero wherever z is negative. A block computes a row, or a subgroup of eight; parameters are read before
     the loop, where a read takes longer on some devices. -#}
 {% from "parts/head.wgsl" import params, tensors -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
@@ -10,7 +10,9 @@
 {%- set lane, lanes = ("lane", 8) if by_subgroups else ("thread", 256) %}
 {% include "parts/lane_row.wgsl" if by_subgroups else "parts/row.wgsl" %}
     let s_row = {{ at(0, "pixel * params.width", "0u") }};
+{%- if has_signs %}
     let z_row = {{ at(1, "pixel * params.width", "0u") }};
+{%- endif %}
     let pitch = vec2(params.places[0].y, params.places[1].y) / 4u;
     let is_biased = params.biased != 0u;
 
@@ -22,11 +24,16 @@
         }
         for (var x = first.y; x < width; x += down) {
             let shares = {{ run("s", 0, "s_row + x * pitch.x + run") }};
+{%- if has_signs %}
             let values = {{ enter_by(prologue, run("z", 1, "z_row + x * pitch.y + run")) }};
+            let to_eps = select(shares, -shares, values < vec4(0.0));
+{%- else %}
+            let to_eps = shares;
+{%- endif %}
             if is_biased {
                 sums.x += dot(shares, bias);
             }
-            sums.y += dot(select(shares, -shares, values < vec4(0.0)), vec4(1.0));
+            sums.y += dot(to_eps, vec4(1.0));
         }
 {%- endcall %}
     let v = {{ "subgroupAdd(sums)" if by_subgroups else "total(sums, thread)" }};

@@ -25,19 +25,21 @@ impl Planner<'_> {
         matches!(self.audit, Audit::On(_))
     }
 
-    /// Counts what a share `s = R / (z + eps sgn0(z))` of `R` leaves to the bias and to eps, `factor` times.
+    /// Counts what a share `s = R / (z + eps sgn0(z))` of `R` leaves to the bias and to eps, `factor` times; `z` is `None`
+    /// where the share is zero wherever z is negative.
     pub fn audit_epsilon(
         &mut self,
         label: &str,
         share: View,
-        z: Operand,
+        z: Option<Operand>,
         by: Stabiliser,
         bias: Option<Weight>,
         factor: f64,
     ) {
-        let kernel = Kernel::AuditEpsilon { eps: by.eps };
+        let kernel = Kernel::AuditEpsilon { eps: by.eps, signs: z.is_some() };
         let stages = if factor == 1.0 { Vec::new() } else { vec![Stage::Multiply { factor }] };
-        let operands = [share.into(), z].into_iter().chain(by.rms).collect();
+        let share = Operand::from(share);
+        let operands = [share.clone(), z.unwrap_or(share)].into_iter().chain(by.rms).collect();
         self.audit_rows(label, kernel, operands, bias.into_iter().collect(), stages);
     }
 

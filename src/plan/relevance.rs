@@ -59,7 +59,8 @@ impl Planner<'_> {
             return message;
         }
         let share = self.materialise(message, label);
-        self.audit_epsilon(label, share, z, by, self.bias_of(i), 1.0);
+        let is_signed = !matches!(&numerator, Numerator::Activated(activation) if is_zero_below(activation));
+        self.audit_epsilon(label, share, is_signed.then_some(z), by, self.bias_of(i), 1.0);
         Message::new(share, meaning)
     }
 
@@ -87,7 +88,7 @@ impl Planner<'_> {
             let part = terms.iter().map(|term| term.bias).find(|part| *part != Part::Zero);
             let bias = conv.bias.as_ref().zip(part);
             let bias = bias.map(|(bias, part)| Weight::channel(bias, part, &self.layouts[node.output.0]));
-            self.audit_epsilon(label, share, z.into(), by, bias, group.factor);
+            self.audit_epsilon(label, share, Some(z.into()), by, bias, group.factor);
             for (term, input) in terms.iter().zip(inputs) {
                 let (from, to) = (&self.layouts[x.0], &self.layouts[node.output.0]);
                 let weights = conv_weights(conv, term.weight, Part::Zero, from, to);
@@ -160,6 +161,11 @@ fn activation_between(graph: &Graph, z: ValueId, a: ValueId) -> Option<(usize, A
         Op::Activation(activation) => Some((at, activation.clone())),
         _ => None,
     }
+}
+
+/// `f(z) = 0` for every `z < 0`.
+fn is_zero_below(activation: &Activation) -> bool {
+    matches!(activation, Activation::Relu | Activation::Clip { low: 0.0, .. })
 }
 
 /// Nothing in the value can be below zero: what follows ReLU, through pools, concatenations and moves.

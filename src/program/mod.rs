@@ -203,8 +203,8 @@ pub enum Kernel {
     SquareRows,
     /// What biases and the stabiliser of an epsilon layer absorb in a row of pixels: `y[0] = sum s b`,
     /// `y[1] = eps sum s sgn0(z)`, with `eps rms` for eps where that is given; inputs s, z, optionally rms of one pixel;
-    /// weights optionally b.
-    AuditEpsilon { eps: f64 },
+    /// weights optionally b. Without `signs`, s is zero wherever z is negative, and stands in its place.
+    AuditEpsilon { eps: f64, signs: bool },
     /// Elements of a row where `|z - z'| < TINY`, so that DeepLIFT takes the derivative: `y[0]`; inputs z, z'; weights
     /// a mask of the channels that count.
     AuditRescale,

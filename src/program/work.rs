@@ -34,7 +34,8 @@ impl Program {
             let items = self.count(buffer.per);
             items * buffer.item_len() * view.channels / buffer.channels * slots::unit_bytes(buffer.element, float)
         };
-        let views: usize = step.reads().iter().chain(&step.writes()).map(of_view).sum();
+        let views: HashSet<View> = step.reads().into_iter().chain(step.writes()).collect();
+        let views: usize = views.iter().map(of_view).sum();
         let of_weight =
             |weight: &Weight| weight.physical() * slots::unit_bytes(self.weight_element(step, weight), float);
         views + step.constants().map(of_weight).sum::<usize>()

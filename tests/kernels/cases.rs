@@ -55,6 +55,7 @@ pub fn all() -> Vec<Case> {
     depthwise(&mut cases, strips());
     ranks::ranks(&mut cases);
     cases.extend(convolution(stem_over_blocks()));
+    positive_audits(&mut cases);
     cases
 }
 
@@ -453,6 +454,28 @@ fn cams(cases: &mut Vec<Case>) {
     }
 }
 
+/// Shares that are zero wherever z is negative, which stand in its place.
+fn positive_audits(cases: &mut Vec<Case>) {
+    for (shape, relative) in [([1, 1, 1], false), ([7, 13, 5], false), ([255, 7, 7], true), ([257, 3, 1], false)] {
+        cases.push(case(format!("audit_epsilon of positive values: {shape:?}, relative {relative}"), move |b| {
+            let (s_view, s) = b.noise(Per::Message, shape, 1.0);
+            let (bias, eps) = (b.constant(shape[0]), 0.25);
+            let scale = relative.then(|| b.noise(Per::Image, [1, 1, 1], 1.0));
+            let rms = |image| scale.as_ref().map_or(1.0, |(_, scale)| scale.at([image, 0, 0, 0]));
+            let sums = Array::from_fn(s.n, [2, shape[1], 1], |[n, sum, row, _]| {
+                let image = b.item(Per::Image, Per::Message, n);
+                let factor = |c| if sum == 0 { bias.get(c) } else { eps * rms(image) };
+                sum_of_row(shape, |c, x| s.at([n, c, row, x]) * factor(c))
+            });
+            let weights = vec![b.channel_weight(&bias, shape[0])];
+            b.dense = true;
+            let out = b.expect(Per::Message, Element::Float, sums);
+            let inputs = [s_view; 2].into_iter().chain(scale.as_ref().map(|(view, _)| *view)).collect();
+            b.step(Kernel::AuditEpsilon { eps, signs: false }, inputs, weights, out, vec![]);
+        }));
+    }
+}
+
 fn audits(cases: &mut Vec<Case>) {
     for shape in [[1, 1, 1], [7, 13, 5], [255, 7, 7], [257, 3, 1]] {
         for (biases, relative) in [(0, false), (1, false), (1, true)] {
@@ -476,7 +499,7 @@ fn audits(cases: &mut Vec<Case>) {
                 b.dense = true;
                 let out = b.expect(Per::Message, Element::Float, sums);
                 let inputs = [s_view, z_view].into_iter().chain(scale.as_ref().map(|(view, _)| *view)).collect();
-                b.step(Kernel::AuditEpsilon { eps }, inputs, weights, out, vec![]);
+                b.step(Kernel::AuditEpsilon { eps, signs: true }, inputs, weights, out, vec![]);
             }));
         }
         cases.push(case(format!("square_rows: {shape:?}"), move |b| {

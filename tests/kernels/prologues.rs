@@ -104,7 +104,7 @@ fn audit_epsilon(b: &mut Bench, shape: [usize; 3]) {
     let weights = vec![b.channel_weight(&bias, shape[0])];
     b.dense = true;
     let out = b.expect(Per::Message, Element::Float, sums);
-    b.step(Kernel::AuditEpsilon { eps }, vec![s_view, z_view], weights, out, vec![]);
+    b.step(Kernel::AuditEpsilon { eps, signs: true }, vec![s_view, z_view], weights, out, vec![]);
     b.enter(prologue);
 }
 

@@ -93,13 +93,12 @@ fn shaders_are_twins_of_all_ptx() {
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
     ptx.retain(|stem| !MATRIX_UNITS.iter().any(|ending| stem.ends_with(ending)));
     let of = |name: &&'static str| ON_CPU.iter().find_map(|ending| name.strip_suffix(ending));
-    let of_wgsl: Vec<&str> = shaders.difference(&ptx).filter_map(of).collect();
+    let of_wgsl: BTreeSet<&str> = shaders.difference(&ptx).filter_map(of).collect();
     let has_twin_on_cpu = |stem: &&str| {
         let begins = ["depthwise", "audit"].iter().any(|kind| stem.starts_with(kind));
         begins || stem.contains(".tile") || stem.contains(".slim")
     };
-    let mut on_cpu: Vec<&str> = ptx.iter().copied().filter(has_twin_on_cpu).chain(["conv2d_backward.thin"]).collect();
-    on_cpu.sort_unstable();
+    let on_cpu: BTreeSet<&str> = ptx.iter().copied().filter(has_twin_on_cpu).chain(["conv2d_backward.thin"]).collect();
     assert_eq!(of_wgsl, on_cpu);
     assert_eq!(shaders.len(), ptx.len() + of_wgsl.len());
 }

@@ -62,9 +62,9 @@ pub fn launch<T: Real>(frame: &Frame<T>) {
         Kernel::UpsampleBilinearBackward(resize) => upsample_bilinear_backward(&input(0), &out(), resize),
         Kernel::CamMix => cam_mix(&input(0), &input(1), &out()),
         Kernel::SquareRows => square_rows(&source(0), &out()),
-        Kernel::AuditEpsilon { eps } => {
-            let rms = (frame.step.inputs.len() > 2).then(|| input(2));
-            audit_epsilon(&input(0), &source(1), rms.as_ref(), frame.weight(0), &out(), T::from_f64(*eps));
+        Kernel::AuditEpsilon { eps, signs } => {
+            let (z, rms) = (signs.then(|| source(1)), (frame.step.inputs.len() > 2).then(|| input(2)));
+            audit_epsilon(&input(0), z.as_ref(), rms.as_ref(), frame.weight(0), &out(), T::from_f64(*eps));
         }
         Kernel::AuditRescale => audit_rescale(&source(0), &source(1), weight(frame), &out()),
         Kernel::RankSeeds => rank_seeds(&input(0), weight(frame), &out(), frame.program.messages_per_image),

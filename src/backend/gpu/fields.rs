@@ -239,7 +239,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             (fields.count, fields.blocks) = (items * area, items * area);
             fields.iterations = plain((program.buffer(x).width * x.channels.div_ceil(4)).div_ceil(THREADS)).entered;
         }
-        Kernel::AuditEpsilon { eps } => {
+        Kernel::AuditEpsilon { eps, signs } => {
             let relative = step.inputs.len() > 2;
             if !relative {
                 pointers.push(Pointer::Zeros(4), Place::default());
@@ -248,7 +248,11 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let [biased, relative] = [!step.weights.is_empty(), relative].map(u32::from);
             let eps = (*eps as f32).to_bits();
             fields.rest = vec![program.buffer(x).width as u32, x.channels as u32, eps, biased, relative];
-            rows(&mut fields, "audit_epsilon.subgroup", items * area, [program.buffer(x).width, x.channels]);
+            let on_cpu = if *signs { "audit_epsilon.subgroup" } else { "audit_epsilon.positive.subgroup" };
+            if !signs {
+                fields.stem = "audit_epsilon.positive";
+            }
+            rows(&mut fields, on_cpu, items * area, [program.buffer(x).width, x.channels]);
         }
         Kernel::AuditRescale => {
             pointers.weight(&step.weights[0]);
