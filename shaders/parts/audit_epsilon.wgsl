@@ -1,5 +1,5 @@
-{#- The audit of a linear layer under the epsilon rule. Without `has_signs` the shares are zero wherever z is negative. A block computes a row, or a subgroup of eight; parameters are read before
-    the loop, where a read takes longer on some devices. -#}
+{#- The audit of a linear layer under the epsilon rule. Without `has_signs` the shares are zero wherever z is negative. A block
+    computes a row, or a subgroup of eight; parameters are read before the loop, where a read takes longer on some devices. -#}
 {% from "parts/head.wgsl" import params, tensors -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter_by, entrance -%}

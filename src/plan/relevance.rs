@@ -165,7 +165,7 @@ fn activation_between(graph: &Graph, z: ValueId, a: ValueId) -> Option<(usize, A
 
 /// `f(z) = 0` for every `z < 0`.
 fn is_zero_below(activation: &Activation) -> bool {
-    matches!(activation, Activation::Relu | Activation::Clip { low: 0.0, .. })
+    matches!(activation, Activation::Relu | Activation::Clip { low: 0.0, high: 0.0.. })
 }
 
 /// Nothing in the value can be below zero: what follows ReLU, through pools, concatenations and moves.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use fluoroscope::backend::gpu::launch;
-use fluoroscope::graph::{AffineKind, Graph, Precision, ValueId};
+use fluoroscope::graph::{Activation, AffineKind, Graph, Precision, ValueId};
 use fluoroscope::method::METHODS;
 use fluoroscope::plan::{Batch, Pass, PlanError, plan};
 use fluoroscope::program::{Element, Kernel, Per, Phase, Program, Step};
@@ -341,6 +341,32 @@ fn reads_follow_writes_and_no_step_reads_a_slot_it_writes() {
             check_batches(&graph, &[name], &format!("seed {seed}")).expect("a program");
         }
     }
+}
+
+#[test]
+fn audits_before_a_relu_need_no_signs() {
+    let mut net = Net::new(31, [3, 8, 8], Precision::F32);
+    let mut x = net.input();
+    let kinds = [
+        Activation::Relu,
+        Activation::Clip { low: 0.0, high: 6.0 },
+        Activation::Clip { low: -1.0, high: 1.0 },
+        Activation::LeakyRelu { slope: 0.1 },
+    ];
+    for activation in kinds {
+        x = net.conv(x, 5, Window::square(3, 1, 1));
+        x = net.act(x, activation);
+    }
+    let logits = net.dense(x, 3);
+    let graph = net.finish(logits);
+    let audited = [Pass { audit: true, ..run::pass("lrp-epsilon") }];
+    let program = plan(&graph, &audited, &RuleOptions::default(), Batch::of(1)).expect("a program");
+    let signs = program.steps.iter().filter_map(|step| match step.kernel {
+        Kernel::AuditEpsilon { signs, .. } => Some(signs),
+        _ => None,
+    });
+    // From the logits to the image.
+    assert_eq!(signs.collect::<Vec<bool>>(), [true, true, true, false, false], "{program}");
 }
 
 #[test]
