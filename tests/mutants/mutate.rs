@@ -17,7 +17,7 @@ pub enum Kind {
     Guard,
     /// An addition is a subtraction, a minimum a maximum.
     Operation,
-    /// One more group of asynchronous copies may be under way.
+    /// One more group of asynchronous copies, or of a warpgroup's products, may be under way.
     WaitGroup,
 }
 
@@ -114,7 +114,7 @@ impl Instruction {
         found.extend(self.strides().into_iter().map(|changed| (Kind::Stride, changed.to_string())));
         found.extend(self.guards().into_iter().map(|changed| (Kind::Guard, changed.to_string())));
         found.extend(self.operation().map(|changed| (Kind::Operation, changed.to_string())));
-        if self.op.starts_with("cp.async.wait_group") {
+        if self.op.contains(".wait_group") {
             found.extend(self.with_number(0, |n| n + 1).map(|changed| (Kind::WaitGroup, changed.to_string())));
         }
         found
@@ -235,7 +235,7 @@ mod tests {
     #[test]
     fn every_kind_changes_what_it_says() {
         use Kind::{Barrier, Bound, Guard, Operation, Register, Stride, WaitGroup};
-        let cases: [(&str, &[(Kind, &str)]); 9] = [
+        let cases: [(&str, &[(Kind, &str)]); 10] = [
             ("bar.sync 0;", &[(Barrier, "")]),
             ("setp.lt.u32 %p, %i, %n;", &[(Bound, "setp.le.u32 %p, %i, %n;")]),
             ("setp.lt.f32 %p, %i, %n;", &[]),
@@ -252,6 +252,7 @@ mod tests {
             ("@%p bra done;", &[(Guard, "bra done;"), (Guard, "@!%p bra done;")]),
             ("add.rn.f32 %a, %b, %c;", &[(Operation, "sub.rn.f32 %a, %b, %c;")]),
             ("cp.async.wait_group 0;", &[(WaitGroup, "cp.async.wait_group 1;")]),
+            ("wgmma.wait_group.sync.aligned 0;", &[(WaitGroup, "wgmma.wait_group.sync.aligned 1;")]),
         ];
         for (line, want) in cases {
             let want: Vec<_> = want.iter().map(|(kind, to)| (*kind, (*to).to_owned())).collect();

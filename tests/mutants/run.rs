@@ -27,7 +27,7 @@ mod stabilised;
 mod stages;
 
 use std::collections::hash_map::DefaultHasher;
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::hash::{Hash, Hasher};
 use std::process::ExitCode;
 
@@ -175,30 +175,39 @@ fn shuffled(of: &impl Hash) -> u64 {
     hasher.finish()
 }
 
-/// So many mutants that parse, spread evenly over kinds and kernels, none twice.
+/// So many mutants that parse, none twice: a kind's in turn with the other kinds', a kernel's with those of the kernels that
+/// the kind is found in.
 fn choose(renderings: &[Rendered], count: usize) -> Vec<Mutant<'_>> {
     let mut stems: BTreeMap<&str, Vec<&Rendered>> = BTreeMap::new();
     renderings.iter().for_each(|rendered| stems.entry(rendered.key.0).or_default().push(rendered));
-    let mut groups: BTreeMap<(Kind, &str), Candidates> = BTreeMap::new();
+    let mut kinds: BTreeMap<Kind, BTreeMap<(u64, &str), Candidates>> = BTreeMap::new();
     for rendered in renderings {
         for change in changes(&rendered.text) {
+            let kernel = (shuffled(&(change.kind, rendered.key.0)), rendered.key.0);
             let order = shuffled(&(&rendered.text, change.kind, change.line, &change.to));
-            groups.entry((change.kind, rendered.key.0)).or_default().push((order, change, rendered));
+            kinds.entry(change.kind).or_default().entry(kernel).or_default().push((order, change, rendered));
         }
     }
-    groups.values_mut().for_each(|group| group.sort_by_key(|(order, ..)| *order));
+    kinds.values_mut().flat_map(BTreeMap::values_mut).for_each(|found| found.sort_by_key(|(order, ..)| *order));
+    let mut turns: Vec<(Kind, VecDeque<(&str, Candidates)>)> = Vec::new();
+    for (kind, kernels) in kinds {
+        turns.push((kind, kernels.into_iter().map(|((_, stem), found)| (stem, found)).collect()));
+    }
     let (mut chosen, mut seen) = (Vec::new(), HashSet::new());
-    while chosen.len() < count && groups.values().any(|group| !group.is_empty()) {
-        for ((kind, stem), group) in &mut groups {
+    while chosen.len() < count && turns.iter().any(|(_, kernels)| !kernels.is_empty()) {
+        for (kind, kernels) in &mut turns {
             // Barriers differ by their place alone.
             let place = |change: &Change| (*kind == Kind::Barrier).then_some(change.line);
-            while let Some((_, change, rendered)) = group.pop() {
-                if !seen.insert((*stem, change.from.clone(), change.to.clone(), place(&change))) {
-                    continue;
-                }
-                let mutant = Mutant::new(change, rendered, &stems[stem]);
-                if mutant.parses() {
+            let mut is_new =
+                |stem, change: &Change| seen.insert((stem, change.from.clone(), change.to.clone(), place(change)));
+            while let Some((stem, mut found)) = kernels.pop_front() {
+                let next = std::iter::from_fn(|| found.pop()).find_map(|(_, change, rendered)| {
+                    let mutant = is_new(stem, &change).then(|| Mutant::new(change, rendered, &stems[stem]))?;
+                    mutant.parses().then_some(mutant)
+                });
+                if let Some(mutant) = next {
                     chosen.push(mutant);
+                    kernels.push_back((stem, found));
                     break;
                 }
             }
