@@ -188,6 +188,7 @@ lane_ops! {
         Add16 => x.wrapping_add(y) & 0xffff,
         Sub16 => x.wrapping_sub(y) & 0xffff,
         MulLo16 => x.wrapping_mul(y) & 0xffff,
+        DivU16 => x.checked_div(y).unwrap_or(0xffff),
         MinS16 => (x as i16).min(y as i16) as u16 as u32,
         MaxS16 => (x as i16).max(y as i16) as u16 as u32,
         Shl16 => if y > 15 { 0 } else { (x << y) & 0xffff },

@@ -15,7 +15,7 @@ pub struct Lint {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum LintKind {
-    /// A float `add`, `sub`, `mul`, `fma` or `mad` names no rounding: an assembler may fuse it with another.
+    /// A float `add`, `sub` or `mul` names no rounding: an assembler may fuse it with another.
     Rounding,
     /// A 64-bit parameter lacks `.ptr`.
     PointerParam,

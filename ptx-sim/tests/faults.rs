@@ -4,7 +4,7 @@ mod common;
 #[path = "common/outcome.rs"]
 mod outcome;
 
-use common::{BODY, alloc_u32, kernel_text, launch};
+use common::{BODY, alloc_u32, kernel_text, launch, read_u32};
 use outcome::{HEAD, fault_of, good, outcome_of, race};
 use ptx_sim::{Access, FaultKind, Memory, Module, Options, Space, run};
 
@@ -47,16 +47,34 @@ fn what_is_read_was_written() {
 
 #[test]
 fn read_only_memory_is_not_written() {
-    let text = kernel_text(&["x"], &format!("{HEAD}ld.global.u32 %a, [%at];\nst.global.u32 [%at], %a;\n"));
-    let module = Module::parse(&text).unwrap();
-    let mut memory = Memory::new();
-    let x = alloc_u32(&mut memory, &[0; 32]);
-    memory.set_read_only(x, true).unwrap();
-    let kernel = module.kernel("k").unwrap();
-    let fault = run(kernel, &launch(1, 32, &[x]), &mut memory, &Options::default()).unwrap_err();
-    assert_eq!((fault.kind, fault.line), (FaultKind::ReadOnly { access: Access::Write, address: x }, BODY + 2));
-    memory.set_read_only(x, false).unwrap();
-    run(kernel, &launch(1, 32, &[x]), &mut memory, &Options::default()).unwrap();
+    for (instruction, access) in [
+        ("st.global.u32 [%at], %a;", Access::Write),
+        ("st.u32 [%at], %a;", Access::Write),
+        ("atom.global.add.u32 %a, [%at], 0;", Access::Atomic),
+        ("atom.global.cas.b32 %a, [%at], 1, 2;", Access::Atomic),
+        ("atom.exch.b32 %a, [%at], %a;", Access::Atomic),
+        ("red.global.max.s32 [%at], 0;", Access::Atomic),
+        ("red.or.b32 [%at], 0;", Access::Atomic),
+    ] {
+        let text = kernel_text(&["x"], &format!("{HEAD}ld.global.u32 %a, [%at];\n{instruction}\n"));
+        let module = Module::parse(&text).unwrap();
+        let mut memory = Memory::new();
+        let x = alloc_u32(&mut memory, &[7; 32]);
+        memory.set_read_only(x, true).unwrap();
+        let kernel = module.kernel("k").unwrap();
+        for checks in [true, false] {
+            let options = Options { checks, ..Options::default() };
+            let fault = run(kernel, &launch(1, 32, &[x]), &mut memory, &options).expect_err(instruction);
+            assert_eq!(
+                (fault.kind, fault.line),
+                (FaultKind::ReadOnly { access, address: x }, BODY + 2),
+                "{instruction}"
+            );
+        }
+        assert_eq!(read_u32(&memory, x, 32), [7; 32], "{instruction}");
+        memory.set_read_only(x, false).unwrap();
+        run(kernel, &launch(1, 32, &[x]), &mut memory, &Options::default()).expect(instruction);
+    }
 }
 
 #[test]

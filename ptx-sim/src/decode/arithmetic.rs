@@ -33,6 +33,7 @@ impl Decoder<'_, '_> {
             "sub" => (FloatKind::Sub, 2),
             "mul" => (FloatKind::Mul, 2),
             "fma" | "mad" => (FloatKind::Fma, 3),
+            "div" if self.modifiers.contains(&"approx") => (FloatKind::DivApprox, 2),
             "div" => (FloatKind::Div, 2),
             "min" if self.take("NaN") => (FloatKind::MinNan, 2),
             "max" if self.take("NaN") => (FloatKind::MaxNan, 2),
@@ -61,7 +62,7 @@ impl Decoder<'_, '_> {
             sat: self.take("sat"),
             relu: kind == FloatKind::Fma && self.take("relu"),
         };
-        if rounding.is_none() && matches!(kind, FloatKind::Add | FloatKind::Sub | FloatKind::Mul | FloatKind::Fma) {
+        if rounding.is_none() && matches!(kind, FloatKind::Add | FloatKind::Sub | FloatKind::Mul) {
             let line = self.statement.line;
             self.body.lint(LintKind::Rounding, line);
         }
@@ -79,6 +80,7 @@ impl Decoder<'_, '_> {
             }
         }
         match (kind, of) {
+            _ if op.ftz => Ok(Op::Float(op, self.up_to_three(count, of)?)),
             (FloatKind::Neg, Type { kind: Kind::Pair(_), .. }) => Ok(Op::Unary(Unary::NegHalf2, self.dst_src(of)?)),
             (FloatKind::Abs, Type { kind: Kind::Pair(_), .. }) => Ok(Op::Unary(Unary::AbsHalf2, self.dst_src(of)?)),
             (FloatKind::Neg, Type { bits: 16, .. }) => Ok(Op::Unary(Unary::NegHalf, self.dst_src(of)?)),
@@ -95,6 +97,7 @@ impl Decoder<'_, '_> {
             FloatKind::Div | FloatKind::Rcp | FloatKind::Sqrt if named.is_some() => Ok(named),
             FloatKind::Div if self.take("full") => Ok(None),
             FloatKind::Div
+            | FloatKind::DivApprox
             | FloatKind::Rcp
             | FloatKind::Sqrt
             | FloatKind::Rsqrt
@@ -200,7 +203,8 @@ impl Decoder<'_, '_> {
             ("or", _, 16 | 32) => Binary::Or,
             ("xor", _, 16 | 32) => Binary::Xor,
             ("div", true, 32) => Binary::DivS,
-            ("div", false, 16 | 32) => Binary::DivU,
+            ("div", false, 32) => Binary::DivU,
+            ("div", false, 16) => Binary::DivU16,
             ("rem", true, 32) => Binary::RemS,
             ("rem", false, 16 | 32) => Binary::RemU,
             ("min", true, 32) => Binary::MinS,

@@ -55,12 +55,12 @@ impl Decoder<'_, '_> {
                 let (dst, a) = (self.predicate_dst(d)?, self.predicate(a)?);
                 Ok(Op::Logic { op: Logic::And, dst, a, b: Predicate::ALWAYS })
             }
-            (Operand::Vector(parts), a, 32 | 64) if parts.len() == 2 => {
+            (Operand::Vector(parts), a, 32 | 64) if parts.len() == 2 && of.kind == Kind::Bits => {
                 let part = if of.bits == 64 { Type::B32 } else { HALF };
                 let (lo, hi, a) = (self.dst(&parts[0], part)?, self.dst(&parts[1], part)?, self.src(a, of)?);
                 Ok(if of.bits == 64 { Op::Split64([lo, hi, a]) } else { Op::Split32([lo, hi, a]) })
             }
-            (d, Operand::Vector(parts), 32 | 64) if parts.len() == 2 => {
+            (d, Operand::Vector(parts), 32 | 64) if parts.len() == 2 && of.kind == Kind::Bits => {
                 let part = if of.bits == 64 { Type::B32 } else { HALF };
                 let rows = [self.dst(d, of)?, self.src(&parts[0], part)?, self.src(&parts[1], part)?];
                 Ok(if of.bits == 64 { Op::Widen2(Widen2::Pack, rows) } else { Op::Binary(Binary::Pack16, rows) })
@@ -86,6 +86,7 @@ impl Decoder<'_, '_> {
         let compared = match (of.kind, of.bits) {
             (Kind::Float(Format::F32), _) if ftz => Compared::F32Ftz,
             (Kind::Float(Format::F32), _) => Compared::F32,
+            (Kind::Float(Format::F16), _) if ftz => Compared::F16Ftz,
             (Kind::Float(Format::F16), _) => Compared::F16,
             (Kind::Float(Format::Bf16), _) => Compared::Bf16,
             (Kind::Signed, 16) => Compared::S16,
@@ -141,6 +142,11 @@ impl Decoder<'_, '_> {
             return if from == f32 { Ok(Op::ConvertPair(convert, rows)) } else { Err(self.unknown()) };
         }
         let [d, a] = self.operands()?;
+        if [to, from].iter().any(|of| matches!(of.kind, Kind::Float(Format::Bf16 | Format::Tf32))) {
+            // Other types take wider registers.
+            self.own(d, to)?;
+            self.src(a, from)?;
+        }
         let Operand::Name(name, 0) = d else { return Err(self.error("expected a register")) };
         let (dst, class) = self.register(name)?;
         self.body.touch(dst, class, true);

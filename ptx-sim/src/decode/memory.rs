@@ -252,6 +252,8 @@ impl<'a> Decoder<'_, 'a> {
 
     pub(super) fn prefetch(&mut self) -> Decoded {
         self.modifiers.clear();
+        let [at] = self.operands()?;
+        self.address(at)?;
         Ok(Op::Nop)
     }
 

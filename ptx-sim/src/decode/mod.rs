@@ -4,6 +4,7 @@ mod arithmetic;
 mod body;
 mod control;
 mod data;
+mod forms;
 mod gates;
 mod matrix;
 mod memory;
@@ -135,6 +136,7 @@ impl<'b, 'a> Decoder<'b, 'a> {
         }?;
         match self.modifiers.first() {
             Some(modifier) => Err(self.error(format!("`{}`: unknown modifier `.{modifier}`", self.statement.opcode))),
+            None if !forms::has(self.statement.opcode) => Err(self.unknown()),
             None => Ok(op),
         }
     }

@@ -2,7 +2,7 @@
 
 use super::body::{Class, Symbol, special};
 use super::{Decoder, Kind, Type};
-use crate::numeric::{Rounding, encode};
+use crate::numeric::{Format, Rounding, encode};
 use crate::parse::ParseError;
 use crate::parse::syntax::Operand;
 use crate::program::{Address, Initial, Predicate, Row, Rows, Special};
@@ -108,13 +108,15 @@ impl<'a> Decoder<'_, 'a> {
                 }
                 _ => Err(self.error(format!("`{name}` cannot be an operand here"))),
             },
-            Operand::Integer(value) if !matches!(of.kind, Kind::Float(_)) => {
+            Operand::Integer(value) if !matches!(of.kind, Kind::Float(_) | Kind::Pair(_)) => {
                 let mask = if wide { !0 } else { (1 << of.bits) - 1 };
                 self.fixed(wide, Initial::Constant(*value as u64 & mask))
             }
-            Operand::F32(bits) if of.bits == 32 => self.constant(*bits),
+            Operand::F32(bits) if of == Type::B32 || of.kind == Kind::Float(Format::F32) => self.constant(*bits),
             Operand::F64(bits) => match of.kind {
-                Kind::Float(format) => self.constant(encode(format, f64::from_bits(*bits), Rounding::Nearest)),
+                Kind::Float(Format::F32) => {
+                    self.constant(encode(Format::F32, f64::from_bits(*bits), Rounding::Nearest))
+                }
                 Kind::Bits if wide => self.fixed(true, Initial::Constant(*bits)),
                 _ => Err(self.error("a fraction where an integer must be")),
             },

@@ -31,7 +31,7 @@ impl Convert {
     pub fn apply(&self, bits: u64) -> u64 {
         let result = match (self.from, self.to) {
             (Number::Float(from), Number::Float(to)) => u64::from(self.float_to_float(from, to, bits as u32)),
-            (Number::Float(from), to) => self.float_to_integer(decode(from, self.flushed(from, bits as u32)), from, to),
+            (Number::Float(from), to) => self.float_to_integer(decode(from, self.flushed(from, bits as u32)), to),
             (from, Number::Float(to)) => u64::from(self.integer_to_float(integer_of(from, bits), to)),
             (from, to) => {
                 let value = integer_of(from, bits);
@@ -62,11 +62,11 @@ impl Convert {
         self.flushed(to, result)
     }
 
-    fn float_to_integer(&self, value: f64, from: Format, to: Number) -> u64 {
+    fn float_to_integer(&self, value: f64, to: Number) -> u64 {
         let (low, high) = range(to);
         if value.is_nan() {
             return match to {
-                Number::Unsigned(64) | Number::Signed(64) if from == Format::F32 => 1 << 63,
+                Number::Unsigned(64) | Number::Signed(64) => 1 << 63,
                 _ => 0,
             };
         }

@@ -11,7 +11,7 @@ use format::{f64_from_odd, odd_sum};
 
 /// A floating-point operation with its modifiers, computed as if exactly and rounded once.
 ///
-/// Approximate operations (`.approx`, `.full`) give the correctly rounded result, which their error bounds allow.
+/// Approximate operations (`.approx`, `.full`) give the correctly rounded result where their error bounds allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct FloatOp {
     pub kind: FloatKind,
@@ -36,6 +36,8 @@ pub(crate) enum FloatKind {
     Mul,
     Fma,
     Div,
+    /// By way of 1 / y, which is 0 above 2^126.
+    DivApprox,
     Min,
     Max,
     /// A NaN wins.
@@ -71,6 +73,8 @@ impl FloatOp {
             FloatKind::Mul => a * b,
             FloatKind::Fma => odd_sum(a * b, c),
             FloatKind::Div => odd_quotient(a, b),
+            FloatKind::DivApprox if b.is_finite() && b.abs() > 2f64.powi(126) => a * 0f64.copysign(b),
+            FloatKind::DivApprox => odd_quotient(a, b),
             FloatKind::Rcp => odd_quotient(1.0, a),
             FloatKind::Sqrt => odd_root(a),
             FloatKind::Rsqrt => 1.0 / a.sqrt(),

@@ -225,6 +225,7 @@ pub(crate) enum Compared {
     U64,
     S64,
     F16,
+    F16Ftz,
     Bf16,
     F32,
     F32Ftz,

@@ -48,8 +48,11 @@ pub(super) fn compare(warp: &mut Warp, compare: &Compare, mask: u32) {
                 Compared::S16 => relate(relation, |lane| a[lane] as i16, |lane| b[lane] as i16),
                 Compared::F32 => float(compare, |lane| f32::from_bits(a[lane]), |lane| f32::from_bits(b[lane])),
                 Compared::F32Ftz => float(compare, |lane| flushed(a[lane]), |lane| flushed(b[lane])),
-                Compared::F16 => half(compare, Format::F16, a, b),
-                Compared::Bf16 => half(compare, Format::Bf16, a, b),
+                Compared::F16 => half(compare, Format::F16, |lane| a[lane], |lane| b[lane]),
+                Compared::F16Ftz => {
+                    half(compare, Format::F16, |lane| flushed_half(a[lane]), |lane| flushed_half(b[lane]))
+                }
+                Compared::Bf16 => half(compare, Format::Bf16, |lane| a[lane], |lane| b[lane]),
                 _ => relate(relation, |lane| a[lane], |lane| b[lane]),
             }
         }
@@ -75,8 +78,13 @@ fn float<T: PartialOrd + Copy>(compare: &Compare, a: impl Fn(usize) -> T, b: imp
     }
 }
 
-fn half(compare: &Compare, format: Format, a: &[u32; 32], b: &[u32; 32]) -> u32 {
-    float(compare, |lane| decode(format, a[lane]), |lane| decode(format, b[lane]))
+fn half(compare: &Compare, format: Format, a: impl Fn(usize) -> u32, b: impl Fn(usize) -> u32) -> u32 {
+    float(compare, |lane| decode(format, a(lane)), |lane| decode(format, b(lane)))
+}
+
+/// An f16 with zero for a subnormal number.
+fn flushed_half(bits: u32) -> u32 {
+    if bits & Format::F16.infinity() == 0 { bits & Format::F16.sign() } else { bits }
 }
 
 fn flushed(bits: u32) -> f32 {

@@ -8,9 +8,11 @@ mod common;
 mod copy;
 mod exchange;
 mod form;
+mod local;
 mod matrix;
 mod memory;
 mod race;
+mod special;
 
 use std::fmt::Display;
 
