@@ -10,13 +10,17 @@ use fluoroscope::program::{Program, Step};
 use rayon::prelude::*;
 
 use crate::cpu;
-use crate::fused::{programs, set};
+use crate::fused::{programs_up_to, set};
 use crate::sim::{Coverage, Simulator};
+
+/// Images that the interpreter has gone through in seconds. What larger networks fuse in addition are the same stages after other
+/// tiles.
+const MOST_PIXELS: usize = 1 << 14;
 
 /// Some steps of a program.
 type Steps<'p> = (&'p Program, Vec<&'p Step>);
 
-/// The first step with each set of stages that the programs of the golden networks use on a chip, by program.
+/// The first step with each set of stages that the programs use on a chip, by program.
 fn first_steps(programs: &[Program], chip: Chip) -> (Vec<Steps<'_>>, HashSet<(&'static str, Fused)>) {
     let (mut seen, mut sets) = (BTreeSet::new(), HashSet::new());
     let mut is_new =
@@ -34,13 +38,13 @@ fn first_steps(programs: &[Program], chip: Chip) -> (Vec<Steps<'_>>, HashSet<(&'
 
 /// The sets that [`run_every_set`] runs.
 pub fn sets_in_use(chip: Chip, precision: Precision) -> BTreeSet<(&'static str, String)> {
-    let (_, sets) = first_steps(&programs(&[precision]), chip);
+    let (_, sets) = first_steps(&programs_up_to(MOST_PIXELS, &[precision]), chip);
     sets.iter().map(|(stem, fused)| set(stem, fused)).collect()
 }
 
 /// Runs every set of stages in use, and says what of their lines has run on the simulator.
 pub fn run_every_set(simulator: &Simulator, chip: Chip, precision: Precision) -> Vec<(&'static str, Coverage)> {
-    let programs = programs(&[precision]);
+    let programs = programs_up_to(MOST_PIXELS, &[precision]);
     let (steps, sets) = first_steps(&programs, chip);
     let simulator = simulator.on(chip);
     let complaints = |(program, steps): &Steps<'_>| {

@@ -7,24 +7,11 @@ use std::path::{Path, PathBuf};
 use fluoroscope::backend::gpu::{Chip, Launch, MatrixUnits, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLATES, Type};
-use fluoroscope::method::MethodChoice;
+use fluoroscope::method::METHODS;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, PlanError, plan};
 use fluoroscope::program::Program;
 use fluoroscope::rule::{BatchNormRule, RuleOptions};
-
-/// Methods whose programs name the stages that kernels are assembled with: all but those whose programs are another's.
-const METHODS: [&str; 9] = [
-    "gradient",
-    "guided-backprop",
-    "deconvnet",
-    "lrp-epsilon",
-    "lrp-zplus",
-    "epsilon-plus-flat",
-    "deeplift",
-    "cam",
-    "grad-cam",
-];
 
 /// Those to which it matters what batch norms do.
 const RELEVANCE: [&str; 3] = ["lrp-epsilon", "lrp-zplus", "epsilon-plus-flat"];
@@ -170,24 +157,42 @@ pub fn launches(stored: &[Precision]) -> Vec<Launch> {
     programs(stored).iter().flat_map(of).collect()
 }
 
-/// The programs of the golden networks, whose values are stored so.
-pub fn programs(stored: &[Precision]) -> Vec<Program> {
-    let folder = root().join("data/golden");
-    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-    let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
+/// The networks of the repository: golden ones, and those that are in use.
+fn networks() -> Vec<PathBuf> {
+    let of_folder = |name| {
+        let folder = root().join("data").join(name);
+        let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+        files.map(|file| file.expect("a folder's entry").path())
+    };
+    let mut nets: Vec<PathBuf> = ["golden", "models", "chest"].into_iter().flat_map(of_folder).collect();
     nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
+    nets.sort();
+    nets
+}
+
+/// The programs of all methods for the [`networks`], whose values are stored so.
+pub fn programs(stored: &[Precision]) -> Vec<Program> {
+    programs_up_to(usize::MAX, stored)
+}
+
+/// The same of images of at most so many pixels.
+pub fn programs_up_to(pixels: usize, stored: &[Precision]) -> Vec<Program> {
+    let nets = networks();
     let mut programs = Vec::new();
     for (net, precision) in nets.iter().flat_map(|net| stored.iter().map(move |precision| (net, *precision))) {
         let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
-        let usual = METHODS.map(|method| (method, RuleOptions::default()));
+        if model.input().height * model.input().width > pixels {
+            continue;
+        }
+        let usual = METHODS.iter().map(|method| (method, RuleOptions::default()));
         let passing = RuleOptions { batch_norm: BatchNormRule::Pass, ..RuleOptions::default() };
-        for (method, rules) in usual.into_iter().chain(RELEVANCE.map(|method| (method, passing))) {
-            let choice: MethodChoice = method.parse().expect("a method");
+        let relevance = METHODS.iter().filter(|method| RELEVANCE.contains(&method.name));
+        for (method, rules) in usual.chain(relevance.map(|method| (method, passing))) {
             let batch = Batch { messages_per_image: 2, ranked: true, ..Batch::of(2) };
-            match plan(&model.graph, &[Pass::of(choice.method, None)], &rules, batch) {
+            match plan(&model.graph, &[Pass::of(method, None)], &rules, batch) {
                 Ok(program) => programs.push(program),
                 Err(PlanError::NoCamHead { .. }) => {}
-                Err(error) => panic!("{method} of {}: {error}", net.display()),
+                Err(error) => panic!("{} of {}: {error}", method.name, net.display()),
             }
         }
     }
