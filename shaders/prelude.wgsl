@@ -16,11 +16,10 @@ fn address(place: vec4<u32>, item: u32, image: u32, pixel: u32, channel: u32) ->
     return (select(item, image, place.w != 0u) * place.x + pixel * place.y + place.z + channel) / 4u;
 }
 
-// Where the bits of four channels lie: in the low half of a word of their own. Places count bytes of eight channels, each
-// of which is two words here.
+// Where the bits of four channels begin, counted in bits: words of 32, from the lowest on. Places count bytes of eight channels.
 fn bits_address(place: vec4<u32>, item: u32, image: u32, pixel: u32, channel: u32) -> u32 {
     let eight = select(item, image, place.w != 0u) * place.x + pixel * place.y + place.z + channel / 8u;
-    return eight * 2u + channel / 4u % 2u;
+    return eight * 8u + channel / 4u % 2u * 4u;
 }
 
 // Four truths as the lowest bits of a word.

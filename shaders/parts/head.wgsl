@@ -47,7 +47,8 @@ struct Params {
 {%- set is_bits = stage.word in ["gate", "keep_bits"] and loop.first %}
 {%- for part in [operand] + operand.scale_shift %}
 {%- set is_constant = stage.word == "prologue" or not loop.first %}
-{%- set stored = "u32" if is_bits else "vec4<" ~ ("f32" if is_constant else types[part.slot]) ~ ">" %}
+{%- set bits = "atomic<u32>" if stage.word == "keep_bits" else "u32" %}
+{%- set stored = bits if is_bits else "vec4<" ~ ("f32" if is_constant else types[part.slot]) ~ ">" %}
 {%- if part.pointer == "constants" %}
 {%- set next.packed = true %}
 {%- elif part.pointer not in next.named %}

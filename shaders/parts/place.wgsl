@@ -20,7 +20,7 @@ address(params.places[{{ slot }}], item, image, {{ pixel }}, {{ channel }})
 {{ name }}[{{ at(slot) }}] = {{ "vec4<f16>(bounded(v, -65504.0, 65504.0))" if types[slot] == "f16" else "v" }}
 {%- endmacro %}
 
-{#- Index of the word with the bits of four lanes; with `spread` one channel serves all. -#}
+{#- The first bit of four lanes, of all bits; with `spread` one channel serves all. -#}
 {%- macro bits_at(tensor) -%}
 bits_address(params.places[{{ tensor.slot }}], item, image, pixel, {{ "0u" if tensor.spread else "channel" }})
 {%- endmacro %}

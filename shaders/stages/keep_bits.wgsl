@@ -1,3 +1,7 @@
-{#- Writes the bits "f'(v) is the larger of its two values". -#}
+{#- Writes the bits "f'(v) is the larger of its two values". Up to eight threads share a word, each with four bits of its own: whatever
+    their order, the word is the same. -#}
 {%- import "curves/" ~ stage.curve ~ ".wgsl" as curve %}
-        {{ stage.operands[0].pointer }}[{{ bits_at(stage.operands[0]) }}] = bits_of({{ curve.larger("v", stage) }});
+        let bit = {{ bits_at(stage.operands[0]) }};
+        let four = bits_of({{ curve.larger("v", stage) }}) << (bit % 32u);
+        let before = atomicLoad(&{{ stage.operands[0].pointer }}[bit / 32u]);
+        atomicXor(&{{ stage.operands[0].pointer }}[bit / 32u], (before ^ four) & (15u << (bit % 32u)));

@@ -26,10 +26,6 @@ pub const THREADS: u32 = 256;
 /// Bytes of the parameters, of every kernel.
 pub const PARAM_BYTES: usize = 512;
 
-/// Bytes that WGSL needs for a unit of bits, which are eight channels of a pixel: a word of 32 bits for each four of them,
-/// which is what a thread computes, so that none shares a word with another. Lane l of a run is bit l of its word.
-pub const WGSL_BITS_BYTES: usize = 8;
-
 /// A kernel as its sources declare it.
 #[derive(Clone, Copy, Debug)]
 pub struct KernelSource {
@@ -96,7 +92,7 @@ pub fn ptx(stem: &str, fused: &Fused) -> Result<String, KernelError> {
 ///
 /// Bindings of `@group(0)` are the pointers of a launch, in order, then the parameters; [`Launch::packed`] sees to it that there
 /// are few. A launch of more blocks than fit along x is a grid: its rows follow one another, and what is past the end has no
-/// work. A byte of bits is two words here, see [`WGSL_BITS_BYTES`].
+/// work.
 ///
 /// [`Launch::packed`]: crate::backend::gpu::Launch::packed
 ///

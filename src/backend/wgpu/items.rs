@@ -5,12 +5,8 @@ use crate::backend::gpu::{number, type_of};
 use crate::backend::items::{Units, UnitsMut};
 use crate::program::{Buffer, Element, Port};
 
-/// Words of a byte of bits: four of them in each.
-const HALVES: usize = crate::kernel::WGSL_BITS_BYTES / 4;
-const _: () = assert!(HALVES == 2, "a byte of bits is a word for each four");
-
-/// Fills a port's channels in the words of all items of its buffer.
-pub fn scatter(words: &mut [u32], port: &Port, buffer: &Buffer, pieces: &[Values]) {
+/// Fills a port's channels in the words of all items of its buffer, of which there are `count`.
+pub fn scatter(words: &mut [u32], port: &Port, (buffer, count): (&Buffer, usize), pieces: &[Values]) {
     let float = |v: f64| v as f32;
     match buffer.element {
         Element::Float => UnitsMut::Float(bytemuck::cast_slice_mut(words)).scatter(port, buffer, pieces, float),
@@ -25,15 +21,14 @@ pub fn scatter(words: &mut [u32], port: &Port, buffer: &Buffer, pieces: &[Values
         }
         Element::Index => UnitsMut::<f32>::Index(words).scatter(port, buffer, pieces, float),
         Element::Bits => {
-            let mut bytes = narrow(words);
-            UnitsMut::<f32>::Bits(&mut bytes).scatter(port, buffer, pieces, float);
-            widen(&bytes, words);
+            let bytes = &mut bytemuck::cast_slice_mut(words)[..count * buffer.item_len()];
+            UnitsMut::<f32>::Bits(bytes).scatter(port, buffer, pieces, float);
         }
     }
 }
 
-/// The port's items without padding, of the words of all items of its buffer.
-pub fn gather(words: &[u32], port: &Port, buffer: &Buffer) -> Vec<Values<'static>> {
+/// The port's items without padding, of the words of all items of its buffer, of which there are `count`.
+pub fn gather(words: &[u32], port: &Port, (buffer, count): (&Buffer, usize)) -> Vec<Values<'static>> {
     match buffer.element {
         Element::Float => Units::Float(bytemuck::cast_slice::<u32, f32>(words)).gather(port, buffer, Values::from),
         Element::F16 | Element::Bf16 => {
@@ -42,29 +37,9 @@ pub fn gather(words: &[u32], port: &Port, buffer: &Buffer) -> Vec<Values<'static
         }
         Element::Byte => Units::<f32>::Byte(bytemuck::cast_slice(words)).gather(port, buffer, Values::from),
         Element::Index => Units::<f32>::Index(words).gather(port, buffer, Values::from),
-        Element::Bits => Units::<f32>::Bits(&narrow(words)).gather(port, buffer, Values::from),
-    }
-}
-
-fn narrow(words: &[u32]) -> Vec<u8> {
-    words.chunks_exact(HALVES).map(|half| (half[0] & 15 | (half[1] & 15) << 4) as u8).collect()
-}
-
-fn widen(bytes: &[u8], words: &mut [u32]) {
-    for (byte, half) in bytes.iter().zip(words.chunks_exact_mut(HALVES)) {
-        half.copy_from_slice(&[u32::from(byte & 15), u32::from(byte >> 4)]);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_byte_of_bits_is_two_words() {
-        let mut words = [0; 4];
-        widen(&[0b1010_0110, 1], &mut words);
-        assert_eq!(words, [0b0110, 0b1010, 1, 0]);
-        assert_eq!(narrow(&words), [0b1010_0110, 1]);
+        Element::Bits => {
+            let bytes = &bytemuck::cast_slice(words)[..count * buffer.item_len()];
+            Units::<f32>::Bits(bytes).gather(port, buffer, Values::from)
+        }
     }
 }

@@ -11,7 +11,7 @@ use super::slots::{self, Slots};
 use super::{edge, items};
 use crate::backend::gpu::{launch, within_bindings};
 use crate::backend::{BackendError, Phase, Session, Values};
-use crate::program::{BufferId, Element, Port, Program, Split, split};
+use crate::program::{Buffer, BufferId, Element, Port, Program, Split, split};
 
 /// What memory for reading is called.
 const READ: &str = "a buffer to read from";
@@ -144,7 +144,7 @@ impl WgpuSession {
             // The port's neighbours in the buffer stay as they are.
             self.words(port).await?
         };
-        items::scatter(&mut words, port, self.replayed.buffer(port.view), pieces);
+        items::scatter(&mut words, port, self.items(port), pieces);
         let device = &self.opened.device;
         let to = self.slots.of(&self.replayed, port.view.buffer);
         let sent = device.attempt("copy to the device", 4 * words.len(), |_| {
@@ -198,7 +198,13 @@ impl WgpuSession {
     /// Whatever the device reports.
     pub async fn receive(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
         let words = self.words(port).await?;
-        Ok(items::gather(&words, port, self.replayed.buffer(port.view)))
+        Ok(items::gather(&words, port, self.items(port)))
+    }
+
+    /// The buffer of a port, and how many items it has.
+    fn items(&self, port: &Port) -> (&Buffer, usize) {
+        let buffer = self.replayed.buffer(port.view);
+        (buffer, self.replayed.count(buffer.per))
     }
 
     /// The words of all items of a port's buffer.

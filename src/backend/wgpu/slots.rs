@@ -6,12 +6,16 @@ use super::NAME;
 use super::device::Device;
 use super::memory::Memory;
 use crate::backend::BackendError;
-use crate::kernel::WGSL_BITS_BYTES;
-use crate::program::{BufferId, Element, Program};
+use crate::program::slots::unit_bytes;
+use crate::program::{BufferId, Program};
 
 /// What slots are used for.
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
+
+/// Bytes of a number, and of what is copied at a time.
+const FLOAT: usize = 4;
+const WORD: usize = 4;
 
 /// The slots of a program.
 pub struct Slots {
@@ -30,7 +34,7 @@ impl Slots {
         }
         let mut memories = Vec::new();
         for slot in &program.slots.slots {
-            let bytes = slot.len.saturating_mul(unit_bytes(slot.element));
+            let bytes = slot.len.saturating_mul(unit_bytes(slot.element, FLOAT));
             memories.push(Memory::new(device, "a slot", bytes, USAGE, poisoned).await?);
         }
         Ok(Self { memories })
@@ -68,18 +72,9 @@ pub fn check(device: &Device, name: &str, bytes: usize) -> Result<(), BackendErr
     Err(BackendError::TooLarge { backend: NAME, what: name.to_owned(), bytes, most })
 }
 
-/// Bytes of the items of a buffer.
+/// Bytes of the items of a buffer, in whole words.
 pub fn bytes(program: &Program, id: BufferId) -> usize {
     let buffer = &program.buffers[id.0];
     let units = program.count(buffer.per).saturating_mul(buffer.item_len());
-    units.saturating_mul(unit_bytes(buffer.element))
-}
-
-fn unit_bytes(element: Element) -> usize {
-    match element {
-        Element::Float | Element::Index => 4,
-        Element::F16 | Element::Bf16 => 2,
-        Element::Byte => 1,
-        Element::Bits => WGSL_BITS_BYTES,
-    }
+    units.saturating_mul(unit_bytes(buffer.element, FLOAT)).checked_next_multiple_of(WORD).unwrap_or(usize::MAX)
 }
