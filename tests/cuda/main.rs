@@ -5,6 +5,7 @@ mod allocations;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "the binary loads the driver")]
 mod common;
+mod counts;
 mod half;
 mod painter;
 #[path = "../common/pictures.rs"]

@@ -37,7 +37,7 @@ struct Bound {
     function: Arc<Function>,
     pointers: Vec<u64>,
     launch: Launch,
-    _uploads: Vec<Arc<Upload<Memory>>>,
+    uploads: Vec<Arc<Upload<Memory>>>,
 }
 
 /// How a part of the program is run.
@@ -210,7 +210,7 @@ fn bind(
         pointers.push(upload.memory.address());
         uploads.push(upload);
     }
-    Ok(Bound { function, pointers, launch, _uploads: uploads })
+    Ok(Bound { function, pointers, launch, uploads })
 }
 
 impl Bound {
@@ -285,5 +285,9 @@ impl Session for CudaSession {
 
     fn slot_bytes(&self) -> usize {
         self.arena.memory.bytes()
+    }
+
+    fn constant_bytes(&self) -> usize {
+        Upload::total(self.steps.iter().flat_map(|step| &step.uploads), Memory::bytes)
     }
 }
