@@ -1,8 +1,20 @@
-//! What a run asks of the driver, as the driver counts it: memory.
+//! What a run asks of the driver, as the driver counts it: memory, modules, graphs.
+
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
 use super::{QUICK, Scene, golden};
+
+impl Scene {
+    /// Different texts of kernels in a report.
+    fn texts(&self, name: &str) -> usize {
+        let report = std::fs::read_to_string(self.folder.path().join(name)).expect("a report");
+        let lines = report.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let texts = lines.filter_map(|line| line["text"].as_str().map(str::to_owned));
+        texts.collect::<BTreeSet<String>>().len()
+    }
+}
 
 /// Filters that the matrix units of warpgroups read are uploaded in two parts, and in an order of their own each way.
 #[test]
@@ -22,4 +34,21 @@ fn the_memory_that_bench_says_is_the_peak() {
         of("weights")
     });
     assert!(weights[0] < weights[1], "{weights:?}");
+}
+
+/// Whatever the number of batches: each text is compiled once, each part of a program recorded once a session.
+#[test]
+fn kernels_and_graphs_are_made_once() {
+    let scene = Scene::new();
+    // The parts are those of the baseline, which goes through the network once a session, forward and backward.
+    for (batches, sessions) in [(1, 1), (4, 2), (8, 2)] {
+        scene.images("in.npy", "plain", 2 * batches);
+        let options = ["-m", "gradient,deeplift", "--batch", "2", "--backend", "cuda"];
+        let name = format!("report-{batches}");
+        scene.explain(&[QUICK, ("PTX_SIM_REPORT", &name)], "plain", "maps", &options).exits(0);
+        let (report, texts) = (scene.report(&name), scene.texts(&name));
+        let counts = ["modules", "captures", "instantiations", "graph_launches"].map(|of| report[of].as_u64());
+        let want = [texts, 3 * sessions, 3 * sessions, sessions + 2 * batches].map(|count| Some(count as u64));
+        assert!(texts > 10 && counts == want, "{batches} batches: {report}, {texts} texts");
+    }
 }
