@@ -306,6 +306,15 @@ fn a_driver_that_records_no_graphs_launches_every_step() {
 }
 
 #[test]
+fn a_graph_that_is_not_made_is_an_error() {
+    let scene = Scene::new();
+    scene.images("in.npy", "plain", 1);
+    let ran = scene.explain(&[("PTX_SIM_FAIL_GRAPH", "800")], "plain", "maps", &["--backend", "cuda"]).exits(4);
+    ran.says(&["could not record a graph: CUDA_ERROR_NOT_PERMITTED", "hint: use --backend cpu"]);
+    assert!(scene.files("maps").is_empty());
+}
+
+#[test]
 fn memory_that_runs_out_halves_the_batch() {
     let scene = Scene::new();
     scene.images("in.npy", "plain", 5);

@@ -45,7 +45,7 @@ enum Replay {
     /// Not yet.
     New,
     Recorded(Graph),
-    /// The driver does not record it.
+    /// The driver records nothing.
     Plain,
 }
 
@@ -86,11 +86,7 @@ impl CudaSession {
         let all = || steps.iter().try_for_each(|step| step.launch(&self.stream));
         let replay = &mut self.replays[phase as usize];
         if matches!(replay, Replay::New) {
-            *replay = match self.stream.record(all) {
-                Ok(graph) => Replay::Recorded(graph),
-                Err(lost @ BackendError::DeviceLost { .. }) => return Err(lost),
-                Err(_) => Replay::Plain,
-            };
+            *replay = self.stream.record(all)?.map_or(Replay::Plain, Replay::Recorded);
         }
         match replay {
             Replay::Recorded(graph) => self.stream.replay(graph),
