@@ -281,3 +281,42 @@ fn the_folder_brings_what_vulkan_lacks_and_compares_with_cuda() {
     let percents: Vec<f64> = row.split(" % |").filter_map(|cell| cell.trim().parse().ok()).collect();
     assert!(percents.len() == 2 && percents.iter().all(|percent| (0.0..=150.0).contains(percent)), "{row}");
 }
+
+/// The tests of a target, named as a filter sees them.
+fn tests_of(target: &str) -> Vec<String> {
+    let folder = common::root().join("tests").join(target);
+    let read = |path: PathBuf| fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
+    if !folder.is_dir() {
+        return functions(&read(folder.with_extension("rs")), "");
+    }
+    let main = read(folder.join("main.rs"));
+    let modules = main.lines().filter_map(|line| line.strip_prefix("mod ")?.strip_suffix(';'));
+    let own = modules.map(|name| (name, folder.join(format!("{name}.rs")))).filter(|(_, path)| path.exists());
+    let of_modules = own.flat_map(|(name, path)| functions(&read(path), &format!("{name}::")));
+    functions(&main, "").into_iter().chain(of_modules).collect()
+}
+
+/// What stands behind `fn` after every `#[test]`.
+fn functions(text: &str, module: &str) -> Vec<String> {
+    let name = |after: &str| Some(format!("{module}{}", after.split_once("fn ")?.1.split_once('(')?.0));
+    text.split("#[test]").skip(1).filter_map(name).collect()
+}
+
+/// A filter that matches nothing would be found on the machine with the device only.
+#[test]
+fn every_check_names_tests_that_exist() {
+    let run = fs::read_to_string(common::root().join("benches/gpu/run")).expect("the runner");
+    let (_, checks) = run.split_once("\nCHECKS = {").expect("the checks");
+    let (checks, _) = checks.split_once("\n}").expect("their end");
+    let targets: Vec<&str> = checks.split(']').filter(|target| target.contains('[')).collect();
+    assert_eq!(targets.len(), 6, "{checks}");
+    for target in targets {
+        let (name, filters) = target.split_once('[').expect("a list");
+        let tests = tests_of(name.rsplit('"').nth(1).expect("a name"));
+        let filters: Vec<&str> = filters.split('"').skip(1).step_by(2).collect();
+        assert!(!filters.is_empty(), "{target}");
+        for filter in filters {
+            assert!(tests.iter().any(|test| test.contains(filter)), "{filter} is in none of {tests:?}");
+        }
+    }
+}

@@ -184,4 +184,8 @@ pub trait Session: Send {
 
     /// Bytes held for slots; weights are not counted.
     fn slot_bytes(&self) -> usize;
+
+    /// Bytes of the weights and tables that this session uses, as the backend lays them out, each once. Other sessions of the
+    /// backend may use them too.
+    fn constant_bytes(&self) -> usize;
 }

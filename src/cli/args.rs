@@ -196,7 +196,10 @@ const INSPECT_EXAMPLES: &str = "Examples:
   fluoroscope inspect model.onnx
   fluoroscope inspect model.onnx --method lrp-epsilon
   fluoroscope inspect model.onnx --method deeplift --program
-  fluoroscope inspect model.onnx --json | jq .parameters";
+  fluoroscope inspect model.onnx --json | jq .parameters
+
+The bytes of parameters are those of the file's numbers as they are computed with. A device may lay filters out in more: `bench`
+says what they take there.";
 
 /// Options of `inspect`.
 #[derive(Args, Debug)]
@@ -272,7 +275,7 @@ In halves a step's bounds are those of their rounding, and say nothing of the ne
 the f32 program computed in f64, with LRP's epsilon as it is there.
 The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %. Its GFLOP/s are those of f32
 multiply-adds, or of the matrix units where these are faster: three products of tf32 for each of f32, one of f16 or bf16
-for each of halves. The memory is that of slots and weights.";
+for each of halves. The memory is that of slots and of weights as the device has them.";
 
 /// Options of `bench`.
 #[derive(Args, Debug)]

@@ -41,27 +41,6 @@ impl Program {
         views + step.constants().map(of_weight).sum::<usize>()
     }
 
-    /// Bytes of the weights of all steps and stages, each once, and of the tables of rearrangements, where a float has so many. The
-    /// matrix units of warpgroups have filters in two parts, which are twice as many, and in another order each way.
-    pub fn weight_bytes(&self, float: usize) -> usize {
-        let mut seen = HashSet::new();
-        let weights = self.steps.iter().flat_map(|step| step.constants().map(move |weight| (step, weight)));
-        let weights: usize = weights
-            .map(|(step, weight)| (weight, self.weight_element(step, weight)))
-            .filter(|(weight, element)| seen.insert((weight.key(), *element)))
-            .map(|(weight, element)| weight.physical() * slots::unit_bytes(element, float))
-            .sum();
-        let tables: usize = self
-            .steps
-            .iter()
-            .map(|step| match &step.kernel {
-                Kernel::Rearrange { table, .. } => table.len(),
-                _ => 0,
-            })
-            .sum();
-        weights + size_of::<u32>() * tables
-    }
-
     /// `56x56x64 to 28x28x128, 3x3/2`: height, width and physical channels, then the window.
     pub fn shape(&self, step: &Step) -> String {
         let of_view = |view: View| {

@@ -128,6 +128,8 @@ fn arrays_keep_their_leading_axis() {
     let ran = scene.run(&[&args[..], &["--json"]].concat()).exits(0);
     let objects = ran.objects();
     assert_eq!(objects.len(), 3 * 2 + 2);
+    let summary = ran.stderr.lines().find(|line| line.contains("4 images, 8 maps in ")).expect("a summary");
+    assert!(summary.contains(" images/s)"), "{summary}");
     assert_eq!(scene.array_at("heatmaps/batch.top.gradient.npy").shape, [3, c, h, w]);
     assert_eq!(scene.array_at("heatmaps/batch.top.grad-cam.npy").shape, [3, 1, h, w]);
     let pictures: Vec<String> = scene.listing("heatmaps").into_iter().filter(|name| name.ends_with(".png")).collect();

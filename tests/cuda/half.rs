@@ -3,7 +3,7 @@
 use fluoroscope::picture::read_array;
 use serde_json::Value;
 
-use super::{METHODS, Scene, golden};
+use super::{Scene, golden, methods};
 
 /// Cosine with the map in f64 below which a half is wrong: that of a rounding at every layer is above.
 const LEAST_COSINE: [(&str, f64); 2] = [("f16", 0.995), ("bf16", 0.95)];
@@ -22,7 +22,8 @@ fn maps_in_halves_are_close_and_never_nan() {
     for net in ["plain", "resnet", "densenet", "mobile", "gated"] {
         let scene = Scene::new();
         scene.images("in.npy", net, 2);
-        let options = ["-m", METHODS, "--steps", "4", "--samples", "2", "--batch", "2", "--json"];
+        let methods = methods(net).join(",");
+        let options = ["-m", &methods, "--steps", "4", "--samples", "2", "--batch", "2", "--json"];
         let exact = ["--backend", "cpu", "--precision", "f64"];
         scene.explain(&[], net, "exact", &[&options[..], &exact].concat()).exits(0);
         for ((half, least), (_, most)) in LEAST_COSINE.into_iter().zip(CONSERVED) {

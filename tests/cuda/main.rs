@@ -5,6 +5,7 @@ mod allocations;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "the binary loads the driver")]
 mod common;
+mod counts;
 mod half;
 mod painter;
 #[path = "../common/pictures.rs"]
@@ -21,8 +22,11 @@ use std::process::Command;
 use std::sync::OnceLock;
 
 use fluoroscope::backend::cuda::CudaBackend;
+use fluoroscope::method::{MethodChoice, names};
 use fluoroscope::model::Model;
 use fluoroscope::picture::{read_array, write_npy};
+use fluoroscope::plan::{Batch, Pass, PlanError, plan};
+use fluoroscope::rule::RuleOptions;
 use fluoroscope::tensor::Tensor;
 use ptx_sim_driver::{Variant, install};
 use serde_json::Value;
@@ -32,10 +36,6 @@ use ran::Ran;
 
 /// Largest difference to f64 on the CPU, relative to the peak of its map.
 const LIMIT: f64 = 1e-4;
-
-/// Methods that between them need every kind of step: gates, bits, rules, references, a readout of a layer.
-const METHODS: &str = "saliency,gradient,input-x-gradient,deconvnet,guided-backprop,grad-cam,guided-grad-cam,lrp-epsilon,lrp-zplus,\
-                       epsilon-plus-flat,deeplift,integrated-gradients,smoothgrad";
 
 /// Kernels that other tests run with all checks of the interpreter run without.
 const QUICK: (&str, &str) = ("PTX_SIM_CHECKS", "0");
@@ -129,6 +129,20 @@ fn golden(net: &str) -> String {
     common::root().join(format!("data/golden/{net}.onnx")).display().to_string()
 }
 
+/// Every method of which a golden network has a map: CAM needs a head of its own.
+fn methods(net: &str) -> Vec<&'static str> {
+    let model = Model::open(golden(net)).expect("a golden network");
+    let has_map = |name: &&str| {
+        let choice: MethodChoice = name.parse().expect("a method");
+        match plan(&model.graph, &[Pass::of(choice.method, None)], &RuleOptions::default(), Batch::of(1)) {
+            Ok(_) => true,
+            Err(PlanError::NoCamHead { .. }) => false,
+            Err(error) => panic!("{name} of {net}: {error}"),
+        }
+    };
+    names().into_iter().filter(has_map).collect()
+}
+
 #[test]
 fn what_is_prefetched_is_what_would_be_read() {
     common::load_driver();
@@ -151,7 +165,9 @@ fn maps_are_those_of_the_cpu() {
     for net in ["plain", "resnet", "densenet", "mobile", "gated", "decoder"] {
         let scene = Scene::new();
         scene.images("in.npy", net, 2);
-        let options = ["-m", METHODS, "--steps", "4", "--samples", "2", "--batch", "2", "-t", "top:2", "--json"];
+        let methods = methods(net);
+        let list = methods.join(",");
+        let options = ["-m", &list, "--steps", "4", "--samples", "2", "--batch", "2", "-t", "top:2", "--json"];
         for (into, precision) in [("cpu", "f32"), ("exact", "f64")] {
             let place = ["--backend", "cpu", "--precision", precision];
             scene.explain(&[], net, into, &[&options[..], &place].concat()).exits(0);
@@ -163,7 +179,7 @@ fn maps_are_those_of_the_cpu() {
         }
         let names: Vec<String> = scene.files("exact").into_keys().collect();
         assert_eq!(names, scene.files("cuda").into_keys().collect::<Vec<_>>(), "{net}");
-        assert_eq!(names.len(), 2 * METHODS.split(',').count(), "{net}");
+        assert_eq!(names.len(), 2 * methods.len(), "{net}");
         // Where f32 itself is further off, it is by as much on any device.
         let path = |folder: &str, name: &str| scene.folder.path().join(folder).join(name);
         let from_exact = |folder: &str, name: &str| difference(&path(folder, name), &path("exact", name));
@@ -290,6 +306,15 @@ fn a_driver_that_records_no_graphs_launches_every_step() {
 }
 
 #[test]
+fn a_graph_that_is_not_made_is_an_error() {
+    let scene = Scene::new();
+    scene.images("in.npy", "plain", 1);
+    let ran = scene.explain(&[("PTX_SIM_FAIL_GRAPH", "800")], "plain", "maps", &["--backend", "cuda"]).exits(4);
+    ran.says(&["could not record a graph: CUDA_ERROR_NOT_PERMITTED", "hint: use --backend cpu"]);
+    assert!(scene.files("maps").is_empty());
+}
+
+#[test]
 fn memory_that_runs_out_halves_the_batch() {
     let scene = Scene::new();
     scene.images("in.npy", "plain", 5);
@@ -377,14 +402,26 @@ fn warpgroups_give_the_maps_of_warps() {
     let scene = Scene::new();
     // So many that tiles fill two thirds of the processors.
     scene.images("in.npy", "decoder", 20);
+    let hopper = [QUICK, ("PTX_SIM_CAPABILITY", "9.0")];
+    // On a device, whatever its driver is told, an image alone has too few tiles for warpgroups.
+    for (into, settings, batch) in [("warps", &hopper[..1], "20"), ("alone", &hopper, "1"), ("groups", &hopper, "20")] {
+        let options = ["--method", "gradient,lrp-epsilon", "--backend", "cuda", "--batch", batch];
+        scene.explain(settings, "decoder", into, &options).exits(0);
+    }
+    let groups = scene.files("groups");
+    assert!(groups.len() == 2 && scene.files("warps") == groups && scene.files("alone") == groups);
+}
+
+#[test]
+fn a_driver_that_knows_no_warpgroups_is_not_asked() {
+    let scene = Scene::new();
+    scene.images("in.npy", "decoder", 20);
     let options = ["--method", "gradient,lrp-epsilon", "--batch", "20", "--backend", "cuda"];
-    scene.explain(&[QUICK], "decoder", "warps", &options).exits(0);
     let hopper = [QUICK, ("PTX_SIM_CAPABILITY", "9.0")];
     scene.explain(&hopper, "decoder", "groups", &options).exits(0);
-    assert!(scene.files("warps").len() == 2 && scene.files("warps") == scene.files("groups"));
     let old = [hopper[0], hopper[1], ("PTX_SIM_DRIVER_VERSION", "11080")];
     scene.explain(&old, "decoder", "old", &options).exits(0);
-    assert!(scene.files("warps") == scene.files("old"), "a driver that does not know them is not asked");
+    assert!(scene.files("groups").len() == 2 && scene.files("groups") == scene.files("old"));
     let refusing = [hopper[0], hopper[1], ("PTX_SIM_PTX_VERSION", "7.8")];
     scene.explain(&refusing, "decoder", "none", &options).exits(4).says(&["load kernel conv2d_", ".wgmma"]);
 }

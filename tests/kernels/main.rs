@@ -32,6 +32,8 @@ use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::backend::gpu::{Chip, MatrixUnits};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
+use fluoroscope::program::{Element, Kernel, Per, Stage};
+use half::{bf16, f16};
 use rayon::prelude::*;
 use sim::{Coverage, Simulator};
 
@@ -283,4 +285,23 @@ fn ptx_treats_special_values_as_the_cpu_does() {
     };
     let found: Vec<_> = (0..wanted.len()).into_par_iter().map_init(cases::all, one).flatten().collect();
     assert!(found.is_empty(), "{} complaints\n{}", found.len(), found.join("\n"));
+}
+
+/// What is beyond the largest half is stored as that, so that no infinity can meet a zero later on; not a number stays so.
+#[test]
+fn ptx_stores_what_no_half_holds_as_the_largest() {
+    let simulator = Simulator::default();
+    for (precision, largest) in [(Precision::F16, f16::MAX.to_f64()), (Precision::Bf16, bf16::MAX.to_f64())] {
+        // Just beyond where rounding would go to infinity, and far beyond.
+        for factor in [1.003, 1e30] {
+            let mut bench = Bench::new(SETTINGS[0]);
+            bench.precision = precision;
+            let (x, values) = bench.noise(Per::Image, [4, 1, 1], 1.0);
+            let y = bench.expect(Per::Image, Element::Float, values);
+            bench.step(Kernel::ActivationForward, vec![x], vec![], y, vec![Stage::Multiply { factor }]);
+            bench.inputs[0].values.data = vec![largest, -largest, f64::NAN, 0.0];
+            let got = bench.run(&simulator, &bench.inputs).concat();
+            assert!(same(&got, &bench.inputs[0].values.data), "{precision} by {factor}: {got:?}");
+        }
+    }
 }

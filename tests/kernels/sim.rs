@@ -171,6 +171,7 @@ impl Backend for Simulator {
         let slots = program.slots.slots.iter();
         let slots: Vec<u64> =
             slots.map(|slot| memory.alloc((slot.len * unit_bytes(slot.element, 4)).max(16))).collect();
+        let slot_bytes = memory.allocated_bytes();
         let mut constants = Constants { memory, weights: HashMap::new() };
         let steps = program.steps.iter().map(|step| {
             let launch = launch_on(self.chip, &program, step).map_err(|e| failed("launch", e))?;
@@ -192,10 +193,11 @@ impl Backend for Simulator {
         });
         let steps = steps.collect::<Result<_, BackendError>>()?;
         let mut memory = constants.memory;
+        let constant_bytes = memory.allocated_bytes() - slot_bytes;
         for &slot in &slots {
             memory.set_read_only(slot, true).map_err(|e| failed("load", e))?;
         }
-        Ok(Box::new(SimulatorSession { program, memory, slots, steps }))
+        Ok(Box::new(SimulatorSession { program, memory, slots, constant_bytes, steps }))
     }
 }
 
@@ -259,6 +261,7 @@ struct SimulatorSession {
     program: Arc<Program>,
     memory: Memory,
     slots: Vec<u64>,
+    constant_bytes: u64,
     steps: Vec<Prepared>,
 }
 
@@ -357,6 +360,10 @@ impl Session for SimulatorSession {
 
     fn slot_bytes(&self) -> usize {
         self.program.slot_bytes(4)
+    }
+
+    fn constant_bytes(&self) -> usize {
+        self.constant_bytes as usize
     }
 }
 

@@ -116,6 +116,10 @@ impl Session for Loaded {
     fn slot_bytes(&self) -> usize {
         self.session.slot_bytes()
     }
+
+    fn constant_bytes(&self) -> usize {
+        self.session.constant_bytes()
+    }
 }
 
 impl Drop for Loaded {

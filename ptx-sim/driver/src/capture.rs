@@ -93,7 +93,10 @@ impl Driver {
             (_, false) => {
                 Err(Error::new(Code::CaptureUnjoined, "a forked stream was not joined before the capture ended"))
             }
-            _ => Ok(self.graphs.insert(Graph { device, ops: ops.into() })),
+            _ => {
+                self.counts.captures += 1;
+                Ok(self.graphs.insert(Graph { device, ops: ops.into() }))
+            }
         }
     }
 

@@ -13,7 +13,7 @@ use crate::event::Event;
 use crate::graph::Graph;
 use crate::handle::{Handle, Table};
 use crate::knobs::Knobs;
-use crate::ledger::Ledger;
+use crate::ledger::{Counts, Ledger};
 use crate::memory::DeviceMemory;
 use crate::module::{Function, Loaded};
 use crate::pinned::Pinned;
@@ -36,6 +36,7 @@ pub(crate) struct Driver {
     pub ledger: Ledger,
     /// Kernels run so far.
     pub launches: u64,
+    pub counts: Counts,
     /// The most streams of a device that had work before them at a time.
     pub busy_streams: usize,
     /// What a kernel's fault makes of all later calls: only a new process recovers.
@@ -76,6 +77,7 @@ impl Driver {
             functions: Table::default(),
             ledger: Ledger::default(),
             launches: 0,
+            counts: Counts::default(),
             busy_streams: 0,
             sticky: None,
             texts: Vec::new(),

@@ -29,11 +29,17 @@ impl Driver {
         if flags == DEVICE_LAUNCH {
             return Err(Error::new(Code::NotSupported, "graphs that the device launches"));
         }
+        if let Some(code) = self.knobs.fail_graph {
+            return Err(Error::new(code, "a graph is not instantiated, as PTX_SIM_FAIL_GRAPH asks"));
+        }
+        self.counts.instantiations += 1;
         Ok(self.executables.insert(graph))
     }
 
     pub fn launch_graph(&mut self, executable: Handle, stream: Handle) -> Result<()> {
         let ops = Arc::clone(&self.executables.get(executable)?.ops);
-        self.submit(stream, Op::Graph(ops))
+        self.submit(stream, Op::Graph(ops))?;
+        self.counts.graph_launches += 1;
+        Ok(())
     }
 }

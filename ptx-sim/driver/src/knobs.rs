@@ -36,6 +36,8 @@ pub(crate) struct Knobs {
     pub fail_pinned: Option<FailAt>,
     /// The launch from which on everything fails, and how.
     pub fail_launch: Option<(u64, Code)>,
+    /// How the instantiation of graphs fails.
+    pub fail_graph: Option<Code>,
     /// Physical ordinals of the devices that are there and visible.
     pub devices: Vec<u32>,
     /// As `cuDriverGetVersion` gives it: 12080 is 12.8.
@@ -81,6 +83,7 @@ impl Knobs {
             fail_alloc: get(env, "PTX_SIM_FAIL_ALLOC", "n or n+, from 1", fail_at)?,
             fail_pinned: get(env, "PTX_SIM_FAIL_PINNED", "n or n+, from 1", fail_at)?,
             fail_launch: get(env, "PTX_SIM_FAIL_LAUNCH", "n or n:code, from 1, with a code of CUDA", fail_launch)?,
+            fail_graph: get(env, "PTX_SIM_FAIL_GRAPH", "a code of CUDA", code)?,
             devices: visible(devices, env("CUDA_VISIBLE_DEVICES").as_deref()),
             driver_version,
             ptx_version: ptx_version.unwrap_or_else(|| ptx_version_of(driver_version)),
@@ -135,7 +138,11 @@ fn fail_at(text: &str) -> Option<FailAt> {
 
 fn fail_launch(text: &str) -> Option<(u64, Code)> {
     let (nth, code) = text.split_once(':').unwrap_or((text, "719"));
-    Some((number(nth).filter(|nth| *nth > 0)?, Code::of(code.parse().ok()?)?))
+    Some((number(nth).filter(|nth| *nth > 0)?, self::code(code)?))
+}
+
+fn code(text: &str) -> Option<Code> {
+    Code::of(text.parse().ok()?)
 }
 
 fn seeds(text: &str) -> Option<Vec<u64>> {
@@ -215,6 +222,7 @@ mod tests {
             ("PTX_SIM_MEMORY", "1G"),
             ("PTX_SIM_FAIL_ALLOC", "0"),
             ("PTX_SIM_FAIL_LAUNCH", "1:12345"),
+            ("PTX_SIM_FAIL_GRAPH", "12345"),
             ("PTX_SIM_SEED", "1,2"),
             ("PTX_SIM_CHECKS", "yes"),
             ("PTX_SIM_RUN", "no"),

@@ -8,6 +8,15 @@ use ptx_sim::{Kernel, Report};
 
 use crate::driver::Driver;
 
+/// Calls of the process that did what they were to do.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counts {
+    pub modules: u64,
+    pub captures: u64,
+    pub instantiations: u64,
+    pub graph_launches: u64,
+}
+
 /// By hash of the text and name.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger(BTreeMap<(u64, String), Entry>);
@@ -68,12 +77,15 @@ impl Driver {
     /// Appends what happened since the last report to the file that the knob names.
     pub fn write_report(&mut self) {
         let Some(path) = &self.knobs.report else { return };
+        let Counts { modules, captures, instantiations, graph_launches } = self.counts;
         let mut text = self.ledger.json_lines();
         for (device, usage) in self.memory.usage.iter().enumerate().filter(|(_, usage)| usage.allocations > 0) {
             let _ = writeln!(
                 text,
                 "{{\"kind\":\"device\",\"device\":{device},\"process\":{},\"allocations\":{},\"pinned_allocations\":{},\
-                 \"peak_bytes\":{},\"busy_streams\":{},\"live_bytes\":{},\"launches\":{}}}",
+                 \"peak_bytes\":{},\"busy_streams\":{},\"live_bytes\":{},\"launches\":{},\
+                 \"modules\":{modules},\"captures\":{captures},\"instantiations\":{instantiations},\
+                 \"graph_launches\":{graph_launches}}}",
                 std::process::id(),
                 usage.allocations,
                 self.pinned.allocations,

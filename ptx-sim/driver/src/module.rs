@@ -62,6 +62,7 @@ impl Driver {
         for kernel in module.kernels() {
             self.ledger.know(hash, kernel);
         }
+        self.counts.modules += 1;
         let handle = self.modules.insert(Loaded { device, module, hash, functions: BTreeMap::new() });
         Ok((handle, info.concat()))
     }

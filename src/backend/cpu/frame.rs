@@ -21,6 +21,15 @@ pub struct StepWeights<T> {
     pub stages: Vec<Vec<Arc<[T]>>>,
 }
 
+impl<T> StepWeights<T> {
+    /// Where each is, and its bytes.
+    pub fn constants(&self) -> impl Iterator<Item = (usize, usize)> {
+        let plain = self.kernel.iter().chain(&self.prologue).chain(self.stages.iter().flatten());
+        let plain = plain.map(|weight| (weight.as_ptr().addr(), size_of_val(&**weight)));
+        plain.chain(self.packed.iter().map(|packed| (Arc::as_ptr(packed).addr(), packed.bytes())))
+    }
+}
+
 /// A step while it runs: what it writes is taken out of the slots, the rest is read.
 pub struct Frame<'a, T> {
     pub program: &'a Program,

@@ -1,3 +1,4 @@
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -92,5 +93,14 @@ impl<T: Real> Session for CpuSession<T> {
 
     fn slot_bytes(&self) -> usize {
         self.program.slot_bytes(size_of::<T>())
+    }
+
+    fn constant_bytes(&self) -> usize {
+        let mut constants = HashMap::new();
+        self.weights
+            .iter()
+            .flat_map(StepWeights::constants)
+            .for_each(|(address, bytes)| _ = constants.insert(address, bytes));
+        constants.into_values().sum()
     }
 }

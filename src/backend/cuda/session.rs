@@ -37,7 +37,7 @@ struct Bound {
     function: Arc<Function>,
     pointers: Vec<u64>,
     launch: Launch,
-    _uploads: Vec<Arc<Upload<Memory>>>,
+    uploads: Vec<Arc<Upload<Memory>>>,
 }
 
 /// How a part of the program is run.
@@ -45,7 +45,7 @@ enum Replay {
     /// Not yet.
     New,
     Recorded(Graph),
-    /// The driver does not record it.
+    /// The driver records nothing.
     Plain,
 }
 
@@ -86,11 +86,7 @@ impl CudaSession {
         let all = || steps.iter().try_for_each(|step| step.launch(&self.stream));
         let replay = &mut self.replays[phase as usize];
         if matches!(replay, Replay::New) {
-            *replay = match self.stream.record(all) {
-                Ok(graph) => Replay::Recorded(graph),
-                Err(lost @ BackendError::DeviceLost { .. }) => return Err(lost),
-                Err(_) => Replay::Plain,
-            };
+            *replay = self.stream.record(all)?.map_or(Replay::Plain, Replay::Recorded);
         }
         match replay {
             Replay::Recorded(graph) => self.stream.replay(graph),
@@ -210,7 +206,7 @@ fn bind(
         pointers.push(upload.memory.address());
         uploads.push(upload);
     }
-    Ok(Bound { function, pointers, launch, _uploads: uploads })
+    Ok(Bound { function, pointers, launch, uploads })
 }
 
 impl Bound {
@@ -285,5 +281,9 @@ impl Session for CudaSession {
 
     fn slot_bytes(&self) -> usize {
         self.arena.memory.bytes()
+    }
+
+    fn constant_bytes(&self) -> usize {
+        Upload::total(self.steps.iter().flat_map(|step| &step.uploads), Memory::bytes)
     }
 }

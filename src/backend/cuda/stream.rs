@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use cudarc::driver::sys::{CUevent, CUgraphExec, CUstream, CUstreamCaptureMode};
 
+use super::api::Code;
 use super::device::Device;
 use super::memory::Memory;
 use super::modules::Function;
@@ -15,6 +16,9 @@ use crate::kernel::THREADS;
 
 /// `CU_STREAM_NON_BLOCKING`: does not wait for the default stream of others in this process.
 const NON_BLOCKING: u32 = 1;
+
+/// `CUDA_ERROR_NOT_SUPPORTED`, `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED`
+const RECORDS_NOTHING: [Code; 2] = [801, 900];
 
 /// Work in order. Dropping it waits for its end.
 pub struct Stream {
@@ -137,15 +141,19 @@ impl Stream {
         self.device.check_memory(&format!("launch kernel {}", function.name()), 0, code)
     }
 
-    /// Records what `work` puts into this stream, without executing it.
+    /// Records what `work` puts into this stream, without executing it; `None` where the driver records nothing.
     ///
     /// # Errors
-    /// Those of `work`, and where the driver cannot record it.
-    pub fn record(&self, work: impl FnOnce() -> Result<(), BackendError>) -> Result<Graph, BackendError> {
+    /// Those of `work`, and whatever else the device reports.
+    pub fn record(&self, work: impl FnOnce() -> Result<(), BackendError>) -> Result<Option<Graph>, BackendError> {
         let api = self.device.enter()?;
         let (what, mode) = ("record a graph", CUstreamCaptureMode::CU_STREAM_CAPTURE_MODE_THREAD_LOCAL);
         // SAFETY: the stream lives, and no other thread uses it.
-        self.device.check_memory(what, 0, unsafe { (api.begin_capture)(self.raw, mode) })?;
+        let begun = unsafe { (api.begin_capture)(self.raw, mode) };
+        if RECORDS_NOTHING.contains(&begun) {
+            return Ok(None);
+        }
+        self.device.check_memory(what, 0, begun)?;
         let done = work();
         let api = self.device.enter()?;
         let mut graph = std::ptr::null_mut();
@@ -161,7 +169,7 @@ impl Stream {
             // SAFETY: destroyed once; what was instantiated of it lives on by itself.
             _ = self.device.check(what, unsafe { (api.destroy_graph)(graph) });
         }
-        ended.map(|()| Graph { device: Arc::clone(&self.device), raw: exec })
+        ended.map(|()| Some(Graph { device: Arc::clone(&self.device), raw: exec }))
     }
 
     /// Executes a recording.

@@ -1,6 +1,6 @@
 //! Constants on a device: weights, tables, zeros. Each is there once, whatever the number of sessions.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Pointer, SplitFilters, number};
@@ -77,6 +77,18 @@ pub struct Upload<M> {
     pub memory: M,
     /// A constant's identity is good while it lives.
     _sources: Vec<Constant>,
+}
+
+impl<M> Upload<M> {
+    /// Sums over uploads, each counted once however many steps use it.
+    pub fn total<'a>(uploads: impl IntoIterator<Item = &'a Arc<Self>>, bytes: impl Fn(&M) -> usize) -> usize
+    where
+        M: 'a,
+    {
+        let mut seen = HashSet::new();
+        let distinct = uploads.into_iter().filter(|upload| seen.insert(Arc::as_ptr(upload)));
+        distinct.map(|upload| bytes(&upload.memory)).sum()
+    }
 }
 
 /// The constants of a device.

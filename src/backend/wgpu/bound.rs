@@ -30,6 +30,21 @@ impl Bound {
     pub fn mirrored(&self) -> usize {
         self.mirrors.bytes()
     }
+
+    /// Bytes of the constants, in buffers and in textures.
+    pub fn constants(&self) -> usize {
+        let sources = || self.steps.iter().flat_map(|step| &step.sources);
+        let buffers = sources().filter_map(|source| match source {
+            Source::Constant(upload) => Some(upload),
+            _ => None,
+        });
+        let textures = sources().filter_map(|source| match source {
+            Source::Texels(upload) => Some(upload),
+            _ => None,
+        });
+        Upload::total(buffers, |memory| memory.bytes() as usize)
+            + Upload::total(textures, |texels| texels.bytes() as usize)
+    }
 }
 
 /// A step, ready to be dispatched.
@@ -40,7 +55,7 @@ pub struct Dispatch {
     group: wgpu::BindGroup,
     /// Workgroups along x and y.
     grid: [u32; 2],
-    _sources: Vec<Source>,
+    sources: Vec<Source>,
 }
 
 /// What a pointer of a step is bound to.
@@ -88,7 +103,7 @@ pub async fn bind(
         entries.push(bytes_of(&parameters.buffer, (number * PARAM_BYTES) as u64, PARAM_BYTES as u64));
         let group = group(&opened.device, &pipeline, entries).await?;
         let grid = grid(&opened.device, launch.blocks);
-        steps.push(Dispatch { refreshes, pipeline, group, grid, _sources: sources });
+        steps.push(Dispatch { refreshes, pipeline, group, grid, sources });
     }
     Ok(Bound { steps, mirrors, _parameters: parameters })
 }

@@ -271,4 +271,8 @@ impl Session for WgpuSession {
     fn slot_bytes(&self) -> usize {
         self.slots.bytes() + self.bound.mirrored()
     }
+
+    fn constant_bytes(&self) -> usize {
+        self.bound.constants()
+    }
 }

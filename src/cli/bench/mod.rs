@@ -41,7 +41,7 @@ struct Run {
     seconds: f64,
     heatmaps_per_second: f64,
     slot_bytes: usize,
-    weight_bytes: usize,
+    constant_bytes: usize,
     agreement: Agreement,
     /// An image whose maps differ from those of its copy among the images that were checked.
     differs: Option<usize>,
@@ -53,7 +53,7 @@ impl Run {
     }
 
     fn memory(&self) -> usize {
-        self.slot_bytes + self.weight_bytes
+        self.slot_bytes + self.constant_bytes
     }
 }
 
@@ -181,7 +181,7 @@ impl Bench<'_> {
             seconds: times.whole,
             heatmaps_per_second: batch as f64 / times.whole / evaluations(method) as f64,
             slot_bytes: times.slot_bytes,
-            weight_bytes: program.weight_bytes(stored.arithmetic().bytes()),
+            constant_bytes: times.constant_bytes,
             agreement: Agreement::worst(&times.maps, &checked.exact),
             differs: checked.maps.as_ref().and_then(|maps| different(&times.maps, maps)),
         }
@@ -198,7 +198,7 @@ impl Bench<'_> {
             console.line("");
             totals_table(&run.totals).iter().for_each(|line| console.line(line));
             let (milliseconds, rate, memory) = (run.milliseconds(), run.heatmaps_per_second, bytes(run.memory()));
-            let weights = bytes(run.weight_bytes);
+            let weights = bytes(run.constant_bytes);
             let line =
                 format!("{milliseconds:.2} ms a batch, {rate:.2} heatmaps/s, {memory}, of which weights {weights}");
             let [cosine, relative_l2] = run.agreement.texts();
@@ -235,7 +235,7 @@ impl Bench<'_> {
             "device": self.backend.device(), "threads": self.engine.cores(),
             "roof": self.roof, "steps": run.rows, "kernels": kernels, "phases": phases,
             "milliseconds": run.milliseconds(), "heatmaps_per_second": run.heatmaps_per_second,
-            "memory": { "slots": run.slot_bytes, "weights": run.weight_bytes },
+            "memory": { "slots": run.slot_bytes, "weights": run.constant_bytes, "total": run.memory() },
             "agreement": run.agreement, "batch_agrees": run.differs.is_none(),
         })
     }

@@ -16,6 +16,8 @@ pub struct Times {
     pub whole: f64,
     /// Bytes of all slots.
     pub slot_bytes: usize,
+    /// Bytes of its weights and tables on the device.
+    pub constant_bytes: usize,
     /// The maps, image by image.
     pub maps: Vec<Vec<f64>>,
 }
@@ -47,8 +49,13 @@ impl Times {
             steps.iter_mut().zip(times).for_each(|(of_step, time)| of_step.push(time.as_secs_f64()));
             done(repeats + ran);
         }
-        let slot_bytes = session.slot_bytes();
-        Ok(Self { steps: steps.into_iter().map(median).collect(), whole: median(wholes), slot_bytes, maps })
+        Ok(Self {
+            steps: steps.into_iter().map(median).collect(),
+            whole: median(wholes),
+            slot_bytes: session.slot_bytes(),
+            constant_bytes: session.constant_bytes(),
+            maps,
+        })
     }
 }
 

@@ -236,6 +236,12 @@ impl PackedWeights {
         Self::new(geometry, weights, Pass::Backward)
     }
 
+    /// Bytes of all blocks.
+    pub fn bytes(&self) -> usize {
+        let blocks = self.lattices.iter().flat_map(|lattice| &lattice.blocks);
+        blocks.map(|block| size_of_val(&*block.storage)).sum()
+    }
+
     #[cfg(test)]
     /// The same weights for use with another instruction set.
     ///
