@@ -1,5 +1,7 @@
 //! The wgpu backend on an adapter of this machine: ports of every kind, nested in bigger buffers, slots full of not-a-number.
 
+use std::time::Duration;
+
 use fluoroscope::backend::{Backend, Phase};
 use fluoroscope::graph::Precision;
 
@@ -88,7 +90,7 @@ fn a_wgpu_session_times_every_step_and_counts_values() {
     let mut times = Vec::new();
     session.run(Phase::Forward, Some(&mut times)).expect("runs");
     session.run(Phase::Backward, Some(&mut times)).expect("runs nothing");
-    assert_eq!(times.len(), 1);
+    assert!(times.len() == 1 && times[0] > Duration::ZERO, "{times:?}");
     assert!(session.slot_bytes() >= session.program().slot_bytes(4));
     let port = bench.expected[0].port.clone();
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();
