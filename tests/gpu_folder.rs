@@ -101,7 +101,7 @@ impl Ran {
 
 /// A library of this machine.
 fn library(name: &str) -> PathBuf {
-    let known = Command::new("ldconfig").arg("-p").output().expect("ldconfig runs").stdout;
+    let known = Command::new("/sbin/ldconfig").arg("-p").output().expect("ldconfig runs").stdout;
     let known = String::from_utf8_lossy(&known).into_owned();
     let mut lines = known.lines().filter(|line| line.trim_start().starts_with(name) && line.contains("x86-64"));
     let path = lines.next().and_then(|line| Some(line.split_once(" => ")?.1));

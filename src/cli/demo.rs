@@ -8,7 +8,7 @@ use super::args::DemoArgs;
 use super::console::Console;
 use super::engine;
 use super::failure::{DONE, Failure, INPUT};
-use super::options::{Drawing, methods, place};
+use super::options::{Drawing, Engine, methods, place};
 use super::outputs::{caption, make_folder, plane};
 use super::table::{Align, Table, error, number, optional};
 use crate::explain::{ExplainOptions, Explainer, Heatmap, Painter, Target};
@@ -64,44 +64,62 @@ struct Shown {
 pub fn run(args: &DemoArgs, console: &mut Console) -> Result<u8, Failure> {
     let place = place(&args.place)?;
     let data = data_folder()?;
-    make_folder(&args.output)?;
-    let chosen = methods(&METHODS.map(str::to_owned))?;
-    let films = films(&data)?;
-    let photos: Vec<(PathBuf, Vec<(String, Picture)>)> =
-        PHOTOS.iter().map(|name| (data.join("photos").join(name), Vec::new())).collect();
-    console.start(films.len() + photos.len());
-    let parts = [(CHEST, films), (PHOTO_MODEL, photos)];
-    let bar = console.bar();
-    let mut done = 0.0;
-    for (file, pictures) in parts {
-        let model = engine::model(&data.join(file), ImportOptions::default(), console)?;
+    let photos = PHOTOS.iter().map(|name| (data.join("photos").join(name), Vec::new())).collect();
+    let parts = [(CHEST, films(&data)?), (PHOTO_MODEL, photos)];
+    let methods = methods(&METHODS.map(str::to_owned))?;
+    Demo { data, place, methods, output: &args.output }.show(parts, console)
+}
+
+/// What all pictures have in common.
+struct Demo<'a> {
+    data: PathBuf,
+    place: Engine,
+    methods: Vec<MethodChoice>,
+    output: &'a Path,
+}
+
+impl Demo<'_> {
+    /// Explains the pictures of each model, a file of `data/`.
+    fn show(&self, parts: [(&str, Vec<Pictured>); 2], console: &mut Console) -> Result<u8, Failure> {
+        make_folder(self.output)?;
+        console.start(parts.iter().map(|(_, pictures)| pictures.len()).sum());
+        let mut done = 0.0;
+        for (file, pictures) in parts {
+            self.explain(file, pictures, &mut done, console)?;
+        }
+        console.finish();
+        let legend = "heat: share of positive heat inside the drawn finding over its share of the area (chance is 1); \
+                      IoU: overlap of the hottest pixels with the finding, at equal area";
+        console.row(&format!("\n{legend}"));
+        console.row(&format!("contact sheets: {}", self.output.join("*.sheet.png").display()));
+        console.row(&format!("overlays:       {}", self.output.join("*.<class>.<method>.png").display()));
+        Ok(DONE)
+    }
+
+    /// Explains pictures by one model: rows of a table, overlays and contact sheets.
+    fn explain(&self, file: &str, pictures: Vec<Pictured>, done: &mut f64, console: &Console) -> Result<(), Failure> {
+        let model = engine::model(&self.data.join(file), ImportOptions::default(), console)?;
         let options = ExplainOptions { steps: STEPS, ..ExplainOptions::default() };
         let explain = |e| Failure::explain(&e);
-        let painter = Arc::new(Painter::new(engine::backend(&place, console)?));
+        let painter = Arc::new(Painter::new(engine::backend(&self.place, console)?));
         let mut explainer = Explainer::new(&model, Box::new(Arc::clone(&painter)), options).map_err(explain)?;
         console.row(&format!("\n{}: {}", file, model.card.as_ref().and_then(|c| c.title.as_deref()).unwrap_or("")));
         if let Some(warning) = model.card.as_ref().and_then(|card| card.warning.as_deref()) {
             console.row(warning);
         }
-        let table = table(&model);
+        let (table, bar) = (table(&model), console.bar());
         console.row(&table.header());
         for (path, findings) in pictures {
             let subject = subject(&model, path, findings)?;
             bar.say(&subject.name());
-            let shown = explained(&mut explainer, &subject, &chosen).map_err(explain)?;
+            let shown = explained(&mut explainer, &subject, &self.methods).map_err(explain)?;
             shown.iter().for_each(|shown| console.row(&table.row(&cells(&subject, shown))));
-            draw(&args.output, &model, &painter, &subject, &shown).map_err(Failure::input)?;
-            done += 1.0;
-            bar.set(done);
+            draw(self.output, &model, &painter, &subject, &shown).map_err(Failure::input)?;
+            *done += 1.0;
+            bar.set(*done);
         }
+        Ok(())
     }
-    console.finish();
-    let legend = "heat: share of positive heat inside the drawn finding over its share of the area (chance is 1); \
-                  IoU: overlap of the hottest pixels with the finding, at equal area";
-    console.row(&format!("\n{legend}"));
-    console.row(&format!("contact sheets: {}", args.output.join("*.sheet.png").display()));
-    console.row(&format!("overlays:       {}", args.output.join("*.<class>.<method>.png").display()));
-    Ok(DONE)
 }
 
 /// `data/` of the source, or of the current folder.
@@ -299,6 +317,49 @@ fn prefix(subject: &Subject, shown: &Shown) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::args::{BackendArg, TalkArgs};
+    use crate::graph::Precision;
+
+    /// All of the demo takes minutes: here are one film with two findings, one photo, and the fastest methods.
+    #[test]
+    fn pictures_have_a_sheet_and_an_overlay_for_every_class_and_method() {
+        let folder = tempfile::tempdir().unwrap();
+        let output = folder.path().join("new");
+        let data = data_folder().unwrap();
+        let films = films(&data).unwrap();
+        let [film, photo] = ["films/test-2.png", "photos/chelsea.jpg"].map(|name| data.join(name));
+        let parts = [
+            (CHEST, films.into_iter().filter(|(path, _)| *path == film).collect()),
+            (PHOTO_MODEL, vec![(photo.clone(), vec![])]),
+        ];
+        let place = Engine { backend: BackendArg::Cpu, device: None, precision: Precision::F32, threads: None };
+        let methods = methods(&["saliency", "grad-cam"].map(str::to_owned)).unwrap();
+        let mut console = Console::new(Some(TalkArgs { quiet: true, verbose: false }));
+        let demo = Demo { data, place, methods, output: &output };
+        let code = demo.show(parts, &mut console);
+        assert_eq!(code.map_err(|failure| failure.message), Ok(DONE));
+
+        // A column of 320 pixels for the picture and each method, 20 about them; a row for each class.
+        let sheets = [("chelsea.sheet.png", [1040, 258]), ("test-2.sheet.png", [1040, 591])];
+        for (name, size) in sheets {
+            assert_eq!(png_size(&output.join(name)), size, "{name}");
+        }
+        // A text and a bar about the picture.
+        let classes = [("chelsea.Egyptian-cat", &photo), ("test-2.device", &film), ("test-2.nodule", &film)];
+        for (start, picture) in classes {
+            let picture = Picture::open(picture).unwrap();
+            for method in ["grad-cam", "saliency"] {
+                let [width, height] = png_size(&output.join(format!("{start}.{method}.png")));
+                let larger = [width - picture.width as u32, height - picture.height as u32];
+                assert!((1..200).contains(&larger[0]) && (1..200).contains(&larger[1]), "{start}: {larger:?}");
+            }
+        }
+        assert_eq!(std::fs::read_dir(&output).unwrap().count(), sheets.len() + 2 * classes.len());
+    }
+
+    fn png_size(path: &Path) -> [u32; 2] {
+        image::image_dimensions(path).unwrap().into()
+    }
 
     #[test]
     fn missing_files_are_named_with_their_folder() {

@@ -63,28 +63,36 @@ fn failed(error: BackendError) -> Failure {
     Failure::new(BACKEND, error)
 }
 
-/// The first NVIDIA device, whose driver takes the kernels; else the first adapter of hardware; else the CPU.
+/// What [`choose`] takes of this machine, with a note of what does not start.
 fn auto(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, BackendError> {
-    let mut refused = Vec::new();
-    if has_device() {
-        match first_device() {
-            Ok(backend) => return Ok(backend),
-            Err(error) => refused.push(failed(error).message),
-        }
-    }
-    let (name, backend) = match hardware() {
-        Ok(backend) => (backend.device(), backend),
-        Err(error) => {
-            if !matches!(error, BackendError::Unavailable { .. }) {
-                refused.push(failed(error).message);
-            }
-            ("the CPU".to_owned(), cpu(engine)?)
-        }
-    };
-    for reason in refused {
-        console.note(&format!("{name} computes: {reason}"));
+    let cuda = || has_device().then(first_device);
+    let (backend, refused) = choose(cuda, checked, || cpu(engine))?;
+    let name = if backend.name() == "cpu" { "the CPU".to_owned() } else { backend.device() };
+    for error in refused {
+        console.note(&format!("{name} computes: {}", failed(error).message));
     }
     Ok(backend)
+}
+
+/// The first NVIDIA device, where there is one; else the first adapter of hardware; else the CPU. With why those that are there
+/// do not start.
+fn choose<T>(
+    cuda: impl FnOnce() -> Option<Result<T, BackendError>>,
+    wgpu: impl FnOnce(Wanted) -> Result<T, BackendError>,
+    cpu: impl FnOnce() -> Result<T, BackendError>,
+) -> Result<(T, Vec<BackendError>), BackendError> {
+    let mut refused = Vec::new();
+    match cuda() {
+        Some(Ok(backend)) => return Ok((backend, refused)),
+        Some(Err(error)) => refused.push(error),
+        None => {}
+    }
+    match wgpu(Wanted::Hardware) {
+        Ok(backend) => return Ok((backend, refused)),
+        Err(BackendError::Unavailable { .. }) => {}
+        Err(error) => refused.push(error),
+    }
+    Ok((cpu()?, refused))
 }
 
 fn cpu(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
@@ -139,9 +147,8 @@ fn wgpu(adapter: Wanted, stored: Precision) -> Result<Box<dyn Backend>, Failure>
     Ok(Box::new(backend))
 }
 
-/// The first adapter of hardware, whose driver takes the kernels.
-fn hardware() -> Result<Box<dyn Backend>, BackendError> {
-    let adapter = Wanted::Hardware;
+/// An adapter whose driver takes the kernels.
+fn checked(adapter: Wanted) -> Result<Box<dyn Backend>, BackendError> {
     let backend = WgpuBackend::new(WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() })?;
     backend.check()?;
     Ok(Box::new(backend))
@@ -201,4 +208,50 @@ pub fn plan(
 ) -> Result<Program, Failure> {
     let passes: Vec<Pass> = methods.iter().map(|choice| Pass::of(choice.method, layer)).collect();
     crate::plan::plan(&model.graph, &passes, rules, batch).map_err(|e| Failure::explain(&ExplainError::Plan(e)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A device or an adapter of a machine.
+    #[derive(Clone, Copy, PartialEq)]
+    enum Found {
+        Absent,
+        Software,
+        Refused,
+        Present,
+    }
+
+    /// What is chosen, and how many are refused.
+    fn chosen(cuda: Found, adapter: Found) -> (&'static str, usize) {
+        let start = |backend, found| match found {
+            Found::Absent => Err(BackendError::Unavailable { backend, reason: String::new() }),
+            Found::Refused => Err(BackendError::Failed { backend, what: String::new(), reason: String::new() }),
+            Found::Software | Found::Present => Ok(backend),
+        };
+        let wgpu = |wanted| {
+            let hidden = wanted == Wanted::Hardware && adapter == Found::Software;
+            start("wgpu", if hidden { Found::Absent } else { adapter })
+        };
+        let cuda = || (cuda != Found::Absent).then(|| start("cuda", cuda));
+        let (backend, refused) = choose(cuda, wgpu, || Ok("cpu")).expect("the CPU is always there");
+        (backend, refused.len())
+    }
+
+    #[test]
+    fn auto_takes_cuda_then_an_adapter_of_hardware_then_the_cpu() {
+        use Found::{Absent, Present, Refused, Software};
+        for (cuda, adapter, wanted) in [
+            (Present, Present, ("cuda", 0)),
+            (Absent, Present, ("wgpu", 0)),
+            (Absent, Software, ("cpu", 0)),
+            (Absent, Absent, ("cpu", 0)),
+            (Refused, Present, ("wgpu", 1)),
+            (Refused, Software, ("cpu", 1)),
+            (Refused, Refused, ("cpu", 2)),
+        ] {
+            assert_eq!(chosen(cuda, adapter), wanted);
+        }
+    }
 }

@@ -256,11 +256,9 @@ fn an_interrupt_leaves_whole_files_and_exits_130() {
         for i in 0..400 {
             scene.array(&format!("in/{i:03}.npy"), &[c, h, w]);
         }
-        let child = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
-            .args(["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "-t", "0"])
+        let child = scene
+            .command(&["explain", &plain(), "in", "-m", "smoothgrad", "--samples", "200", "-t", "0"])
             .args(["--batch", batch, "--threads", threads])
-            .current_dir(scene.folder.path())
-            .env("CUDA_VISIBLE_DEVICES", "-1")
             .stdout(std::process::Stdio::null())
             .stderr(std::process::Stdio::piped())
             .spawn()

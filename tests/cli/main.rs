@@ -7,14 +7,14 @@ mod ran;
 mod refusals;
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use fluoroscope::picture::{read_array, write_npy};
 use fluoroscope::tensor::Tensor;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use ran::Ran;
+use ran::{NO_VULKAN, Ran};
 
 /// A temporary folder in which the binary runs.
 struct Scene {
@@ -56,14 +56,15 @@ impl Scene {
         path
     }
 
+    /// The binary, which finds no GPU, also on a machine with one: these tests are the CPU's.
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_fluoroscope"));
+        command.args(args).current_dir(self.folder.path()).env("CUDA_VISIBLE_DEVICES", "-1").envs(NO_VULKAN);
+        command
+    }
+
     fn run(&self, args: &[&str]) -> Ran {
-        let output: Output = Command::new(env!("CARGO_BIN_EXE_fluoroscope"))
-            .args(args)
-            .current_dir(self.folder.path())
-            // These tests are the CPU's, also on a machine with a GPU.
-            .env("CUDA_VISIBLE_DEVICES", "-1")
-            .output()
-            .expect("the binary runs");
+        let output = self.command(args).output().expect("the binary runs");
         Ran::new(&output, &format!("{args:?}"), &["error: ", "hint: ", "note: "])
     }
 

@@ -2,6 +2,9 @@
 
 use std::process::Output;
 
+/// No Vulkan driver is found with these.
+pub const NO_VULKAN: [(&str, &str); 2] = [("VK_ICD_FILENAMES", "/nonexistent"), ("VK_DRIVER_FILES", "/nonexistent")];
+
 pub struct Ran {
     pub code: i32,
     pub stdout: String,

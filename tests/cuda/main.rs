@@ -32,7 +32,7 @@ use ptx_sim_driver::{Variant, install};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use ran::Ran;
+use ran::{NO_VULKAN, Ran};
 
 /// Largest difference to f64 on the CPU, relative to the peak of its map.
 const LIMIT: f64 = 1e-4;
@@ -88,7 +88,8 @@ impl Scene {
 
     fn run(&self, settings: &[(&str, &str)], arguments: &[&str]) -> Ran {
         let mut command = Command::new(common::binary());
-        command.args(arguments).current_dir(self.folder.path());
+        // Where no device of CUDA computes it is to be the CPU, also on a machine with an adapter.
+        command.args(arguments).current_dir(self.folder.path()).envs(NO_VULKAN);
         if let Some(driver) = &self.driver {
             command.env("LD_LIBRARY_PATH", driver).env_remove("CUDA_VISIBLE_DEVICES");
         }

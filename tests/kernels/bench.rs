@@ -50,6 +50,8 @@ pub struct Bench {
     pub condition: f64,
     /// How the tensors are stored.
     pub precision: Precision,
+    /// What an f16 beyond it is stored as; no bound where f32 takes its place.
+    pub largest: f64,
     buffers: Vec<Buffer>,
     steps: Vec<Step>,
     streams: u64,
@@ -66,8 +68,8 @@ fn noise(stream: u64, counter: u64) -> f64 {
 impl Bench {
     pub fn new(setting: Setting) -> Self {
         let (inputs, expected, buffers, steps) = Default::default();
-        let (dense, condition, precision) = (false, 1.0, Precision::F32);
-        Self { setting, dense, inputs, expected, condition, precision, buffers, steps, streams: 0 }
+        let (dense, condition, precision, largest) = (false, 1.0, Precision::F32, f16::MAX.to_f64());
+        Self { setting, dense, inputs, expected, condition, precision, largest, buffers, steps, streams: 0 }
     }
 
     /// What results may differ by, relative to one more than their peak: f32 sums, and their rounding.
@@ -217,9 +219,10 @@ impl Bench {
         self.expected.iter().map(|entry| session.read(&self.every_lane(&entry.port))).collect()
     }
 
-    /// The inputs with every ninth float replaced by what is not a number, infinite, zero, or far from one.
+    /// The inputs with every ninth float replaced by what is not a number, infinite, zero, or far from one. The least has a square
+    /// in the normal range, below which WGSL leaves open whether a number is 0.
     pub fn specials(&self) -> Vec<Entry> {
-        const SPECIAL: [f64; 8] = [f64::NAN, 0.0, f64::INFINITY, -0.0, f64::NEG_INFINITY, 80.0, -80.0, 1e-20];
+        const SPECIAL: [f64; 8] = [f64::NAN, 0.0, f64::INFINITY, -0.0, f64::NEG_INFINITY, 80.0, -80.0, 1e-18];
         let mut inputs = self.inputs.clone();
         let floats = inputs.iter_mut().filter(|entry| self.buffers[entry.port.view.buffer.0].element.is_float());
         for (number, entry) in floats.enumerate() {
@@ -269,7 +272,7 @@ impl Bench {
             Element::Bits | Element::Index => 0.0,
         };
         let (float, byte) = (buffer.element.is_float(), buffer.element == Element::Byte);
-        let largest = if buffer.element == Element::F16 { f16::MAX.to_f64() } else { f64::MAX };
+        let largest = if buffer.element == Element::F16 { self.largest } else { f64::MAX };
         for (at, &value) in got.iter().enumerate() {
             let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
             let what = || format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);

@@ -1,5 +1,7 @@
 //! The wgpu backend on an adapter of this machine: ports of every kind, nested in bigger buffers, slots full of not-a-number.
 
+use std::time::Duration;
+
 use fluoroscope::backend::{Backend, Phase};
 use fluoroscope::graph::Precision;
 
@@ -39,9 +41,13 @@ fn kernels_for_hardware_agree_with_the_formulas_and_keep_their_bits() {
 #[test]
 fn the_wgpu_backend_stores_halves() {
     let backend = common::wgpu().poisoned();
+    let stores_f16 = backend.adapter().stores_f16;
     for (precision, every) in [(Precision::F16, 3), (Precision::Bf16, 7)] {
         let check = |case: &Case| {
-            let bench = case.bench_in(SETTINGS[1], precision);
+            let mut bench = case.bench_in(SETTINGS[1], precision);
+            if !stores_f16 {
+                bench.largest = f64::INFINITY;
+            }
             let found = bench.check(&bench.run(&backend, &bench.inputs), bench.tolerance(), true);
             found.into_iter().map(|text| format!("{}: {text}", case.name)).collect::<Vec<_>>()
         };
@@ -53,7 +59,7 @@ fn the_wgpu_backend_stores_halves() {
             let program = cases::all()[0].bench_in(SETTINGS[1], stored).program();
             backend.load(program).expect("loads").slot_bytes()
         });
-        let is_half = precision == Precision::F16 && backend.adapter().stores_f16;
+        let is_half = precision == Precision::F16 && stores_f16;
         assert_eq!(bytes[0] < bytes[1], is_half, "{precision}: {bytes:?} bytes");
     }
 }
@@ -84,7 +90,7 @@ fn a_wgpu_session_times_every_step_and_counts_values() {
     let mut times = Vec::new();
     session.run(Phase::Forward, Some(&mut times)).expect("runs");
     session.run(Phase::Backward, Some(&mut times)).expect("runs nothing");
-    assert_eq!(times.len(), 1);
+    assert!(times.len() == 1 && times[0] > Duration::ZERO, "{times:?}");
     assert!(session.slot_bytes() >= session.program().slot_bytes(4));
     let port = bench.expected[0].port.clone();
     let error = session.write(&port, &[1.0; 3]).expect_err("one value is wanted").to_string();

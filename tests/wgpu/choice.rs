@@ -8,11 +8,8 @@ use fluoroscope::picture::write_npy;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::ran::Ran;
+use crate::ran::{NO_VULKAN, Ran};
 use crate::{common, golden, images};
-
-/// No Vulkan driver is found with this.
-const NO_VULKAN: &[(&str, &str)] = &[("VK_ICD_FILENAMES", "/nonexistent"), ("VK_DRIVER_FILES", "/nonexistent")];
 
 fn run(folder: &Path, settings: &[(&str, &str)], arguments: &[&str]) -> Ran {
     let mut command = Command::new(common::binary());
@@ -107,12 +104,12 @@ fn without_a_driver_it_is_said_why() {
     let folder = scene();
     let folder = folder.path();
     let reason = "no Vulkan, Metal or DX12 driver finds an adapter";
-    let listed = run(folder, NO_VULKAN, &["devices"]).exits(0).stdout;
+    let listed = run(folder, &NO_VULKAN, &["devices"]).exits(0).stdout;
     assert!(listed.contains(&format!("wgpu  not available: {reason}")), "{listed}");
-    let list = run(folder, NO_VULKAN, &["devices", "--json"]).exits(0).stdout;
+    let list = run(folder, &NO_VULKAN, &["devices", "--json"]).exits(0).stdout;
     let list: Value = serde_json::from_str(&list).expect("JSON");
     assert_eq!((&list[1]["available"], &list[1]["reason"]), (&Value::from(false), &Value::from(reason)));
-    explain(folder, NO_VULKAN, &["--backend", "wgpu", "-o", "none"]).exits(4).says(&[reason, "hint: ", "README.md"]);
+    explain(folder, &NO_VULKAN, &["--backend", "wgpu", "-o", "none"]).exits(4).says(&[reason, "hint: ", "README.md"]);
     assert!(!folder.join("none").exists());
-    explain(folder, NO_VULKAN, &[]).exits(0).says(&[]);
+    explain(folder, &NO_VULKAN, &[]).exits(0).says(&[]);
 }

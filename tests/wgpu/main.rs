@@ -60,8 +60,12 @@ fn maps_by(
     let mut explainer = Explainer::new(model, backend, options)?;
     let methods: Vec<MethodChoice> = methods.iter().map(|name| name.parse().expect("a method")).collect();
     let lists = explainer.explain(&images(model, count), &methods, &Target::Top(1))?;
-    let bits = |heatmap: Heatmap| heatmap.map.data.iter().map(|v| v.to_bits()).collect();
-    Ok(lists.into_iter().flatten().map(bits).collect())
+    Ok(bits(lists))
+}
+
+/// The elements of every map.
+fn bits(lists: Vec<Vec<Heatmap>>) -> Vec<Vec<u32>> {
+    lists.into_iter().flatten().map(|heatmap| heatmap.map.data.iter().map(|v| v.to_bits()).collect()).collect()
 }
 
 fn opened(options: WgpuOptions) -> Arc<WgpuBackend> {

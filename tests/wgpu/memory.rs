@@ -5,12 +5,13 @@ use std::sync::Arc;
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::backend::wgpu::{Limits, WgpuBackend, WgpuOptions};
 use fluoroscope::backend::{Backend, BackendError};
-use fluoroscope::explain::ExplainError;
+use fluoroscope::explain::{ExplainError, ExplainOptions, Explainer, Target};
 use fluoroscope::graph::Precision;
 use fluoroscope::model::Model;
+use fluoroscope::program::Element;
 
 use crate::nets::{self, Net};
-use crate::{golden, maps, maps_by, opened, prefetched};
+use crate::{bits, golden, images, maps, maps_by, opened, prefetched};
 
 #[test]
 fn in_whatever_memory_the_maps_are_the_same_or_it_is_said_that_there_is_too_little() {
@@ -97,6 +98,24 @@ fn tensors_are_as_large_as_a_kernel_takes() {
         }
     }
     assert!(fitted > 1 && refused > 0, "{fitted} fitted, {refused} were refused");
+}
+
+/// A kernel takes the largest tensor of two images, not of four.
+#[test]
+fn a_batch_whose_tensors_no_kernel_takes_is_halved() {
+    let model = golden("resnet");
+    let program = prefetched::gradient(&model);
+    let floats = program.buffers.iter().filter(|buffer| buffer.element == Element::Float);
+    let largest = floats.map(|buffer| 4 * program.count(buffer.per) * buffer.item_len()).max().expect("tensors");
+    let limits = Limits { tensor: Some(2 * largest as u64), ..Limits::default() };
+    let backend = || opened(WgpuOptions { limits, ..WgpuOptions::default() });
+    let options = ExplainOptions { batch: Some(4), ..ExplainOptions::default() };
+    let mut explainer = Explainer::new(&model, Box::new(backend()), options).expect("an explainer");
+    let methods = ["gradient".parse().expect("a method")];
+    let found = explainer.explain(&images(&model, 4), &methods, &Target::Top(1)).expect("maps of halves");
+    assert_eq!(explainer.halved(), Some(2));
+    let alone = maps_by(&model, Box::new(backend()), &["gradient"], 4, 1).expect("maps one by one");
+    assert!(bits(found) == alone);
 }
 
 /// Two dense layers with a rectifier between them, on a map.

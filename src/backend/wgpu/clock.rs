@@ -129,8 +129,8 @@ impl Marks {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::wgpu::opened::Opened;
-    use crate::backend::wgpu::{WgpuOptions, edge};
+    use crate::backend::wgpu::adapters::{self, Wanted};
+    use crate::backend::wgpu::{Limits, edge};
 
     /// A step that does nothing, or copies nothing.
     struct Idle(bool);
@@ -145,10 +145,12 @@ mod tests {
 
     #[test]
     fn steps_are_timed_by_marks_and_from_here() {
-        let opened = edge::ready(Opened::new(&WgpuOptions::default())).expect("an adapter");
-        let device = &opened.device;
-        let clocks = [edge::block_on(device, Clock::new(device, 3)).expect("a clock"), Clock { marks: None }];
-        for clock in clocks {
+        let adapter = edge::ready(adapters::find(&Wanted::Any)).expect("an adapter");
+        let has_marks = adapter.raw.features().contains(wgpu::Features::TIMESTAMP_QUERY);
+        let device = &edge::ready(Device::open(adapter, &Limits::default())).expect("a device");
+        let by_marks = edge::block_on(device, Clock::new(device, 3)).expect("a clock");
+        assert_eq!(by_marks.marks.is_some(), has_marks);
+        for clock in [by_marks, Clock { marks: None }] {
             let times =
                 edge::block_on(device, clock.time(device, &[Idle(false), Idle(true), Idle(false)])).expect("times");
             assert!(times.len() == 3 && times.iter().sum::<Duration>() < Duration::from_secs(60), "{times:?}");

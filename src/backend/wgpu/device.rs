@@ -38,12 +38,24 @@ pub struct Limits {
     pub buffers: Option<u32>,
 }
 
+impl Limits {
+    /// What is asked of an adapter: all that it has, for a device has WebGPU's defaults otherwise; ours, where they are lower.
+    fn of(&self, adapter: wgpu::Limits) -> wgpu::Limits {
+        let (tensor, buffers) = (adapter.max_storage_buffer_binding_size, adapter.max_storage_buffers_per_shader_stage);
+        wgpu::Limits {
+            max_storage_buffer_binding_size: self.tensor.map_or(tensor, |most| most.min(tensor)),
+            max_storage_buffers_per_shader_stage: self.buffers.map_or(buffers, |most| most.min(buffers)),
+            ..adapter
+        }
+    }
+}
+
 /// A device. Once it is lost, every operation says so.
 pub struct Device {
     pub raw: wgpu::Device,
     pub queue: wgpu::Queue,
     pub info: AdapterInfo,
-    /// Those of the adapter, all of them.
+    /// Those of the adapter, or ours.
     pub limits: wgpu::Limits,
     /// The processor computes, by subgroups of eight threads: kernels for it are taken.
     on_cpu: bool,
@@ -73,11 +85,7 @@ impl Device {
     /// [`BackendError::Unavailable`] where its driver refuses.
     pub async fn open(adapter: Adapter, ours: &Limits) -> Result<Arc<Self>, BackendError> {
         let Adapter { raw: adapter, info } = adapter;
-        let mut limits = adapter.limits();
-        let binding = &mut limits.max_storage_buffer_binding_size;
-        *binding = ours.tensor.map_or(*binding, |most| most.min(*binding));
-        let buffers = &mut limits.max_storage_buffers_per_shader_stage;
-        *buffers = ours.buffers.map_or(*buffers, |most| most.min(*buffers));
+        let limits = ours.of(adapter.limits());
         let features = adapter.features() & FEATURES;
         let details = adapter.get_info();
         let lanes = [details.subgroup_min_size, details.subgroup_max_size];
@@ -230,4 +238,71 @@ fn reason_of(reason: wgpu::DeviceLostReason, message: &str) -> String {
 /// Text on one line, without what would be taken for a hint.
 pub fn one_line(text: &str) -> String {
     text.replace(';', ",").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::wgpu::adapters::{self, Wanted};
+    use crate::backend::wgpu::edge;
+
+    fn opened() -> (wgpu::Limits, Arc<Device>) {
+        let adapter = edge::ready(adapters::find(&Wanted::Any)).expect("an adapter");
+        let limits = adapter.raw.limits();
+        (limits, edge::ready(Device::open(adapter, &Limits::default())).expect("a device"))
+    }
+
+    /// A buffer that is for nothing, which no device makes.
+    fn invalid(raw: &wgpu::Device) -> wgpu::Buffer {
+        let usage = wgpu::BufferUsages::empty();
+        raw.create_buffer(&wgpu::BufferDescriptor { label: None, size: 16, usage, mapped_at_creation: false })
+    }
+
+    #[test]
+    fn all_of_an_adapter_is_asked_for_and_ours_only_lower_it() {
+        let adapter = wgpu::Limits {
+            max_storage_buffer_binding_size: 2 << 30,
+            max_storage_buffers_per_shader_stage: 16,
+            max_buffer_size: 4 << 30,
+            ..wgpu::Limits::default()
+        };
+        assert_eq!(Limits::default().of(adapter.clone()), adapter);
+        let with = |tensor, buffers| {
+            let limits = Limits { tensor: Some(tensor), buffers: Some(buffers), ..Limits::default() };
+            limits.of(adapter.clone())
+        };
+        let lower = wgpu::Limits {
+            max_storage_buffer_binding_size: 1 << 20,
+            max_storage_buffers_per_shader_stage: 8,
+            ..adapter.clone()
+        };
+        assert_eq!(with(1 << 20, 8), lower);
+        assert_eq!(with(3 << 30, 32), adapter);
+    }
+
+    #[test]
+    fn a_device_has_the_limits_of_its_adapter() {
+        let (limits, device) = opened();
+        assert_eq!((&device.raw.limits(), &device.limits), (&limits, &limits));
+    }
+
+    #[test]
+    fn what_is_attempted_in_vain_is_named_and_the_device_goes_on() {
+        let (_, device) = opened();
+        let made = edge::block_on(&device, device.attempt("make a buffer", 16, invalid));
+        let error = made.expect_err("the buffer is for nothing");
+        let BackendError::Failed { what, reason, .. } = &error else { panic!("{error}") };
+        assert!(what == "make a buffer" && reason.contains("usage"), "{error}");
+        device.check().expect("nothing has failed");
+    }
+
+    #[test]
+    fn what_fails_outside_of_an_attempt_is_found_by_the_next_check() {
+        let (_, device) = opened();
+        device.check().expect("nothing has failed");
+        drop(invalid(&device.raw));
+        let error = device.check().expect_err("the buffer is for nothing");
+        let BackendError::Failed { reason, .. } = &error else { panic!("{error}") };
+        assert!(reason.contains("usage"), "{error}");
+    }
 }
