@@ -185,7 +185,7 @@ pub trait Session: Send {
     /// Bytes held for slots; weights are not counted.
     fn slot_bytes(&self) -> usize;
 
-    /// Bytes of the weights and tables that this session uses, as the backend lays them out, each once. Other sessions of the
-    /// backend may use them too.
+    /// Bytes of the weights that this session uses, as the backend lays them out, and of the tables that it holds of its own,
+    /// each once. Other sessions of the backend may use them too.
     fn constant_bytes(&self) -> usize;
 }

@@ -307,12 +307,16 @@ fn a_driver_that_records_no_graphs_launches_every_step() {
 }
 
 #[test]
-fn a_graph_that_is_not_made_is_an_error() {
+fn a_graph_that_is_not_made_is_an_error_unless_the_driver_has_none() {
     let scene = Scene::new();
     scene.images("in.npy", "plain", 1);
     let ran = scene.explain(&[("PTX_SIM_FAIL_GRAPH", "800")], "plain", "maps", &["--backend", "cuda"]).exits(4);
     ran.says(&["could not record a graph: CUDA_ERROR_NOT_PERMITTED", "hint: use --backend cpu"]);
     assert!(scene.files("maps").is_empty());
+    let not_supported = [("PTX_SIM_FAIL_GRAPH", "801"), QUICK];
+    scene.explain(&not_supported, "plain", "launched", &["--backend", "cuda"]).exits(0).says(&[]);
+    scene.explain(&[QUICK], "plain", "replayed", &["--backend", "cuda"]).exits(0).says(&[]);
+    assert!(scene.files("launched") == scene.files("replayed"));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The table: every kernel and every stage, odd sizes first.
 
 use fluoroscope::graph::{Activation, Constant, Pool, PoolKind, Precision, Resize, ResizeMode};
-use fluoroscope::program::{Arrangement, ConvParams, Element, Kernel, Per, Stage, View, Weight};
+use fluoroscope::program::{Arrangement, ConvParams, Element, Kernel, Part, Per, Stage, View, Weight};
 
 use crate::bench::{Bench, Setting};
 use crate::oracle::{self, Array};
@@ -56,6 +56,7 @@ pub fn all() -> Vec<Case> {
     ranks::ranks(&mut cases);
     cases.extend(convolution(stem_over_blocks()));
     positive_audits(&mut cases);
+    cases.push(ones());
     cases
 }
 
@@ -452,6 +453,16 @@ fn cams(cases: &mut Vec<Case>) {
             b.step(Kernel::CamMix, vec![w_view, a_view], vec![], out, vec![]);
         }));
     }
+}
+
+/// What the flat rule divides among.
+fn ones() -> Case {
+    case("activation_forward: ones", |b| {
+        let shape = [16, 3, 5];
+        let (x_view, x) = b.noise(Per::Image, shape, 1.0);
+        let out = b.expect(Per::Image, Element::Float, Array::from_fn(x.n, shape, |_| 1.0));
+        b.step(Kernel::ActivationForward, vec![x_view], vec![], out, vec![Stage::Take { part: Part::One }]);
+    })
 }
 
 /// Shares that are zero wherever z is negative, which stand in its place.

@@ -29,7 +29,7 @@ use std::ops::Range;
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;
 use fluoroscope::backend::cpu::CpuBackend;
-use fluoroscope::backend::gpu::{Chip, MatrixUnits};
+use fluoroscope::backend::gpu::{Chip, MatrixUnits, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
 use fluoroscope::program::{Element, Kernel, Per, Stage};
@@ -218,15 +218,24 @@ fn agree_with_the_formulas(precision: Precision) {
     }
 }
 
+/// What large networks fuse after one tile, small ones may after another: the text of the stages is the same.
 #[test]
 fn every_set_of_stages_that_is_assembled_is_run() {
-    let run = RUNS.iter().flat_map(|(precision, chip, _)| programs::sets_in_use(*chip, *precision));
-    let run: BTreeSet<(&str, String)> = run.collect();
+    let of_any_tile = |(stem, stages): (&'static str, String)| (kernel::entry(stem), stages);
+    let of_programs = RUNS.iter().flat_map(|(precision, chip, _)| programs::sets_in_use(*chip, *precision));
+    let of_case = |case: &cases::Case| {
+        let program = case.bench(SETTINGS[0]).program();
+        let launch = launch_on(NO_UNITS, &program, &program.steps[0]).expect("a launch");
+        fused::set(launch.stem, &launch.fused)
+    };
+    let cases = cases::all();
+    let run = of_programs.chain(cases.iter().map(of_case));
+    let run: BTreeSet<(&str, String)> = run.map(of_any_tile).collect();
     let assembled = fused::used(fused::launches(&[Precision::F32, Precision::F16, Precision::Bf16]));
     // Prologues alone are for the table of registers: no program has them.
     let bare = fused::used([]);
-    let missing: Vec<_> = assembled.keys().filter(|set| !run.contains(set) && !bare.contains_key(set)).collect();
-    println!("{} of {} sets", run.len(), assembled.len());
+    let assembled = assembled.into_keys().filter(|set| !bare.contains_key(set)).map(of_any_tile);
+    let missing: Vec<_> = assembled.filter(|set| !run.contains(set)).collect();
     assert!(missing.is_empty(), "{} sets: {missing:#?}", missing.len());
 }
 

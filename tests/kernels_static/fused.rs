@@ -157,30 +157,29 @@ pub fn launches(stored: &[Precision]) -> Vec<Launch> {
     programs(stored).iter().flat_map(of).collect()
 }
 
-/// The networks of the repository: golden ones, and those that are in use.
-fn networks() -> Vec<PathBuf> {
-    let of_folder = |name| {
-        let folder = root().join("data").join(name);
-        let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
-        files.map(|file| file.expect("a folder's entry").path())
-    };
-    let mut nets: Vec<PathBuf> = ["golden", "models", "chest"].into_iter().flat_map(of_folder).collect();
+/// The networks of a folder of `data/`.
+fn networks(folder: &str) -> Vec<PathBuf> {
+    let folder = root().join("data").join(folder);
+    let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
+    let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
     nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
     nets.sort();
     nets
 }
 
-/// The programs of all methods for the [`networks`], whose values are stored so.
+/// The programs of all methods: of the golden networks, whose values are stored so, and of those in use in f32, if that is asked for.
 pub fn programs(stored: &[Precision]) -> Vec<Program> {
     programs_up_to(usize::MAX, stored)
 }
 
 /// The same of images of at most so many pixels.
 pub fn programs_up_to(pixels: usize, stored: &[Precision]) -> Vec<Program> {
-    let nets = networks();
+    let golden = networks("golden").into_iter().flat_map(|net| stored.iter().map(move |it| (net.clone(), *it)));
+    let in_use = ["models", "chest"].into_iter().flat_map(networks).map(|net| (net, Precision::F32));
+    let in_use = in_use.filter(|(_, precision)| stored.contains(precision));
     let mut programs = Vec::new();
-    for (net, precision) in nets.iter().flat_map(|net| stored.iter().map(move |precision| (net, *precision))) {
-        let model = Model::open_with(net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
+    for (net, precision) in golden.chain(in_use) {
+        let model = Model::open_with(&net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         if model.input().height * model.input().width > pixels {
             continue;
         }

@@ -128,6 +128,8 @@ fn packed_launches_bind_no_more_buffers_than_a_device_does() {
         let text = kernel::wgsl(stem, &fused).unwrap_or_else(|e| panic!("{e}"));
         assert_eq!(text.matches(" var<storage").count(), pointers.len(), "{stem} {fused:?}");
         assert!(!text.contains("f16"), "{stem} {fused:?}");
+        let keeps_bits = fused.stages.iter().any(|stage| stage.word == "keep_bits");
+        assert_eq!(text.contains("atomicXor"), keeps_bits, "{stem}: threads share a word of bits");
     }
 }
 

@@ -17,6 +17,7 @@ use crate::kernel::THREADS;
 /// `CU_STREAM_NON_BLOCKING`: does not wait for the default stream of others in this process.
 const NON_BLOCKING: u32 = 1;
 
+const SUCCESS: Code = 0;
 /// `CUDA_ERROR_NOT_SUPPORTED`, `CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED`
 const RECORDS_NOTHING: [Code; 2] = [801, 900];
 
@@ -158,18 +159,22 @@ impl Stream {
         let api = self.device.enter()?;
         let mut graph = std::ptr::null_mut();
         // SAFETY: ends what began above, also where the work failed.
-        let ended = unsafe { (api.end_capture)(self.raw, &raw mut graph) };
+        let mut code = unsafe { (api.end_capture)(self.raw, &raw mut graph) };
         let mut exec = std::ptr::null_mut();
-        let ended = done.and_then(|()| self.device.check_memory(what, 0, ended)).and_then(|()| {
+        if done.is_ok() && code == SUCCESS {
             // SAFETY: the graph was just recorded; the pointer is valid for the call.
-            let code = unsafe { (api.instantiate)(&raw mut exec, graph, 0) };
-            self.device.check_memory(what, 0, code)
-        });
+            code = unsafe { (api.instantiate)(&raw mut exec, graph, 0) };
+        }
         if !graph.is_null() && self.device.enter().is_ok() {
             // SAFETY: destroyed once; what was instantiated of it lives on by itself.
             _ = self.device.check(what, unsafe { (api.destroy_graph)(graph) });
         }
-        ended.map(|()| Some(Graph { device: Arc::clone(&self.device), raw: exec }))
+        done?;
+        if RECORDS_NOTHING.contains(&code) {
+            return Ok(None);
+        }
+        self.device.check_memory(what, 0, code)?;
+        Ok(Some(Graph { device: Arc::clone(&self.device), raw: exec }))
     }
 
     /// Executes a recording.
