@@ -56,7 +56,7 @@ def times(runs, cuda):
     cells = []
     for run in runs:
         key, ms = (run["network"], run["method"], run["batch"]), run["milliseconds"]
-        cells.append([*key, f"{ms:.3f}", f"{run['heatmaps_per_second']:.1f}", number(run['memory']['total'] / 1e6)])
+        cells.append([*key, f"{ms:.3f}", f"{run['heatmaps_per_second']:.1f}", number(run["memory"]["total"] / 1e6)])
         if cuda:
             cells[-1].append(f"{ms / by_cuda[key]:.2f}" if key in by_cuda else "-")
     return table(head + ["ms / CUDA's ms"] * bool(cuda), cells)

@@ -13,8 +13,9 @@ use crate::program::{BufferId, Program};
 const USAGE: wgpu::BufferUsages =
     wgpu::BufferUsages::STORAGE.union(wgpu::BufferUsages::COPY_SRC).union(wgpu::BufferUsages::COPY_DST);
 
-/// Bytes of a number, and of what is copied at a time.
+/// Bytes of a number.
 const FLOAT: usize = 4;
+/// Bytes that are copied at a time.
 const WORD: usize = 4;
 
 /// The slots of a program.
