@@ -2,5 +2,5 @@
 // where oy stride + ky dilation - pad = iy, and likewise ox: a single group, as a product of matrices that are
 // never laid out. w is [kh, kw, in, out].
 // One block computes 256 pixels a stride apart, counted through all items, by 32 input channels, 8 products of each a step.
-{%- set rows, columns, depth = 256, 32, 8 %}
+{%- set groups, rows, columns, depth = false, 256, 32, 8 %}
 {% include "parts/tile_backward.wgsl" %}

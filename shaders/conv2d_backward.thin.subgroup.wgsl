@@ -2,5 +2,5 @@
 // where oy stride + ky dilation - pad = iy, and likewise ox: a single group, as a product of matrices that are
 // never laid out. w is [kh, kw, in, out].
 // One block computes 512 pixels a stride apart, counted through all items, by four input channels; on a CPU, by subgroups of eight.
-{%- set rows, columns, depth, height, width = 512, 4, 0, 8, 4 %}
+{%- set groups, rows, columns, depth, height, width = false, 512, 4, 0, 8, 4 %}
 {% include "parts/tile_backward.wgsl" %}

@@ -2,5 +2,5 @@
 // where oy stride + ky dilation - pad = iy, and likewise ox: a single group, as a product of matrices that are
 // never laid out. w is [kh, kw, in, out].
 // One block computes 128 pixels a stride apart, counted through all items, by 64 input channels, 16 products of each a step.
-{%- set rows, columns, depth = 128, 64, 16 %}
+{%- set groups, rows, columns, depth = false, 128, 64, 16 %}
 {% include "parts/tile_backward.wgsl" %}

@@ -2,5 +2,5 @@
 // where iy = oy stride + ky dilation - pad, and likewise ix: a single group, as a product of matrices that are
 // never laid out. w is [kh, kw, in, out].
 // One block computes 256 pixels, counted through all items, by 32 output channels, 8 products of each a step.
-{%- set rows, columns, depth = 256, 32, 8 %}
+{%- set groups, rows, columns, depth = false, 256, 32, 8 %}
 {% include "parts/tile_forward.wgsl" %}

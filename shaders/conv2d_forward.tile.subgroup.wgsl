@@ -2,5 +2,5 @@
 // where iy = oy stride + ky dilation - pad, and likewise ix: a single group, as a product of matrices that are
 // never laid out. w is [kh, kw, in, out].
 // One block computes 128 pixels, counted through all items, by 64 output channels; on a CPU, by subgroups of eight.
-{%- set rows, columns, depth, height, width = 128, 64, 0, 4, 32 %}
+{%- set groups, rows, columns, depth, height, width = false, 128, 64, 0, 4, 32 %}
 {% include "parts/tile_forward.wgsl" %}

@@ -13,7 +13,7 @@
     if column >= channels { return; }
 {%- for r in range(height) %}
     let image{{ r }} = item{{ r }} / params.messages;
-    let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, 0u)
+    let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, {{ "base" if groups else "0u" }})
         + (corner{{ r }}.x * source_size.y + corner{{ r }}.y) * pitch;
 {%- endfor %}
     let some_bias = b[min(column / 4u + eighth, params.runs - 1u)];
@@ -38,7 +38,7 @@
         while kx < kernel.y { // taps of a row and their channels: a loop within would copy all sums
             let tap = ky * kernel.y + kx;
             let at = row_at + from_corner.y * pitch + lane / 4u;
-{{- ahead(prologue, "lane") }}
+{{- ahead(prologue, "base + lane" if groups else "lane") }}
 {%- for r in range(height) %}
             var a{{ r }} = vec4(0.0);
             if meets_row{{ r }} && corner{{ r }}.y + from_corner.y < source_size.y {
@@ -47,8 +47,8 @@
 {%- endfor %}
 {%- if transposed %}
 {%- for l in range(parts) %}
-            let row_of{{ l }} = tap * group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u);
-            let part{{ l }} = {{ run("w", 1, "row_of" ~ l ~ " * w_pitch + lane / 4u") }};
+            let row_of{{ l }} = tap * group_in + min(column + {{ 8 * l }}u + eighth, channels - 1u){{ " - group_first" if groups }};
+            let part{{ l }} = {{ run("w", 1, "row_of" ~ l ~ (" * w_pitch + (base + lane) / 4u" if groups else " * w_pitch + lane / 4u")) }};
 {%- endfor %}
 {%- else %}
 {%- for l in range(4) %}

@@ -1,4 +1,4 @@
-{#- conv2d_backward in tiles of `rows` pixels by `columns` channels.
+{#- conv2d_backward in tiles of `rows` pixels by `columns` channels, of a convolution in several groups where `groups`.
     Pixels a stride apart are reached by the same taps, their phase's: ky, ky + step, ... where step is the least for
     which step dilation is a multiple of the stride; each of them meets a window that many strides before the last. -#}
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
@@ -10,6 +10,9 @@
 {% include "parts/tile_which.wgsl" %}
 {%- include "parts/window.wgsl" %}
     let inputs = params.group_out;
+{%- if groups %}
+    let base = in_group * inputs; // the first channel that the group reads
+{%- endif %}
     let phases = position(tile_row, stride.x * stride.y);
     let phase = position(phases.y, stride.y);
     let strip = (in_size + stride - 1u) / stride;

@@ -1,4 +1,4 @@
-{#- conv2d_forward in tiles of `rows` pixels by `columns` channels. -#}
+{#- conv2d_forward in tiles of `rows` pixels by `columns` channels, of a convolution in several groups where `groups`. -#}
 {% from "parts/head.wgsl" import params, tensors, window_words, group_words -%}
 {%- from "parts/place.wgsl" import at, load, run, store, bits_at, operand, constant, word -%}
 {%- from "parts/prologue.wgsl" import enter, ahead, enter_by, entrance -%}
@@ -8,6 +8,9 @@
 {% include "parts/tile_which.wgsl" %}
 {%- include "parts/window.wgsl" %}
     let inputs = params.group_in;
+{%- if groups %}
+    let base = in_group * inputs; // the first channel that the group reads
+{%- endif %}
     let all_rows = params.count / params.runs;
     if tile_row * {{ rows }}u{{ ' + some_row / 8u * 8u' if not depth }} >= all_rows { return; }
     let source_size = in_size;

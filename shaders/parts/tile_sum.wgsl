@@ -4,6 +4,7 @@
     threads read neighbours.
     A thread has 8 rows, {{ 1024 // columns }} apart, by 4 columns. -#}
 {%- set runs, quads, row_step = columns // 4, depth // 4, 1024 // columns %}
+{%- set filter, k_run = ("first - group_first", "(base + lane) / 4u") if groups else ("first", "lane / 4u") %}
     let pitch = params.places[0].y / 4u;
     let w_pitch = params.w_pitch / 4u;
 {%- for r in range(2) %}
@@ -11,7 +12,7 @@
     if staged_run == 0u {
         places[some_row + {{ r * rows // 2 }}u] = vec4(item{{ r }}, image{{ r }}, pixel{{ r }}, u32(is_row{{ r }}));
     }
-    let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, 0u) + (corner{{ r }}.x * source_size.y + corner{{ r }}.y) * pitch;
+    let source{{ r }} = address(params.places[0], item{{ r }}, image{{ r }}, 0u, {{ "base" if groups else "0u" }}) + (corner{{ r }}.x * source_size.y + corner{{ r }}.y) * pitch;
 {%- endfor %}
     workgroupBarrier();
 
@@ -45,14 +46,14 @@
 {%- for r in range(2) %}
         var next_a{{ r }} = vec4(0.0);
         if is_product && is_row{{ r }} && all(corner{{ r }} + shift < source_size) {
-            next_a{{ r }} = {{ enter(prologue, run(source, 0, "source" ~ r ~ " + tap_at"), "lane") }};
+            next_a{{ r }} = {{ enter(prologue, run(source, 0, "source" ~ r ~ " + tap_at"), "base + lane" if groups else "lane") }};
         }
 {%- endfor %}
         var next_w = vec4(0.0);
 {%- if transposed %}
         let stages_w = thread < {{ columns * quads }}u;
         if stages_w && is_product && first + some_row < channels {
-            next_w = {{ run("w", 1, "((tap.x * kernel.y + tap.y) * params.group_in + first + some_row) * w_pitch + lane / 4u") }};
+            next_w = {{ run("w", 1, "((tap.x * kernel.y + tap.y) * params.group_in + " ~ filter ~ " + some_row) * w_pitch + " ~ k_run) }};
         }
 {%- else %}
         let stages_w = thread < {{ depth * runs }}u;

@@ -6,10 +6,21 @@ var<workgroup> places: array<vec4<u32>, {{ rows }}>; // item, image, pixel and w
 {%- endif %}
 {%- set threads = 256 if depth else 64 %}
 {% include "parts/main.wgsl" %}
+{%- if groups %}
+    let group_runs = params.runs / params.groups; // tiles of a group lie side by side, then the next group's
+    let group_tiles = (group_runs + {{ columns // 4 - 1 }}u) / {{ columns // 4 }}u;
+    let tile = position(block, group_tiles * params.groups); // which rows, which group and columns
+    let tile_of_group = position(tile.y, group_tiles);
+    let in_group = tile_of_group.x;
+    let group_first = in_group * group_runs * 4u;
+    let first = group_first + tile_of_group.y * {{ columns }}u;
+    let channels = group_first + group_runs * 4u;
+{%- else %}
     let tile = position(block, (params.runs + {{ columns // 4 - 1 }}u) / {{ columns // 4 }}u); // which rows and columns
-    let tile_row = tile.x;
     let first = tile.y * {{ columns }}u;
     let channels = params.runs * 4u;
+{%- endif %}
+    let tile_row = tile.x;
 {%- if depth %}
     let some_row = thread / {{ depth // 4 }}u; // stages a row's run of four products
     let staged_run = thread % {{ depth // 4 }}u;

@@ -126,8 +126,10 @@ impl Scene {
     }
 }
 
+/// A golden network, or the one whose convolutions have wide groups.
 fn golden(net: &str) -> String {
-    common::root().join(format!("data/golden/{net}.onnx")).display().to_string()
+    let folder = if net == "resnext" { "tests/fixtures/onnx" } else { "data/golden" };
+    common::root().join(format!("{folder}/{net}.onnx")).display().to_string()
 }
 
 /// Every method of which a golden network has a map: CAM needs a head of its own.
@@ -163,7 +165,7 @@ fn difference(a: &Path, b: &Path) -> f64 {
 
 #[test]
 fn maps_are_those_of_the_cpu() {
-    for net in ["plain", "resnet", "densenet", "mobile", "gated", "decoder"] {
+    for net in ["plain", "resnet", "densenet", "mobile", "gated", "decoder", "resnext"] {
         let scene = Scene::new();
         scene.images("in.npy", net, 2);
         let methods = methods(net);

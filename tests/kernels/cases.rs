@@ -57,6 +57,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(convolution(stem_over_blocks()));
     positive_audits(&mut cases);
     cases.push(ones());
+    groups_in_tiles(&mut cases);
     cases
 }
 
@@ -127,6 +128,27 @@ pub fn convolutions() -> Vec<Geometry> {
 fn stem_over_blocks() -> Geometry {
     let params = ConvParams { kernel: [4, 4], stride: [1, 1], dilation: [1, 1], pads: [2, 2, 1, 1], groups: 1 };
     Geometry { name: "stem 4x4 over blocks", x: [4, 9, 8], channels: 33, params }
+}
+
+/// Groups wide enough for tiles of their own, alone and with what is fused before and after.
+fn groups_in_tiles(cases: &mut Vec<Case>) {
+    let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
+    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    for geometry in [
+        g("groups of 24 to 40", [72, 9, 11], 120, ConvParams { groups: 3, ..plain }),
+        g("groups of 16 to 40, stride 2, odd", [32, 15, 14], 80, ConvParams { groups: 2, stride: [2, 2], ..plain }),
+        g(
+            "groups of 40 to 72, stride 2x3, dilation 3x1",
+            [80, 13, 8],
+            144,
+            ConvParams { groups: 2, stride: [2, 3], dilation: [3, 1], ..plain },
+        ),
+        g("groups of 20", [60, 5, 7], 60, ConvParams { groups: 3, ..plain }),
+    ] {
+        cases.extend(convolution(geometry));
+        prologues::of_convolution(cases, geometry, true, Some(Activation::Relu));
+        stages::around_convolution(cases, geometry);
+    }
 }
 
 /// The filter as a weight in the case's layouts.

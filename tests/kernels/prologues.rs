@@ -16,8 +16,7 @@ pub fn prologues(cases: &mut Vec<Case>) {
         (false, Some(Activation::Relu)),
     ];
     for (g, (scales, f)) in cases::convolutions().into_iter().zip(heads.iter().cloned().cycle()) {
-        let name = format!("{} as it loads: {}", head(scales, f.as_ref()), g.name);
-        cases.push(case(name, move |b| convolution(b, &g, scales, f.as_ref())));
+        of_convolution(cases, g, scales, f);
     }
     for ((name, shape, max), (scales, f)) in cases::pools().into_iter().zip(heads.into_iter().cycle()) {
         let name = format!("{} as it averages: {name}", head(scales, f.as_ref()));
@@ -28,6 +27,11 @@ pub fn prologues(cases: &mut Vec<Case>) {
         cases.push(case(format!("audit_epsilon of scaled values: {shape:?}"), move |b| audit_epsilon(b, shape)));
         cases.push(case(format!("audit_rescale of scaled values: {shape:?}"), move |b| audit_rescale(b, shape)));
     }
+}
+
+pub fn of_convolution(cases: &mut Vec<Case>, g: Geometry, scales: bool, f: Option<Activation>) {
+    let name = format!("{} as it loads: {}", head(scales, f.as_ref()), g.name);
+    cases.push(case(name, move |b| convolution(b, &g, scales, f.as_ref())));
 }
 
 fn head(scales: bool, f: Option<&Activation>) -> String {

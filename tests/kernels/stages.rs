@@ -288,11 +288,15 @@ pub fn chains(cases: &mut Vec<Case>) {
         cases.push(case(format!("rescale {} of equal values", title(&f)), move |b| rescale_of_equals(b, &f)));
     }
     for g in convolutions() {
-        cases.push(case(format!("residual relu: {}", g.name), move |b| residual_relu(b, &g)));
-        cases.push(case(format!("gated residual message: {}", g.name), move |b| gated_message(b, &g)));
-        if g.x[0] >= 13 {
-            cases.push(case(format!("message of two members: {}", g.name), move |b| message_of_two(b, &g)));
-        }
+        around_convolution(cases, g);
+    }
+}
+
+pub fn around_convolution(cases: &mut Vec<Case>, g: Geometry) {
+    cases.push(case(format!("residual relu: {}", g.name), move |b| residual_relu(b, &g)));
+    cases.push(case(format!("gated residual message: {}", g.name), move |b| gated_message(b, &g)));
+    if g.x[0] >= 13 {
+        cases.push(case(format!("message of two members: {}", g.name), move |b| message_of_two(b, &g)));
     }
 }
 

@@ -19,6 +19,7 @@ fn layers() -> Vec<Geometry> {
         g("128 to 128, 3x3, stride 2", [128, 14, 14], 128, ConvParams { stride: [2, 2], ..plain }),
         g("256 to 64, 1x1", [256, 14, 14], 64, point),
         g("512 to 1000, dense", [512, 1, 1], 1000, point),
+        g("128 to 128, 3x3, 4 groups", [128, 14, 14], 128, ConvParams { groups: 4, ..plain }),
         g("stem", [3, 42, 42], 64, ConvParams { kernel: [7, 7], stride: [2, 2], pads: [3; 4], ..plain }),
     ]
 }
@@ -39,7 +40,7 @@ fn tiles_meet_no_bank_twice_and_fetch_no_sector_in_vain() {
                 let sectors = ratio(total.sectors, total.ideal_sectors);
                 let cycles = ratio(total.shared_waves, total.ideal_shared_waves);
                 println!("{:<38} {:<21} {instructions:.2} {sectors:.2} {cycles:.2}", &case.name[7..], stem);
-                if [".tile", ".slim", ".mma", ".wgmma"].iter().any(|ending| stem.ends_with(ending)) {
+                if [".tile", ".slim", ".groups", ".mma", ".wgmma"].iter().any(|ending| stem.ends_with(ending)) {
                     assert_eq!(total.shared_waves, total.ideal_shared_waves, "{}", case.name);
                     assert!(sectors <= 1.05, "{}: {sectors:.3} times the sectors", case.name);
                     // The units' products are none of the lanes'.

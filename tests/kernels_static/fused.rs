@@ -157,9 +157,9 @@ pub fn launches(stored: &[Precision]) -> Vec<Launch> {
     programs(stored).iter().flat_map(of).collect()
 }
 
-/// The networks of a folder of `data/`.
+/// The networks of a folder.
 fn networks(folder: &str) -> Vec<PathBuf> {
-    let folder = root().join("data").join(folder);
+    let folder = root().join(folder);
     let files = fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display()));
     let mut nets: Vec<PathBuf> = files.map(|file| file.expect("a folder's entry").path()).collect();
     nets.retain(|path| path.extension().is_some_and(|e| e == "onnx"));
@@ -167,18 +167,20 @@ fn networks(folder: &str) -> Vec<PathBuf> {
     nets
 }
 
-/// The programs of all methods: of the golden networks, whose values are stored so, and of those in use in f32, if that is asked for.
+/// The programs of all methods: of the golden networks and one with wide groups, whose values are stored so, and of those in use in
+/// f32, if that is asked for.
 pub fn programs(stored: &[Precision]) -> Vec<Program> {
     programs_up_to(usize::MAX, stored)
 }
 
 /// The same of images of at most so many pixels.
 pub fn programs_up_to(pixels: usize, stored: &[Precision]) -> Vec<Program> {
-    let golden = networks("golden").into_iter().flat_map(|net| stored.iter().map(move |it| (net.clone(), *it)));
-    let in_use = ["models", "chest"].into_iter().flat_map(networks).map(|net| (net, Precision::F32));
+    let small = networks("data/golden").into_iter().chain([root().join("tests/fixtures/onnx/resnext.onnx")]);
+    let small = small.flat_map(|net| stored.iter().map(move |it| (net.clone(), *it)));
+    let in_use = ["data/models", "data/chest"].into_iter().flat_map(networks).map(|net| (net, Precision::F32));
     let in_use = in_use.filter(|(_, precision)| stored.contains(precision));
     let mut programs = Vec::new();
-    for (net, precision) in golden.chain(in_use) {
+    for (net, precision) in small.chain(in_use) {
         let model = Model::open_with(&net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         if model.input().height * model.input().width > pixels {
             continue;

@@ -106,7 +106,7 @@ fn shaders_are_twins_of_all_ptx() {
     let of_wgsl: BTreeSet<&str> = shaders.difference(&ptx).filter_map(of).collect();
     let has_twin_on_cpu = |stem: &&str| {
         let begins = ["depthwise", "audit"].iter().any(|kind| stem.starts_with(kind));
-        begins || stem.contains(".tile") || stem.contains(".slim")
+        begins || [".tile", ".slim", ".groups"].iter().any(|kind| stem.contains(kind))
     };
     let on_cpu: BTreeSet<&str> = ptx.iter().copied().filter(has_twin_on_cpu).chain(["conv2d_backward.thin"]).collect();
     assert_eq!(of_wgsl, on_cpu);

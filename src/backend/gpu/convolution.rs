@@ -64,8 +64,12 @@ enum Variant {
     /// 64 pixels by 32 channels, where larger tiles would leave processors without work.
     MatrixSmall,
     /// [`Self::MatrixTile`] and [`Self::MatrixSlim`], this of 128 pixels, on the matrix units of warpgroups; the bits are the same.
-    GroupTile,
-    GroupSlim,
+    WarpgroupTile,
+    WarpgroupSlim,
+    /// Of several groups: a block computes 256 pixels by 32 channels of one.
+    Groups,
+    /// 128 pixels by 32 channels of a group, on the matrix units.
+    MatrixGroups,
 }
 
 impl Variant {
@@ -76,11 +80,14 @@ impl Variant {
         let on_units = units > MatrixUnits::None;
         let fewest = if on_units { FEWEST_PRODUCTS_OF_UNITS } else { FEWEST_PRODUCTS };
         let is_tiled = to as usize >= FEWEST_CHANNELS && products >= fewest;
+        let are_multiples = |of: u32| inputs.is_multiple_of(of) && outputs.is_multiple_of(of);
         match groups {
             1 if is_tiled => Self::tiled(to as usize).on(units),
             1 if on_units && !forward && to <= 8 && products >= fewest => Self::MatrixThin,
             1 => Self::Plain,
-            _ if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) => Self::Plain,
+            // Such groups share no byte of bits, and after the last there is no padding.
+            _ if is_tiled && are_multiples(8) => Self::Groups.on(units),
+            _ if are_multiples(4) => Self::Plain,
             _ => Self::Narrow,
         }
     }
@@ -95,7 +102,7 @@ impl Variant {
         let (tiles, processors) = (self.tile().map_or(0, tiles), processors as usize);
         match self {
             Self::MatrixTile | Self::MatrixSlim if tiles < processors => Self::MatrixSmall,
-            Self::GroupTile | Self::GroupSlim if 3 * tiles < 2 * processors => Self::MatrixSmall,
+            Self::WarpgroupTile | Self::WarpgroupSlim if 3 * tiles < 2 * processors => Self::MatrixSmall,
             _ => self,
         }
     }
@@ -104,15 +111,16 @@ impl Variant {
         match (self, units) {
             (Self::Tile, MatrixUnits::Warp) => Self::MatrixTile,
             (Self::Slim, MatrixUnits::Warp) => Self::MatrixSlim,
-            (Self::Tile, MatrixUnits::Warpgroup) => Self::GroupTile,
-            (Self::Slim, MatrixUnits::Warpgroup) => Self::GroupSlim,
+            (Self::Tile, MatrixUnits::Warpgroup) => Self::WarpgroupTile,
+            (Self::Slim, MatrixUnits::Warpgroup) => Self::WarpgroupSlim,
+            (Self::Groups, MatrixUnits::Warp | MatrixUnits::Warpgroup) => Self::MatrixGroups,
             _ => self,
         }
     }
 
     /// It reads filters that are split.
     fn splits(self) -> bool {
-        matches!(self, Self::GroupTile | Self::GroupSlim)
+        matches!(self, Self::WarpgroupTile | Self::WarpgroupSlim)
     }
 
     fn stem(self, forward: bool) -> &'static str {
@@ -144,28 +152,35 @@ impl Variant {
             Self::MatrixTile => (["conv2d_forward.tile.mma", "conv2d_backward.tile.mma"], Some([128, 64])),
             Self::MatrixSlim => (["conv2d_forward.slim.mma", "conv2d_backward.slim.mma"], Some([256, 32])),
             Self::MatrixSmall => (["conv2d_forward.small.mma", "conv2d_backward.small.mma"], Some([64, 32])),
-            Self::GroupTile => (["conv2d_forward.tile.wgmma", "conv2d_backward.tile.wgmma"], Some([128, 64])),
-            Self::GroupSlim => (["conv2d_forward.slim.wgmma", "conv2d_backward.slim.wgmma"], Some([128, 32])),
+            Self::WarpgroupTile => (["conv2d_forward.tile.wgmma", "conv2d_backward.tile.wgmma"], Some([128, 64])),
+            Self::WarpgroupSlim => (["conv2d_forward.slim.wgmma", "conv2d_backward.slim.wgmma"], Some([128, 32])),
+            Self::Groups => (["conv2d_forward.groups", "conv2d_backward.groups"], Some([256, 32])),
+            Self::MatrixGroups => (["conv2d_forward.groups.mma", "conv2d_backward.groups.mma"], Some([128, 32])),
             // Never chosen forward.
             Self::MatrixThin => (["conv2d_backward.thin.mma"; 2], Some([256, 8])),
         }
     }
 }
 
-/// The kernel by subgroups of a convolution in a single group, and pixels and channels of its block. It pads no products, so there
-/// is one for every shape; the message of an image has four channels.
-fn by_subgroups(channels: usize, forward: bool) -> (&'static str, [usize; 2]) {
+/// The kernel by subgroups, and pixels and channels of its block. It pads no products, so there is one for every shape of a single
+/// group; the message of an image has four channels. Of several groups, those in tiles.
+fn by_subgroups(variant: Variant, groups: usize, channels: usize, forward: bool) -> Option<(&'static str, [usize; 2])> {
     let is_slim = matches!(Variant::tiled(channels), Variant::Slim);
-    match (forward, is_slim) {
+    Some(match (forward, is_slim) {
+        _ if groups > 1 => match variant {
+            Variant::Groups if forward => ("conv2d_forward.groups.subgroup", [256, 32]),
+            Variant::Groups => ("conv2d_backward.groups.subgroup", [256, 32]),
+            _ => return None,
+        },
         (true, true) => ("conv2d_forward.slim.subgroup", [256, 32]),
         (true, false) => ("conv2d_forward.tile.subgroup", [128, 64]),
         (false, _) if channels <= 4 => ("conv2d_backward.thin.subgroup", [512, 4]),
         (false, true) => ("conv2d_backward.slim.subgroup", [256, 32]),
         (false, false) => ("conv2d_backward.tile.subgroup", [128, 64]),
-    }
+    })
 }
 
-/// Tiles that cover an output: pixels a stride apart, of all items, by channels.
+/// Tiles that cover the channels of a group: pixels a stride apart, of all items, by channels.
 fn tiles(tile: [usize; 2], items: usize, size: [usize; 2], channels: usize, stride: [usize; 2]) -> usize {
     let pixels: usize = (0..2).map(|a| size[a].div_ceil(stride[a])).product();
     stride[0] * stride[1] * (items * pixels).div_ceil(tile[0]) * channels.div_ceil(tile[1])
@@ -212,7 +227,7 @@ pub fn convolution(
         (fields.area, fields.runs) = (1, channels.div_ceil(4));
     }
     let stride = if forward { [1, 1] } else { p.stride };
-    let blocks = |tile| tiles(tile, items, size, channels, stride);
+    let blocks = |tile| p.groups * tiles(tile, items, size, channels / p.groups, stride);
     let units = units(chip, program, step, groups);
     let variant = Variant::of(groups, &p, forward, units).among(blocks, chip.processors);
     if variant.splits() {
@@ -226,9 +241,7 @@ pub fn convolution(
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;
     fields.iterations = variant.iterations(&p, inputs);
-    if p.groups == 1 {
-        let (stem, tile) = by_subgroups(channels, forward);
-        fields.on_cpu = Some((stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
-    }
+    fields.on_cpu = by_subgroups(variant, p.groups, channels, forward)
+        .map(|(stem, tile)| (stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
     fields.rest = words.into_iter().chain(groups).collect();
 }
