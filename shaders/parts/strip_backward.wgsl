@@ -9,7 +9,7 @@
 {%- set offset = (m - after_x) * step_x + window.pad[1] // across %}
     let column{{ m }} = part.x * {{ strip * step_x }}u + part.y + {{ offset % 4294967296 }}u; // below zero it wraps around
 {%- endfor %}
-    let bands = min({{ rows }}u, (max(top, in_size.x) - top + {{ high - 1 }}u) / {{ high }}u);
+    let bands = min({{ rows }}u, (in_size.x - top + {{ high - 1 }}u) / {{ high }}u);
     var row = (level.x * {{ rows }}u + bands + {{ before_y }}u) * {{ step_y }}u + level.y + {{ window.pad[0] // down }}u;
     var band = top + (bands + {{ depth - 1 }}u) * {{ high }}u; // the one that is finished
 {%- for a in range(down) %}

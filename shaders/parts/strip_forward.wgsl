@@ -9,7 +9,7 @@
 {%- for m in cells.met %}
     let column{{ m }} = left * {{ across }}u + {{ m * step_x }}u - {{ window.pad[1] }}u;
 {%- endfor %}
-    let count = min({{ rows }}u, (max(top, out_size.x) - top + {{ step_y - 1 }}u) / {{ step_y }}u);
+    let count = min({{ rows }}u, (out_size.x - top + {{ step_y - 1 }}u) / {{ step_y }}u);
     var row = top * {{ down }}u - {{ window.pad[0] }}u;
 {%- for j in range(strip) %}
 {%- for r in range(depth) %}
