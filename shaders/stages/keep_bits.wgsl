@@ -1,7 +1,18 @@
 {#- Writes the bits "f'(v) is the larger of its two values". Up to eight threads share a word, each with four bits of its own: whatever
-    their order, the word is the same. -#}
+    their order, the word is the same. Where those are a subgroup (`whole_words` of `Window`), the first writes the word. -#}
 {%- import "curves/" ~ stage.curve ~ ".wgsl" as curve %}
+{%- set word = stage.operands[0].pointer ~ "[bit / 32u]" %}
         let bit = {{ bits_at(stage.operands[0]) }};
-        let after = bits_of({{ curve.larger("v", stage) }}) << (bit % 32u);
-        let before = atomicLoad(&{{ stage.operands[0].pointer }}[bit / 32u]);
-        atomicXor(&{{ stage.operands[0].pointer }}[bit / 32u], (before ^ after) & (15u << (bit % 32u)));
+        let own = bits_of({{ curve.larger("v", stage) }}) << (bit % 32u);
+{%- if window.whole_words %}
+        var all = own;
+{%- for lane in range(8) %}
+        all |= subgroupBroadcast(own, {{ lane }}u);
+{%- endfor %}
+        if bit % 32u == 0u {
+            atomicStore(&{{ word }}, all);
+        }
+{%- else %}
+        let before = atomicLoad(&{{ word }});
+        atomicXor(&{{ word }}, (before ^ own) & (15u << (bit % 32u)));
+{%- endif %}

@@ -15,7 +15,7 @@ use template::Templates;
 
 pub use locals::by_locals;
 pub use pairs::by_pairs;
-pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type};
+pub use template::{Fused, MOST_TENSORS, Operand, StageText, Type, Window};
 pub use texels::{TEXELS_OF_A_ROW, by_texels};
 
 include!(concat!(env!("OUT_DIR"), "/kernels.rs"));

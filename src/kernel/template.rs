@@ -50,13 +50,32 @@ pub struct StageText {
     pub variant: &'static str,
 }
 
-/// What a step fuses into its kernel: its prologue, with a scale and a shift or no operands, and its stages; and how the
-/// tensor at each place is stored.
+/// The window that `depthwise_*.subgroup.wgsl` is rendered for, along the height and along the width; by default a single cell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+pub struct Window {
+    pub kernel: [usize; 2],
+    pub stride: [usize; 2],
+    pub dilation: [usize; 2],
+    /// At the top and left.
+    pub pad: [usize; 2],
+    /// The eight threads of a subgroup write a word of bits, and no others do.
+    pub whole_words: bool,
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2], whole_words: false }
+    }
+}
+
+/// What a step fuses into its kernel: its prologue, with a scale and a shift or no operands, and its stages; how the tensor at
+/// each place is stored; and the window, where its text is for one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Fused {
     pub prologue: Option<StageText>,
     pub stages: Vec<StageText>,
     pub types: [Type; MOST_TENSORS],
+    pub window: Window,
 }
 
 /// Templates that may include one another, parsed once.

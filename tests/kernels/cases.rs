@@ -53,6 +53,7 @@ pub fn all() -> Vec<Case> {
     prologues::prologues(&mut cases);
     stabilised::stabilised(&mut cases);
     depthwise(&mut cases, strips());
+    depthwise_bits(&mut cases);
     ranks::ranks(&mut cases);
     cases.extend(convolution(stem_over_blocks()));
     positive_audits(&mut cases);
@@ -204,7 +205,8 @@ pub fn convolution(g: Geometry) -> Vec<Case> {
     ]
 }
 
-/// Depthwise convolutions whose rows, strides and kernels fill strips of seven pixels in every way.
+/// Depthwise convolutions whose rows, strides and kernels fill fourteen rows of strips of seven pixels in every way, and those for
+/// which there are none.
 fn strips() -> Vec<Geometry> {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
     let wide = ConvParams { kernel: [1, 9], pads: [0, 4, 0, 4], ..plain };
@@ -214,6 +216,11 @@ fn strips() -> Vec<Geometry> {
         g("rows of 14", [5, 2, 14], plain),
         g("rows of 15", [9, 2, 15], ConvParams { kernel: [5, 5], pads: [2; 4], ..plain }),
         g("5x5 stride 2", [10, 7, 29], ConvParams { kernel: [5, 5], stride: [2, 2], pads: [2; 4], ..plain }),
+        g("15 rows, 5x4 stride 2", [6, 30, 15], ConvParams { kernel: [5, 4], stride: [2, 2], pads: [1; 4], ..plain }),
+        g("30 rows, stride 2 across", [5, 30, 15], ConvParams { stride: [1, 2], pads: [0; 4], ..plain }),
+        g("1x1 stride 2 from an edge", [3, 6, 15], ConvParams { kernel: [1, 1], stride: [2, 2], ..plain }),
+        g("dilation 2 and 3", [6, 31, 25], ConvParams { dilation: [2, 3], pads: [2, 3, 2, 3], ..plain }),
+        g("dilation 5, beyond the rows", [9, 3, 4], ConvParams { dilation: [5, 6], pads: [5, 6, 5, 6], ..plain }),
         g(
             "two turns of stride 4",
             [7, 6, 37],
@@ -255,6 +262,28 @@ fn depthwise(cases: &mut Vec<Case>, geometries: Vec<Geometry>) {
             let arrangement = Arrangement::Depthwise { kernel: g.params.kernel, layout: b.layout(c) };
             let out = b.expect(Per::Message, Element::Float, m_x);
             b.step(Kernel::DepthwiseBackward(g.params), vec![m_y], vec![Bench::weight(&w, arrangement)], out, vec![]);
+        }));
+    }
+}
+
+/// Words of bits that eight threads have to themselves, where the channels fill them, and that more share.
+fn depthwise_bits(cases: &mut Vec<Case>) {
+    for channels in [64, 40] {
+        cases.push(case(format!("depthwise_forward: bits of {channels}"), move |b| {
+            b.dense = true;
+            let params =
+                ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: channels };
+            let g = Geometry { name: "", x: [channels, 17, 9], channels, params };
+            let (x, values) = b.noise(Per::Image, g.x, 1.0);
+            let w = b.constant(g.weights());
+            let y = oracle::conv(&values, &w.to_vec(), g.y(), &g.params);
+            let bits = Array::from_fn(y.n, y.shape(), |at| f64::from(u8::from(y.at(at) > 0.0)));
+            let weights =
+                vec![Bench::weight(&w, Arrangement::Depthwise { kernel: params.kernel, layout: b.layout(channels) })];
+            let out = b.expect(Per::Image, Element::Float, y);
+            let into = b.expect(Per::Image, Element::Bits, bits);
+            let stage = Stage::KeepBits { into, activation: Activation::Relu };
+            b.step(Kernel::DepthwiseForward(params), vec![x], weights, out, vec![stage]);
         }));
     }
 }

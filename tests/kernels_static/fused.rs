@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fluoroscope::backend::gpu::{Chip, Launch, MatrixUnits, launch_on};
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLATES, Type};
+use fluoroscope::kernel::{self, Fused, KernelSource, Operand, StageText, TEMPLATES, Type, Window};
 use fluoroscope::method::METHODS;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, PlanError, plan};
@@ -121,7 +121,8 @@ fn halves(fused: &Fused) -> Option<String> {
 
 /// The kernel of a rendering and the short list of what is fused: renderings that share these differ in places only.
 pub fn set(stem: &'static str, fused: &Fused) -> (&'static str, String) {
-    let words = fused.prologue.iter().chain(&fused.stages).map(short).chain(halves(fused));
+    let window = (fused.window != Window::default()).then(|| format!("{:?}", fused.window));
+    let words = fused.prologue.iter().chain(&fused.stages).map(short).chain(halves(fused)).chain(window);
     (stem, words.collect::<Vec<_>>().join(" "))
 }
 

@@ -17,7 +17,7 @@ use crate::fused::{every_word, programs, used};
 const MOST_SHARED: u32 = 16 << 10;
 
 /// How variants end that only WGSL has: those for a driver that computes on a CPU.
-const ON_CPU: [&str; 2] = [".strip", ".subgroup"];
+const ON_CPU: &str = ".subgroup";
 
 /// How variants end that only PTX has.
 const MATRIX_UNITS: [&str; 2] = [".mma", ".wgmma"];
@@ -102,7 +102,7 @@ fn shaders_are_twins_of_all_ptx() {
     };
     let (shaders, mut ptx) = (names(SHADERS, ".wgsl"), names(TEMPLATES, ".ptx"));
     ptx.retain(|stem| !MATRIX_UNITS.iter().any(|ending| stem.ends_with(ending)));
-    let of = |name: &&'static str| ON_CPU.iter().find_map(|ending| name.strip_suffix(ending));
+    let of = |name: &&'static str| name.strip_suffix(ON_CPU);
     let of_wgsl: BTreeSet<&str> = shaders.difference(&ptx).filter_map(of).collect();
     let has_twin_on_cpu = |stem: &&str| {
         let begins = ["depthwise", "audit"].iter().any(|kind| stem.starts_with(kind));

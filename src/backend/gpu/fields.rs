@@ -4,8 +4,8 @@ use super::convolution::convolution;
 use super::iterations::{self, Loops, over_cells, plain, readers, windows};
 use super::launch::{Chip, OnCpu, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
-use crate::kernel::pair;
-use crate::program::{Arrangement, ConvParams, Kernel, OverlayParams, Program, Step, View};
+use crate::kernel::{Window, pair};
+use crate::program::{Arrangement, ConvParams, Element, Kernel, OverlayParams, Program, Step, View};
 
 /// Threads of a block.
 const THREADS: usize = 256;
@@ -13,8 +13,13 @@ const THREADS: usize = 256;
 /// Threads of a subgroup, in the kernels that share loads or sums within one.
 pub const LANES: usize = 8;
 
-/// Pixels of a thread in `*.strip.wgsl`.
-const STRIP: usize = 7;
+/// Threads of a block by subgroups.
+const THREADS_BY_SUBGROUPS: usize = 64;
+
+/// Rows and pixels of a thread in `parts/strip.wgsl`; how many products of a pixel are rendered there, and for which strides.
+const STRIP: [usize; 2] = [14, 7];
+const MOST_TAPS: usize = 64;
+const MOST_STRIDE: usize = 2;
 
 /// Cells of a window from which on a block, not a thread, adds them up.
 const WIDE: usize = 32;
@@ -34,6 +39,8 @@ pub struct Fields {
     pub(super) iterations: usize,
     /// The kernel in place of this one for a driver that computes on a CPU, its blocks and its iterations.
     pub(super) on_cpu: Option<(&'static str, usize, usize)>,
+    /// What that is rendered for.
+    window: Window,
 }
 
 impl Fields {
@@ -58,7 +65,8 @@ impl Fields {
 
     /// The kernel in place of this one for a driver that computes on a CPU.
     pub fn on_cpu(&self) -> Option<OnCpu> {
-        self.on_cpu.map(|(stem, blocks, iterations)| OnCpu { stem, blocks: blocks as u32, iterations })
+        let window = self.window;
+        self.on_cpu.map(|(stem, blocks, iterations)| OnCpu { stem, blocks: blocks as u32, iterations, window })
     }
 }
 
@@ -142,6 +150,20 @@ fn rows(fields: &mut Fields, on_cpu: &'static str, rows: usize, [pixels, channel
     fields.on_cpu = Some((on_cpu, rows.div_ceil(8), iterations(LANES)));
 }
 
+/// The window that a depthwise convolution by strips is rendered for, if it is one of those: a few taps, and along an axis no stride
+/// or no dilation.
+fn strip_window(program: &Program, step: &Step, p: &ConvParams) -> Option<Window> {
+    let (kernel, stride, dilation, pad) = (p.kernel, p.stride, p.dilation, [p.pads[0], p.pads[1]]);
+    let is_one = |axis: usize| stride[axis] <= MOST_STRIDE && (stride[axis] == 1 || dilation[axis] == 1);
+    let is_whole = |view: &View| {
+        let buffer = program.buffer(*view);
+        buffer.element != Element::Bits || [view.offset, buffer.channels].iter().all(|n| n.is_multiple_of(4 * LANES))
+    };
+    let whole_words = step.writes().iter().all(is_whole) && step.output.channels.is_multiple_of(4 * LANES);
+    let window = Window { kernel, stride, dilation, pad, whole_words };
+    (kernel[0] * kernel[1] <= MOST_TAPS && is_one(0) && is_one(1)).then_some(window)
+}
+
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
 pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointers) -> Fields {
     let (x, y) = (step.inputs[0], step.output);
@@ -161,6 +183,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         blocks: threads.div_ceil(THREADS),
         iterations: 0,
         on_cpu: None,
+        window: Window::default(),
     };
     for view in &step.inputs {
         pointers.view(*view);
@@ -176,10 +199,18 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
             fields.iterations = over_cells(p.kernel, Loops::default()).entered;
-            let stem = if forward { "depthwise_forward.strip" } else { "depthwise_backward.strip" };
-            let apart = if forward { 1 } else { p.stride[1].min(buffer.width) };
-            let strips = items * buffer.height * apart * buffer.width.div_ceil(apart).div_ceil(STRIP) * runs;
-            fields.on_cpu = Some((stem, strips.div_ceil(THREADS), iterations::strip(p)));
+            if let Some(window) = strip_window(program, step, p) {
+                let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
+                let parts = |axis: usize, side: usize| {
+                    let stride = if forward { 1 } else { p.stride[axis] };
+                    p.dilation[axis] * side.div_ceil(STRIP[axis] * stride * p.dilation[axis])
+                };
+                let strips = items * parts(0, buffer.height) * parts(1, buffer.width) * runs;
+                let [rows, strip] = STRIP;
+                let blocks = strips.div_ceil(THREADS_BY_SUBGROUPS);
+                fields.on_cpu = Some((stem, blocks, iterations::strips(p, rows, strip)));
+                fields.window = window;
+            }
         }
         Kernel::PoolMaxForward { pool, index } => {
             fields.rest = pool_window(program, x, y, pool);

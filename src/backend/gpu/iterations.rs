@@ -67,11 +67,12 @@ pub fn by_subgroups(p: &ConvParams, inputs: usize) -> usize {
     first_tap(p) + over(p.kernel[0], plain(p.kernel[1] * inputs.div_ceil(4))).entered + plain(8).entered
 }
 
-/// A depthwise convolution by strips: the taps of a row in as many turns as there are, B loops of I iterations with B (I + 1) at most
-/// the width and B; then the pixels.
-pub fn strip(p: &ConvParams) -> usize {
-    let [height, width] = p.kernel;
-    first_tap(p) + over(height, Loops { entered: 3 * width + 2, passed: 2 }).entered + 8
+/// A depthwise convolution by strips: so many rows and those that only the last of them reach; at each, the pixels of a strip, or
+/// of a band of strips as long and as many as the strides.
+pub fn strips(p: &ConvParams, rows: usize, strip: usize) -> usize {
+    let [down, across] = p.stride;
+    let strip = plain(strip * across);
+    over(rows + p.kernel[0], Loops { entered: down * strip.entered, passed: down * strip.passed }).entered
 }
 
 #[cfg(test)]
@@ -94,14 +95,10 @@ mod tests {
     }
 
     #[test]
-    fn taps_in_turns_are_few_iterations() {
-        for width in 1..40 {
-            for turn in 1..=width {
-                let inner = |begin: usize| (begin + turn..width).step_by(turn).count() + 1;
-                let counted: usize = (0..width.min(turn)).map(|begin| 1 + inner(begin)).sum::<usize>() + 1 + 1;
-                assert!(counted <= 3 * width + 2, "{width} by {turn}: {counted}");
-            }
-        }
+    fn strips_take_rows_that_only_the_last_one_reaches() {
+        let p = ConvParams { kernel: [3, 5], stride: [1, 2], dilation: [1; 2], pads: [0; 4], groups: 1 };
+        assert_eq!(strips(&p, 14, 7), counted(&[14 + 3, 2 * 7], true));
+        assert!(strips(&ConvParams { stride: [2, 2], ..p }, 14, 7) > strips(&p, 14, 7));
     }
 
     #[test]

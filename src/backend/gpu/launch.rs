@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::fields::fields;
 use super::stages::Elementwise;
-use crate::kernel::{Fused, MOST_TENSORS, Type};
+use crate::kernel::{Fused, MOST_TENSORS, Type, Window};
 use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, View, Weight};
 
 /// Bytes of the parameters.
@@ -136,6 +136,7 @@ pub struct OnCpu {
     pub stem: &'static str,
     pub blocks: u32,
     pub iterations: usize,
+    pub window: Window,
 }
 
 /// A step that cannot be launched on a GPU.
