@@ -53,12 +53,12 @@ pub fn all() -> Vec<Case> {
     prologues::prologues(&mut cases);
     stabilised::stabilised(&mut cases);
     depthwise(&mut cases, strips());
-    depthwise_bits(&mut cases);
     ranks::ranks(&mut cases);
     cases.extend(convolution(stem_over_blocks()));
     positive_audits(&mut cases);
     cases.push(ones());
     groups_in_tiles(&mut cases);
+    depthwise_bits(&mut cases);
     cases
 }
 
