@@ -12,8 +12,8 @@ use fluoroscope::program::{Buffer, BufferId, Element, Port, Program, Step, Weigh
 use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
 
 /// Launches of at most so many blocks over so many bytes are run with three schedules.
-const FEW_BLOCKS: u32 = 8;
-const FEW_BYTES: u64 = 1 << 20;
+const FEW_BLOCKS: u32 = 64;
+const FEW_BYTES: u64 = 8 << 20;
 
 /// Texts by stem and what is fused into them.
 type Texts = HashMap<(&'static str, Fused), Arc<Text>>;
