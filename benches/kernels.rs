@@ -1,5 +1,6 @@
 //! The kernels alone: every kernel and shape that the methods need of the networks, each checked, then timed by the device's
-//! own clock.
+//! own clock. Under criterion's figures for each: microseconds, GFLOP/s, GB/s and the percent of the roof, as measured on
+//! the device before.
 //!
 //!     cargo bench --bench kernels                                           the models in `data/`, on the CPU
 //!     FLUOROSCOPE_BACKEND=cuda FLUOROSCOPE_MODELS=DIR cargo bench --bench kernels -- conv2d_backward
@@ -16,8 +17,9 @@ use std::time::Duration;
 
 use criterion::{Criterion, Throughput};
 use fluoroscope::backend::step_check;
-use fluoroscope::backend::{Backend, BackendError, Phase, Session};
+use fluoroscope::backend::{Backend, BackendError, Phase, Rate, Roof, Session};
 use fluoroscope::explain::{ExplainOptions, Explainer, Target};
+use fluoroscope::graph::Precision;
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
@@ -34,6 +36,9 @@ const BATCHES: [usize; 2] = [1, 32];
 fn main() {
     let mut criterion = Criterion::default().sample_size(10).configure_from_args();
     let backend = place::backend(None);
+    let roof = backend.roof().unwrap_or_else(|error| fail(&error.to_string()));
+    let roof_text = roof.as_ref().map(|roof| format!("; {roof}")).unwrap_or_default();
+    println!("{} ({}){roof_text}", backend.name(), backend.device());
     for path in models() {
         let model = Model::open(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
@@ -42,7 +47,7 @@ fn main() {
             METHODS.iter().for_each(|method| check_batch(&model, batch, method));
             let mut seen = BTreeSet::new();
             for method in METHODS {
-                time(&mut criterion, &name, &program(&model, method, batch), &*backend, &mut seen);
+                time(&mut criterion, &name, &program(&model, method, batch), &*backend, roof.as_ref(), &mut seen);
             }
         }
     }
@@ -99,7 +104,14 @@ fn check_batch(model: &Model, batch: usize, method: &str) {
 }
 
 /// Every step whose kernel and shape are new.
-fn time(criterion: &mut Criterion, net: &str, program: &Program, backend: &dyn Backend, seen: &mut BTreeSet<String>) {
+fn time(
+    criterion: &mut Criterion,
+    net: &str,
+    program: &Program,
+    backend: &dyn Backend,
+    roof: Option<&Roof>,
+    seen: &mut BTreeSet<String>,
+) {
     let mut group = criterion.benchmark_group(format!("{net}, batch {}", program.images));
     for step in &program.steps {
         let id = format!("{} {}", step.kernel.stem(), program.shape(step));
@@ -112,15 +124,26 @@ fn time(criterion: &mut Criterion, net: &str, program: &Program, backend: &dyn B
             0 => Throughput::Bytes(program.traffic(step, size_of::<f32>()) as u64),
             flops => Throughput::Elements(flops as u64),
         });
+        let mut times = Vec::new();
         group.bench_function(id, |bencher| {
             bencher.iter_custom(|count| {
-                let mut times = Vec::new();
+                let before = times.len();
                 (0..count).for_each(|_| session.run(Phase::Forward, Some(&mut times)).expect("runs"));
-                times.iter().sum::<Duration>()
+                times[before..].iter().sum::<Duration>()
             });
         });
+        // None where the filter leaves it out.
+        if let Some(seconds) = median(&mut times) {
+            println!("{:24}{}", "", Rate::of(program, step, Precision::F32, seconds, roof));
+        }
     }
     group.finish();
+}
+
+/// Seconds of the middle one. A clock may be too coarse for a step; no time is zero.
+fn median(times: &mut [Duration]) -> Option<f64> {
+    times.sort();
+    times.get(times.len() / 2).map(|time| time.as_secs_f64().max(1e-9))
 }
 
 /// Writes noise to everything that the step reads.

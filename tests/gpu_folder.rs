@@ -1,5 +1,5 @@
-//! The runner of the folder that `benches/gpu/build` makes, on the stand-in driver: the real binary, with scripts in place of
-//! the test binaries.
+//! What `benches/gpu/build` puts into a folder, and the folder's runner on the stand-in driver: the real binary, with scripts in
+//! place of the test binaries.
 
 #[path = "common/mod.rs"]
 #[allow(dead_code, reason = "the binary loads the driver")]
@@ -280,6 +280,108 @@ fn the_folder_brings_what_vulkan_lacks_and_compares_with_cuda() {
     let row = wgpu.lines().find_map(|line| line.strip_prefix(shape)).expect("a row for the shape");
     let percents: Vec<f64> = row.split(" % |").filter_map(|cell| cell.trim().parse().ok()).collect();
     assert!(percents.len() == 2 && percents.iter().all(|percent| (0.0..=150.0).contains(percent)), "{row}");
+}
+
+/// What the folder's maker needs of a checkout, as links, and what is built, in `built/`: some executable in place of each.
+fn checkout() -> TempDir {
+    let checkout = tempfile::tempdir().expect("a temporary folder");
+    let path = |name: &str| {
+        let path = checkout.path().join(name);
+        fs::create_dir_all(path.parent().expect("a parent")).expect("a folder");
+        path
+    };
+    // It looks beside itself, wherever a link to it lies.
+    fs::copy(common::root().join("benches/gpu/build"), path("benches/gpu/build")).expect("the maker");
+    let scripts = ["run", "models.py", "tables.py", "archive.py", "vulkan.py", "README.md"];
+    let scripts = scripts.map(|name| format!("benches/gpu/{name}"));
+    let others = ["benches/peers.py", "benches/harness.py", "LICENSE-APACHE", "LICENSE-MIT", "NOTICE"];
+    let data = ["data/golden", "data/chest", "data/models", "data/photos"];
+    for name in scripts.iter().map(String::as_str).chain(others).chain(data) {
+        symlink(common::root().join(name), path(name)).expect("a link");
+    }
+    for name in BUILT {
+        fs::copy("/bin/true", path(&format!("built/{name}"))).expect("an executable");
+    }
+    checkout
+}
+
+const BUILT: [&str; 7] = [
+    "bin/fluoroscope",
+    "tests/kernels",
+    "tests/golden",
+    "tests/cuda",
+    "tests/wgpu",
+    "benches/kernels",
+    "benches/methods",
+];
+
+/// Makes the folder from what is built, beside the checkout's other files; whether that worked, and what was said.
+fn make(checkout: &TempDir, options: &[&str]) -> (bool, String) {
+    let mut command = Command::new("python3");
+    command.args(["benches/gpu/build", "--binaries", "built", "--output", "made"]).args(options);
+    let output = command.current_dir(checkout.path()).output().expect("python3 runs");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    (output.status.success(), said)
+}
+
+#[test]
+fn the_folder_has_all_that_a_machine_lacks() {
+    let checkout = checkout();
+    let loader = library("libvulkan.so.1");
+    let (made, said) = make(&checkout, &["--vulkan-loader", loader.to_str().expect("a path")]);
+    assert!(made && said.contains("in all, for machines with glibc 2."), "{said}");
+    let folder = checkout.path().join("made");
+    let files = |folder: PathBuf| -> Vec<_> {
+        let entries = fs::read_dir(&folder).unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+        entries.map(|entry| entry.expect("an entry").file_name()).collect()
+    };
+    let scripts = ["run", "models.py", "tables.py", "archive.py", "vulkan.py", "README.md", "LICENSE-MIT", "NOTICE"];
+    let others = ["peers/peers.py", "peers/harness.py", "lib/vulkan/libvulkan.so.1", "lib/vulkan/NOTICE"];
+    let data = ["data/models/efficientnet-lite0.onnx", "data/chest/chest-densenet.onnx", "data/photos/chelsea.jpg"];
+    for name in BUILT.into_iter().chain(scripts).chain(others).chain(data) {
+        assert!(folder.join(name).is_file(), "no {name}: {said}");
+    }
+    let is_read = |name: &std::ffi::OsString| {
+        [".onnx", ".json", ".safetensors"].iter().any(|end| name.to_string_lossy().ends_with(end))
+    };
+    let mut golden = [common::root().join("data/golden"), folder.join("data/golden")].map(files);
+    golden.iter_mut().for_each(|names| names.sort());
+    let [wanted, found] = golden;
+    assert_eq!(found, wanted.into_iter().filter(is_read).collect::<Vec<_>>());
+
+    let manifest = fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!(manifest["profile"], "release");
+    assert!(manifest["vulkan_loader"].as_str().is_some_and(|name| name.starts_with("libvulkan.so.1")), "{manifest}");
+    let help = Command::new(folder.join("run")).arg("--help").output().expect("the runner runs");
+    assert!(help.status.success(), "{}", String::from_utf8_lossy(&help.stderr));
+
+    // Made anew, without what is optional.
+    let (made, said) = make(&checkout, &["--no-vulkan-loader", "--debug", "--models", "--python", "/bin/false"]);
+    assert!(!made && said.contains("/bin/false ") && said.contains("the folder is whole without models"), "{said}");
+    assert!(folder.join("tests/wgpu").is_file() && !folder.join("lib").exists() && !folder.join("benches").exists());
+}
+
+#[test]
+fn a_piece_that_the_folder_would_lack_is_named() {
+    let lost = [
+        ("built/tests/wgpu", "built/tests/wgpu: no such file"),
+        ("benches/harness.py", "benches/harness.py: no such file"),
+        ("data/photos", "data/photos/*.jpg: no such file"),
+    ];
+    for (piece, named) in lost {
+        let checkout = checkout();
+        fs::remove_file(checkout.path().join(piece)).expect("the piece goes");
+        let (made, said) = make(&checkout, &["--no-vulkan-loader"]);
+        assert!(!made && said.contains(named) && !said.contains("Traceback"), "{piece}: {said}");
+        assert!(!checkout.path().join("made").exists(), "{piece}: a folder is made");
+    }
+    let checkout = checkout();
+    fs::create_dir_all(checkout.path().join("made/mine")).expect("a folder");
+    let (made, said) = make(&checkout, &["--no-vulkan-loader"]);
+    assert!(!made && said.contains("made is there and was not made by this script"), "{said}");
+    let (made, said) = make(&checkout, &["--vulkan-loader", "nowhere.so"]);
+    assert!(!made && said.contains("nowhere.so: no such file"), "{said}");
 }
 
 /// The tests of a target, named as a filter sees them.

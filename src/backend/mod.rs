@@ -9,7 +9,7 @@ pub mod step_check;
 mod values;
 pub mod wgpu;
 
-pub use self::roof::Roof;
+pub use self::roof::{Rate, Roof};
 pub use self::values::Values;
 
 use std::sync::Arc;

@@ -1,10 +1,12 @@
-//! What a device can do at most.
+//! What a device can do at most, and how near a step comes to it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use crate::graph::Precision;
+use crate::program::{Program, Step};
 
 /// The limits of a kernel, measured on the device itself.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -37,6 +39,52 @@ impl Roof {
     }
 }
 
+impl fmt::Display for Roof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "roof {:.0} GFLOP/s", self.gflops)?;
+        for (of, gflops) in &self.matrix_gflops {
+            write!(f, ", {gflops:.0} by {of} matrix units")?;
+        }
+        write!(f, ", {:.1} GB/s", self.gbytes)
+    }
+}
+
+/// How fast a step is.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Rate {
+    pub microseconds: f64,
+    /// Zero for steps that multiply nothing.
+    pub gflops: f64,
+    pub gbytes: f64,
+    /// Where the roof is known.
+    pub percent_of_roof: Option<f64>,
+}
+
+impl Rate {
+    /// That of a step whose values are stored so and which took so many seconds.
+    pub fn of(program: &Program, step: &Step, stored: Precision, seconds: f64, roof: Option<&Roof>) -> Self {
+        let flops = program.flops(step) as f64;
+        let bytes = program.traffic(step, stored.arithmetic().bytes()) as f64;
+        Self {
+            microseconds: 1e6 * seconds,
+            gflops: flops / seconds / 1e9,
+            gbytes: bytes / seconds / 1e9,
+            percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(stored, flops, bytes) / seconds),
+        }
+    }
+}
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:.1} us", self.microseconds)?;
+        if self.gflops > 0.0 {
+            write!(f, ", {:.2} GFLOP/s", self.gflops)?;
+        }
+        write!(f, ", {:.2} GB/s", self.gbytes)?;
+        self.percent_of_roof.map_or(Ok(()), |percent| write!(f, ", {percent:.0}% of the roof"))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -55,5 +103,16 @@ mod tests {
         assert_eq!(of_all.map(|stored| roof(&[]).gflops_of(stored)), [30.0, 60.0, 60.0, 60.0]);
         // 1 s of products in f32, 2 s of copying.
         assert_eq!(units.seconds(Precision::F32, 1e11, 8e9), 2.0);
+        let text =
+            "roof 60 GFLOP/s, 700 by bf16 matrix units, 800 by f16 matrix units, 300 by tf32 matrix units, 4.0 GB/s";
+        assert_eq!(units.to_string(), text);
+    }
+
+    #[test]
+    fn a_rate_says_what_there_is_to_say() {
+        let copy = Rate { microseconds: 12.34, gflops: 0.0, gbytes: 5.678, percent_of_roof: None };
+        assert_eq!(copy.to_string(), "12.3 us, 5.68 GB/s");
+        let product = Rate { gflops: 9.876, percent_of_roof: Some(45.6), ..copy };
+        assert_eq!(product.to_string(), "12.3 us, 9.88 GFLOP/s, 5.68 GB/s, 46% of the roof");
     }
 }

@@ -158,27 +158,36 @@ fn a_session_times_every_step_and_counts_values() {
     assert!(error.contains("takes 1 values, got 3"), "{error}");
 }
 
-/// Complaints and stems without PTX, over all cases in some settings, with tensors stored so.
-fn simulate(simulator: &Simulator, settings: &[Setting], precision: Precision) -> (Vec<String>, Vec<&'static str>) {
-    let count = cases::all().len() * settings.len();
+/// Complaints and stems without PTX of each run, over all cases in the settings of some runs, with tensors stored so. The formulas
+/// of a case and setting are worked out once for all runs.
+fn simulate(runs: &[(Simulator, Range<usize>)], precision: Precision) -> Vec<(Vec<String>, Vec<&'static str>)> {
+    let count = cases::all().len() * SETTINGS.len();
     let one = |cases: &mut Vec<cases::Case>, i: usize| {
-        let (case, setting) = (&cases[i / settings.len()], settings[i % settings.len()]);
-        let bench = case.bench_in(setting, precision);
-        if !kernel::source(bench.stem()).is_some_and(|source| source.ptx) {
-            return (vec![], Some(bench.stem()));
-        }
-        let found = match bench.try_run(simulator, &bench.inputs) {
-            Ok(outputs) => bench.check(&outputs, bench.tolerance(), true),
-            Err(error) => vec![error.to_string()],
+        let (case, at) = (&cases[i / SETTINGS.len()], i % SETTINGS.len());
+        let asked: Vec<usize> = (0..runs.len()).filter(|run| runs[*run].1.contains(&at)).collect();
+        let bench = (!asked.is_empty()).then(|| case.bench_in(SETTINGS[at], precision));
+        let of_run = |run: usize| {
+            let bench = bench.as_ref().expect("some run asks");
+            if !kernel::source(bench.stem()).is_some_and(|source| source.ptx) {
+                return (run, vec![], Some(bench.stem()));
+            }
+            let found = match bench.try_run(&runs[run].0, &bench.inputs) {
+                Ok(outputs) => bench.check(&outputs, bench.tolerance(), true),
+                Err(error) => vec![error.to_string()],
+            };
+            let found = found.into_iter().map(|text| format!("{} ({:?}): {text}", case.name, SETTINGS[at]));
+            (run, found.collect(), None)
         };
-        (found.into_iter().map(|text| format!("{} ({setting:?}): {text}", case.name)).collect(), None)
+        asked.into_iter().map(of_run).collect::<Vec<_>>()
     };
-    let results: Vec<_> = (0..count).into_par_iter().map_init(cases::all, one).collect();
-    println!("{count} runs");
-    let mut missing: Vec<_> = results.iter().filter_map(|(_, missing)| *missing).collect();
-    missing.sort_unstable();
-    missing.dedup();
-    (results.into_iter().flat_map(|(complaints, _)| complaints).collect(), missing)
+    let results: Vec<_> = (0..count).into_par_iter().map_init(cases::all, one).flatten_iter().collect();
+    println!("{} runs", results.len());
+    let mut found = vec![(vec![], BTreeSet::new()); runs.len()];
+    for (run, complaints, missing) in results {
+        found[run].0.extend(complaints);
+        found[run].1.extend(missing);
+    }
+    found.into_iter().map(|(complaints, missing)| (complaints, missing.into_iter().collect())).collect()
 }
 
 /// How tensors are stored, on which chip, and the settings in which the case table runs there.
@@ -213,16 +222,30 @@ fn ptx_agrees_with_the_formulas_in_bf16_and_every_line_is_run() {
 
 /// All [`RUNS`] with tensors stored so.
 fn agree_with_the_formulas(precision: Precision) {
-    for (_, chip, settings) in RUNS.into_iter().filter(|(stored, ..)| *stored == precision) {
-        agrees_with_the_formulas(chip, &SETTINGS[settings], precision);
+    let runs = RUNS.into_iter().filter(|(stored, ..)| *stored == precision);
+    let runs: Vec<_> = runs.map(|(_, chip, settings)| (Simulator::of(chip), settings)).collect();
+    for ((simulator, _), (complaints, missing)) in runs.iter().zip(simulate(&runs, precision)) {
+        let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
+        assert!(complaints.is_empty(), "{:?}: {} complaints\n{shown}", simulator.chip(), complaints.len());
+        assert_eq!(missing, [""; 0], "kernels without PTX");
+        let on_units = simulator.coverage().iter().any(|(stem, _)| stem.ends_with("mma"));
+        let has_units = simulator.chip().matrix_units > MatrixUnits::None;
+        assert_eq!(on_units, has_units, "the matrix units are used where there are any");
+        are_covered(&simulator.coverage());
     }
+    let simulators: Vec<&Simulator> = runs.iter().map(|(simulator, _)| simulator).collect();
+    programs::run_every_set(&simulators, precision).iter().for_each(|coverage| are_covered(coverage));
 }
 
 /// What large networks fuse after one tile, small ones may after another: the text of the stages is the same.
 #[test]
 fn every_set_of_stages_that_is_assembled_is_run() {
     let of_any_tile = |(stem, stages): (&'static str, String)| (kernel::entry(stem), stages);
-    let of_programs = RUNS.iter().flat_map(|(precision, chip, _)| programs::sets_in_use(*chip, *precision));
+    let small = [Precision::F32, Precision::F16, Precision::Bf16].map(|stored| (stored, programs::small(stored)));
+    let of_programs = RUNS.iter().flat_map(|(precision, chip, _)| {
+        let (_, programs) = small.iter().find(|(stored, _)| stored == precision).expect("a precision of the runs");
+        programs::sets_in_use(programs, *chip)
+    });
     let of_case = |case: &cases::Case| {
         let program = case.bench(SETTINGS[0]).program();
         let launch = launch_on(NO_UNITS, &program, &program.steps[0]).expect("a launch");
@@ -237,18 +260,6 @@ fn every_set_of_stages_that_is_assembled_is_run() {
     let assembled = assembled.into_keys().filter(|set| !bare.contains_key(set)).map(of_any_tile);
     let missing: Vec<_> = assembled.filter(|set| !run.contains(set)).collect();
     assert!(missing.is_empty(), "{} sets: {missing:#?}", missing.len());
-}
-
-fn agrees_with_the_formulas(chip: Chip, settings: &[Setting], precision: Precision) {
-    let simulator = Simulator::of(chip);
-    let (complaints, missing) = simulate(&simulator, settings, precision);
-    let shown = complaints.iter().take(20).cloned().collect::<Vec<_>>().join("\n");
-    assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
-    assert_eq!(missing, [""; 0], "kernels without PTX");
-    let on_units = simulator.coverage().iter().any(|(stem, _)| stem.ends_with("mma"));
-    assert_eq!(on_units, chip.matrix_units > MatrixUnits::None, "the matrix units are used where there are any");
-    are_covered(&simulator.coverage());
-    are_covered(&programs::run_every_set(&simulator, chip, precision));
 }
 
 fn are_covered(stems: &[(&'static str, Coverage)]) {

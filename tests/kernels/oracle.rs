@@ -58,41 +58,45 @@ fn cell(o: usize, k: usize, stride: usize, dilation: usize, pad: usize) -> i64 {
     (o * stride + k * dilation) as i64 - pad as i64
 }
 
-/// Calls `f(output, input, weight index)` for every product of a convolution of `x`-shaped items.
-fn products(x: &Array, y: &Array, p: &ConvParams, mut f: impl FnMut([usize; 4], [usize; 4], usize)) {
+/// Calls `f(output, input, weight)`, places in their data, for every product of a convolution of `x`-shaped items.
+#[inline(always)]
+fn products(x: &Array, y: &Array, p: &ConvParams, mut f: impl FnMut(usize, usize, usize)) {
     let (in_group, out_group) = (x.c / p.groups, y.c / p.groups);
-    let row = |oy: usize, ky: usize| cell(oy, ky, p.stride[0], p.dilation[0], p.pads[0]);
-    let column = |ox: usize, kx: usize| cell(ox, kx, p.stride[1], p.dilation[1], p.pads[1]);
     let [kh, kw] = p.kernel;
+    let rows: Vec<_> = (0..kh).map(|ky| under_tap(ky, y.h, x.h, p, 0)).collect();
+    let columns: Vec<_> = (0..kw).map(|kx| under_tap(kx, y.w, x.w, p, 1)).collect();
     for (n, o, i) in (0..y.n).flat_map(|n| (0..y.c).flat_map(move |o| (0..in_group).map(move |i| (n, o, i)))) {
-        let from = o / out_group * in_group + i;
+        let (to, from) = (n * y.c + o, n * x.c + o / out_group * in_group + i);
         for (ky, kx) in (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx))) {
             let weight = ((o * in_group + i) * kh + ky) * kw + kx;
-            for oy in (0..y.h).filter(|oy| (0..x.h as i64).contains(&row(*oy, ky))) {
-                let iy = row(oy, ky) as usize;
-                for ox in 0..y.w {
-                    let ix = column(ox, kx);
-                    if (0..x.w as i64).contains(&ix) {
-                        f([n, o, oy, ox], [n, from, iy, ix as usize], weight);
-                    }
+            for &(oy, iy) in &rows[ky] {
+                let (to, from) = ((to * y.h + oy) * y.w, (from * x.h + iy) * x.w);
+                for &(ox, ix) in &columns[kx] {
+                    f(to + ox, from + ix, weight);
                 }
             }
         }
     }
 }
 
+/// The outputs along an axis for which a tap lies inside of the input, and where.
+fn under_tap(k: usize, outputs: usize, inputs: usize, p: &ConvParams, axis: usize) -> Vec<(usize, usize)> {
+    let at = |o: usize| cell(o, k, p.stride[axis], p.dilation[axis], p.pads[axis]);
+    (0..outputs).filter_map(|o| Some((o, usize::try_from(at(o)).ok().filter(|i| *i < inputs)?))).collect()
+}
+
 /// `w` is `[out, in / groups, kh, kw]`.
 pub fn conv(x: &Array, w: &[f64], shape: [usize; 3], p: &ConvParams) -> Array {
     let mut y = Array::zeros(x.n, shape);
     let like = y.clone();
-    products(x, &like, p, |to, from, weight| y.add(to, x.at(from) * w[weight]));
+    products(x, &like, p, |to, from, weight| y.data[to] += x.data[from] * w[weight]);
     y
 }
 
 pub fn conv_transposed(m_y: &Array, w: &[f64], shape: [usize; 3], p: &ConvParams) -> Array {
     let mut m_x = Array::zeros(m_y.n, shape);
     let like = m_x.clone();
-    products(&like, m_y, p, |to, from, weight| m_x.add(from, m_y.at(to) * w[weight]));
+    products(&like, m_y, p, |to, from, weight| m_x.data[from] += m_y.data[to] * w[weight]);
     m_x
 }
 

@@ -17,11 +17,8 @@ use crate::sim::{Coverage, Simulator};
 /// tiles.
 const MOST_PIXELS: usize = 1 << 14;
 
-/// Some steps of a program.
-type Steps<'p> = (&'p Program, Vec<&'p Step>);
-
-/// The first step with each set of stages that the programs use on a chip, by program.
-fn first_steps(programs: &[Program], chip: Chip) -> (Vec<Steps<'_>>, HashSet<(&'static str, Fused)>) {
+/// Steps by program, and their sets of stages: the first step with each set that the programs use on a chip.
+fn first_steps(programs: &[Program], chip: Chip) -> (Vec<Vec<&Step>>, HashSet<(&'static str, Fused)>) {
     let (mut seen, mut sets) = (BTreeSet::new(), HashSet::new());
     let mut is_new =
         |launch: Launch| seen.insert(set(launch.stem, &launch.fused)) && sets.insert((launch.stem, launch.fused));
@@ -29,40 +26,48 @@ fn first_steps(programs: &[Program], chip: Chip) -> (Vec<Steps<'_>>, HashSet<(&'
         let launch = |step: &usize| launch_on(chip, program, &program.steps[*step]).expect("a launch");
         (0..program.steps.len()).filter(|step| is_new(launch(step))).collect()
     };
-    let steps = programs.iter().map(|program| (program, of_program(program)));
-    let steps = steps.filter(|(_, steps)| !steps.is_empty());
-    let steps =
-        steps.map(|(program, steps)| (program, steps.into_iter().map(|at| &program.steps[at]).collect())).collect();
-    (steps, sets)
+    let steps = programs.iter().map(|program| of_program(program).into_iter().map(|at| &program.steps[at]).collect());
+    (steps.collect(), sets)
 }
 
-/// The sets that [`run_every_set`] runs.
-pub fn sets_in_use(chip: Chip, precision: Precision) -> BTreeSet<(&'static str, String)> {
-    let (_, sets) = first_steps(&programs_up_to(MOST_PIXELS, &[precision]), chip);
+/// The programs whose sets [`run_every_set`] runs.
+pub fn small(precision: Precision) -> Vec<Program> {
+    programs_up_to(MOST_PIXELS, &[precision])
+}
+
+/// The sets of these programs on a chip.
+pub fn sets_in_use(programs: &[Program], chip: Chip) -> BTreeSet<(&'static str, String)> {
+    let (_, sets) = first_steps(programs, chip);
     sets.iter().map(|(stem, fused)| set(stem, fused)).collect()
 }
 
-/// Runs every set of stages in use, and says what of their lines has run on the simulator.
-pub fn run_every_set(simulator: &Simulator, chip: Chip, precision: Precision) -> Vec<(&'static str, Coverage)> {
-    let programs = programs_up_to(MOST_PIXELS, &[precision]);
-    let (steps, sets) = first_steps(&programs, chip);
-    let simulator = simulator.on(chip);
-    let complaints = |(program, steps): &Steps<'_>| {
-        let exact = cpu(Precision::F64, 1);
-        let inputs = run_kept(program, &exact).expect("a small program runs");
-        let complaint = |step: &&Step| {
-            let said = match check_alone(program, step, inputs.as_ref(), &simulator, &exact) {
-                Ok(error) if error.passes() => return None,
-                Ok(error) => format!("{error:?}"),
-                Err(error) => error.to_string(),
-            };
-            Some(format!("{} ({}): {said}", step.label, step.kernel.stem()))
-        };
-        steps.iter().filter_map(complaint).collect::<Vec<_>>()
+/// Runs every set of stages in use on the chip of each simulator, and says what of their lines has run there.
+pub fn run_every_set(simulators: &[&Simulator], precision: Precision) -> Vec<Vec<(&'static str, Coverage)>> {
+    let programs = small(precision);
+    let (steps, sets): (Vec<_>, Vec<_>) = simulators.iter().map(|on| first_steps(&programs, on.chip())).unzip();
+    let complaints = |at: usize| {
+        let of_chips = simulators.iter().zip(&steps);
+        let steps: Vec<_> = of_chips.flat_map(|(on, steps)| steps[at].iter().map(move |step| (*on, *step))).collect();
+        if steps.is_empty() { vec![] } else { run_steps(&programs[at], &steps) }
     };
-    let complaints: Vec<String> = steps.par_iter().flat_map_iter(complaints).collect();
+    let complaints: Vec<String> = (0..programs.len()).into_par_iter().flat_map_iter(complaints).collect();
     let shown = complaints[..complaints.len().min(20)].join("\n");
     assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
-    println!("{} sets in use", sets.len());
-    simulator.coverage_of(&sets)
+    println!("{:?} sets in use", sets.iter().map(HashSet::len).collect::<Vec<_>>());
+    simulators.iter().zip(&sets).map(|(simulator, sets)| simulator.coverage_of(sets)).collect()
+}
+
+/// Complaints about steps of a program, each from the values that the program has there in f64.
+fn run_steps(program: &Program, steps: &[(&Simulator, &Step)]) -> Vec<String> {
+    let exact = cpu(Precision::F64, 1);
+    let inputs = run_kept(program, &exact).expect("a small program runs");
+    let complaint = |(simulator, step): &(&Simulator, &Step)| {
+        let said = match check_alone(program, step, inputs.as_ref(), *simulator, &exact) {
+            Ok(error) if error.passes() => return None,
+            Ok(error) => format!("{error:?}"),
+            Err(error) => error.to_string(),
+        };
+        Some(format!("{} ({} on {:?}): {said}", step.label, step.kernel.stem(), simulator.chip()))
+    };
+    steps.iter().filter_map(complaint).collect()
 }

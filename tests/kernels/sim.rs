@@ -12,8 +12,8 @@ use fluoroscope::program::{Buffer, BufferId, Element, Port, Program, Step, Weigh
 use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
 
 /// Launches of at most so many blocks over so many bytes are run with three schedules.
-const FEW_BLOCKS: u32 = 8;
-const FEW_BYTES: u64 = 1 << 20;
+const FEW_BLOCKS: u32 = 64;
+const FEW_BYTES: u64 = 8 << 20;
 
 /// Texts by stem and what is fused into them.
 type Texts = HashMap<(&'static str, Fused), Arc<Text>>;
@@ -30,6 +30,8 @@ pub struct Simulator {
 struct Text {
     stem: &'static str,
     text: String,
+    /// Without the spaces around them.
+    lines: Vec<String>,
     module: Module,
     report: Mutex<Report>,
 }
@@ -41,7 +43,8 @@ impl Text {
         if !lints.is_empty() {
             return Err(failed(stem, lints.join("\n")));
         }
-        Ok(Self { stem, text, module, report: Mutex::default() })
+        let lines = text.lines().map(|line| line.trim().to_owned()).collect();
+        Ok(Self { stem, text, lines, module, report: Mutex::default() })
     }
 
     fn kernel(&self) -> &ptx_sim::Kernel {
@@ -50,7 +53,7 @@ impl Text {
     }
 
     fn line(&self, line: u32) -> &str {
-        self.text.lines().nth(line as usize - 1).unwrap_or_default().trim()
+        self.lines.get(line as usize - 1).map_or("", String::as_str)
     }
 }
 
@@ -85,6 +88,10 @@ impl Simulator {
     /// Without looking for races, uninitialised reads and traffic.
     pub fn quick() -> Self {
         Self { options: Options { checks: false, ..Options::default() }, ..Self::default() }
+    }
+
+    pub fn chip(&self) -> Chip {
+        self.chip
     }
 
     /// The same texts on this chip.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::super::table::{Align, Table};
-use crate::backend::Roof;
 use crate::backend::step_check::StepError;
+use crate::backend::{Rate, Roof};
 use crate::graph::Precision;
 use crate::program::{Phase, Program};
 
@@ -26,11 +26,8 @@ pub struct Row {
     pub bound: f64,
     pub share: f64,
     pub passed: bool,
-    pub microseconds: f64,
-    pub gflops: f64,
-    pub gbytes: f64,
-    /// Where the roof is known.
-    pub percent_of_roof: Option<f64>,
+    #[serde(flatten)]
+    pub rate: Rate,
 }
 
 /// Sums over the steps of one kernel or one phase.
@@ -54,10 +51,8 @@ pub fn rows(
     seconds: &[f64],
     roof: Option<&Roof>,
 ) -> Vec<Row> {
-    let float = stored.arithmetic().bytes();
     let row = |(at, (error, seconds)): (usize, (&StepError, &f64))| {
         let step = &program.steps[at];
-        let (flops, bytes) = (program.flops(step) as f64, program.traffic(step, float) as f64);
         let buffer = program.buffer(step.output);
         Row {
             step: at,
@@ -70,10 +65,7 @@ pub fn rows(
             bound: error.bound,
             share: error.share,
             passed: error.passes(),
-            microseconds: 1e6 * seconds,
-            gflops: flops / seconds / 1e9,
-            gbytes: bytes / seconds / 1e9,
-            percent_of_roof: roof.map(|roof| 100.0 * roof.seconds(stored, flops, bytes) / seconds),
+            rate: Rate::of(program, step, stored, *seconds, roof),
         }
     };
     errors.iter().zip(seconds).enumerate().map(row).collect()
@@ -83,7 +75,7 @@ pub fn rows(
 pub fn totals(rows: &[Row]) -> [Totals; 2] {
     let before = rows.iter().take_while(|row| row.phase == Phase::Reference.name()).count();
     let of_batch = &rows[before..];
-    let all = of_batch.iter().map(|row| row.microseconds).sum();
+    let all = of_batch.iter().map(|row| row.rate.microseconds).sum();
     [sums(of_batch, all, |row| row.kernel), sums(rows, all, |row| row.phase)]
 }
 
@@ -92,9 +84,10 @@ fn sums(rows: &[Row], all: f64, key: impl Fn(&Row) -> &'static str) -> Totals {
     for row in rows {
         let total = totals.entry(key(row)).or_default();
         total.steps += 1;
-        total.microseconds += row.microseconds;
-        total.gflops += row.gflops * row.microseconds;
-        total.gbytes += row.gbytes * row.microseconds;
+        let Rate { microseconds, gflops, gbytes, .. } = row.rate;
+        total.microseconds += microseconds;
+        total.gflops += gflops * microseconds;
+        total.gbytes += gbytes * microseconds;
     }
     for total in totals.values_mut() {
         total.share = total.microseconds / all;
@@ -106,14 +99,15 @@ fn sums(rows: &[Row], all: f64, key: impl Fn(&Row) -> &'static str) -> Totals {
 
 pub fn steps_table(rows: &[Row]) -> Vec<String> {
     let cells = |row: &Row| {
+        let Rate { microseconds, gflops, gbytes, percent_of_roof } = row.rate;
         vec![
             row.step.to_string(),
             row.kernel.to_owned(),
             row.shape.map(|n| n.to_string()).join("x"),
-            format!("{:.1}", row.microseconds),
-            if row.gflops > 0.0 { format!("{:.2}", row.gflops) } else { String::new() },
-            format!("{:.2}", row.gbytes),
-            row.percent_of_roof.map(|percent| format!("{percent:.0}%")).unwrap_or_default(),
+            format!("{microseconds:.1}"),
+            if gflops > 0.0 { format!("{gflops:.2}") } else { String::new() },
+            format!("{gbytes:.2}"),
+            percent_of_roof.map(|percent| format!("{percent:.0}%")).unwrap_or_default(),
             if row.passed { format!("{:.0e}", row.error) } else { "FAILED".to_owned() },
             row.label.clone(),
         ]

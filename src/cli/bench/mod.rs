@@ -222,7 +222,7 @@ impl Bench<'_> {
     fn title(&self, run: &Run) -> String {
         let (name, device) = (self.backend.name(), self.backend.device());
         let Run { method, batch, .. } = run;
-        let roof = self.roof.as_ref().map(roof_text).unwrap_or_default();
+        let roof = self.roof.as_ref().map(|roof| format!("; {roof}")).unwrap_or_default();
         let (model, stored) = (self.args.model.display(), self.engine.precision);
         format!("{method} of {model}, batch {batch}, {stored}, {name} ({device}){roof}")
     }
@@ -252,12 +252,6 @@ fn evaluations(choice: MethodChoice) -> usize {
 fn different(maps: &[Vec<f64>], checked: &[Vec<f64>]) -> Option<usize> {
     let same = |a: &[f64], b: &[f64]| a.iter().zip(b).all(|(a, b)| a.to_bits() == b.to_bits());
     maps.iter().zip(checked.iter().cycle()).position(|(map, checked)| !same(map, checked))
-}
-
-fn roof_text(roof: &Roof) -> String {
-    let matrix: String =
-        roof.matrix_gflops.iter().map(|(of, gflops)| format!(", {gflops:.0} by {of} matrix units")).collect();
-    format!("; roof {:.0} GFLOP/s{matrix}, {:.1} GB/s", roof.gflops, roof.gbytes)
 }
 
 /// `plot-deeplift-8.svg` for `plot.svg`.

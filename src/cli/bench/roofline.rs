@@ -10,7 +10,7 @@ use svg::Document;
 use svg::node::element::{Circle, Group, Line, Polyline, Rectangle, Text};
 
 use super::figures::Row;
-use crate::backend::Roof;
+use crate::backend::{Rate, Roof};
 use crate::cli::table::shortened;
 use crate::graph::Precision;
 
@@ -152,14 +152,15 @@ fn ceilings(roof: &Roof) -> Vec<(String, f64)> {
 /// The points of these rows, those that take longest first; steps that multiply nothing have none.
 fn points(rows: &[Row]) -> Vec<Point> {
     let mut points: BTreeMap<(&str, &str), Point> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.gflops > 0.0) {
+    for row in rows.iter().filter(|row| row.rate.gflops > 0.0) {
         let point = points.entry((row.kernel, &row.what)).or_default();
         (point.kernel, point.what) = (row.kernel, row.what.clone());
         point.steps += 1;
-        point.microseconds += row.microseconds;
-        point.gflop += row.gflops * row.microseconds / 1e6;
-        point.gbyte += row.gbytes * row.microseconds / 1e6;
-        point.least += row.percent_of_roof.unwrap_or(0.0) * row.microseconds / 100.0;
+        let Rate { microseconds, gflops, gbytes, percent_of_roof } = row.rate;
+        point.microseconds += microseconds;
+        point.gflop += gflops * microseconds / 1e6;
+        point.gbyte += gbytes * microseconds / 1e6;
+        point.least += percent_of_roof.unwrap_or(0.0) * microseconds / 100.0;
     }
     let mut points: Vec<Point> = points.into_values().collect();
     points.sort_by(|a, b| b.microseconds.total_cmp(&a.microseconds));
@@ -338,9 +339,9 @@ fn key(points: &[Point], rows: usize) -> Group {
 }
 
 fn footnote(stored: Precision, rows: &[Row], height: f64) -> Text {
-    let all: f64 = rows.iter().map(|row| row.microseconds).sum();
-    let others = rows.iter().filter(|row| row.gflops == 0.0);
-    let share = 100.0 * others.clone().map(|row| row.microseconds).sum::<f64>() / all;
+    let all: f64 = rows.iter().map(|row| row.rate.microseconds).sum();
+    let others = rows.iter().filter(|row| row.rate.gflops == 0.0);
+    let share = 100.0 * others.clone().map(|row| row.rate.microseconds).sum::<f64>() / all;
     let text = format!(
         "Microseconds are those of a step, % those of the roof of {stored}. Not shown, because they multiply nothing: {} steps, \
          {share:.0} % of the time.",
