@@ -82,6 +82,11 @@
         from_corner.x += shift_step.x;
     }
 
+{%- if whole_words %}
+{%- for r in range(height) %}
+    var kept{{ r }} = 0u;
+{%- endfor %}
+{%- endif %}
     for (var c = 0u; c < min({{ runs }}u, (channels - column) / 4u); c++) {
 {%- for r in range(height) %}
         if is_row{{ r }} {
@@ -89,7 +94,21 @@
 {%- for c in range(1, runs) %}
             v = select(v, sum{{ r }}_{{ c }}, c == {{ c }}u);
 {%- endfor %}
+{%- if whole_words %}
+            kept = kept{{ r }};
+{%- endif %}
             finish(v, item{{ r }}, image{{ r }}, pixel{{ r }}, column + c * 4u);
+{%- if whole_words %}
+            kept{{ r }} = kept;
+{%- endif %}
         }
 {%- endfor %}
     }
+{%- for stage in stages if whole_words and stage.word == "keep_bits" %}
+{%- for r in range(height) %}
+    if is_row{{ r }} {
+        let bit = {{ bits_at(stage.operands[0], "item" ~ r, "image" ~ r, "pixel" ~ r, "column") }};
+        atomicStore(&{{ stage.operands[0].pointer }}[bit / 32u], kept{{ r }});
+    }
+{%- endfor %}
+{%- endfor %}

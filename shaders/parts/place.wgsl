@@ -21,8 +21,8 @@ address(params.places[{{ slot }}], item, image, {{ pixel }}, {{ channel }})
 {%- endmacro %}
 
 {#- The first bit of four lanes, of all bits; with `spread` one channel serves all. -#}
-{%- macro bits_at(tensor) -%}
-bits_address(params.places[{{ tensor.slot }}], item, image, pixel, {{ "0u" if tensor.spread else "channel" }})
+{%- macro bits_at(tensor, item="item", image="image", pixel="pixel", channel="channel") -%}
+bits_address(params.places[{{ tensor.slot }}], {{ item }}, {{ image }}, {{ pixel }}, {{ "0u" if tensor.spread else channel }})
 {%- endmacro %}
 
 {#- Four weights per channel, from `channel` on. -#}

@@ -3,7 +3,7 @@
     A thread goes through rows of cells. A row takes part in the sums of `depth` rows of pixels, or of so many bands of as many rows as
     the stride where `reversed`: v0 has its first taps there, the last v its last ones and is finished; then each is the next one's.
     Along an axis the stride is one or the dilation is; a thread's pixels are a dilation apart. -#}
-{%- set threads = 64 %}
+{%- set threads, words_by = 64, "subgroup" %}
 {%- set strip, rows = 7, 14 %}{# fields.rs counts threads by them #}
 {%- set kh, kw = window.kernel %}
 {%- set down, across = window.stride %}
@@ -31,8 +31,13 @@ select(vec4(0.0), {{ run(source, 0, "row_at + " ~ column ~ " * pitch") }}, has_r
 {%- include "parts/main.wgsl" %}
     let in_size = pair(params.in_size);
     let out_size = pair(params.out_size);
+{%- if whole_words %}
+    let unit = position(block * {{ threads }}u + thread, (params.runs + 7u) / 8u * 8u); // which pixels, which channels
+    let channel = min(unit.y, params.runs - 1u) * 4u; // the last ones of a subgroup do the same
+{%- else %}
     let unit = position(block * {{ threads }}u + thread, params.runs); // which pixels, which channels
     let channel = unit.y * 4u;
+{%- endif %}
     let stripe = position(unit.x, ({{ size }}.y + {{ wide * strip - 1 }}u) / {{ wide * strip }}u * {{ step_x }}u);
     let part = position(stripe.y, {{ step_x }}u); // which strip, from which of the columns between its pixels
     let chunk = position(stripe.x, ({{ size }}.x + {{ high * rows - 1 }}u) / {{ high * rows }}u * {{ step_y }}u);

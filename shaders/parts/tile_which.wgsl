@@ -4,7 +4,11 @@ var<workgroup> a_tile: array<vec4<f32>, {{ rows * depth // 4 }}>;
 var<workgroup> w_tile: array<vec4<f32>, {{ columns * depth // 4 }}>;
 var<workgroup> places: array<vec4<u32>, {{ rows }}>; // item, image, pixel and whether it is one, of every row
 {%- endif %}
-{%- set threads = 256 if depth else 64 %}
+{%- set threads, words_by = 256 if depth else 64, "thread" %}
+{%- if whole_words %}
+
+var<private> kept: u32; // the bits of a thread's channels, of the row that is finished
+{%- endif %}
 {% include "parts/main.wgsl" %}
 {%- if groups %}
     let group_runs = params.runs / params.groups; // tiles of a group lie side by side, then the next group's

@@ -58,24 +58,24 @@ pub struct Window {
     pub dilation: [usize; 2],
     /// At the top and left.
     pub pad: [usize; 2],
-    /// The eight threads of a subgroup write a word of bits, and no others do.
-    pub whole_words: bool,
 }
 
 impl Default for Window {
     fn default() -> Self {
-        Self { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2], whole_words: false }
+        Self { kernel: [1; 2], stride: [1; 2], dilation: [1; 2], pad: [0; 2] }
     }
 }
 
 /// What a step fuses into its kernel: its prologue, with a scale and a shift or no operands, and its stages; how the tensor at
-/// each place is stored; and the window, where its text is for one.
+/// each place is stored; the window, where its text is for one; and whether its bits are written word by word, by a thread or a subgroup
+/// alone.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize)]
 pub struct Fused {
     pub prologue: Option<StageText>,
     pub stages: Vec<StageText>,
     pub types: [Type; MOST_TENSORS],
     pub window: Window,
+    pub whole_words: bool,
 }
 
 /// Templates that may include one another, parsed once.

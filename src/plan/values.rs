@@ -118,11 +118,16 @@ impl Side {
     }
 }
 
+/// A pixel's bits begin with a word of 32: what writes them whole shares none with another pixel.
 fn side_buffer(like: View, element: Element, buffers: &mut Vec<Buffer>) -> View {
     let buffer = BufferId(buffers.len());
     let like_buffer = &buffers[like.buffer.0];
-    let name = format!("{}.{}", like_buffer.name, if element == Element::Bits { "bits" } else { "winners" });
-    buffers.push(Buffer { name, element, channels: like.channels, ..like_buffer.clone() });
+    let (kind, channels) = match element {
+        Element::Bits => ("bits", like.channels.next_multiple_of(32)),
+        _ => ("winners", like.channels),
+    };
+    let name = format!("{}.{kind}", like_buffer.name);
+    buffers.push(Buffer { name, element, channels, ..like_buffer.clone() });
     View { buffer, offset: 0, channels: like.channels }
 }
 

@@ -44,6 +44,8 @@ pub struct Bench {
     pub setting: Setting,
     /// Layouts have no holes, whatever the setting.
     pub dense: bool,
+    /// A word of bits is of one pixel.
+    pub whole_words: bool,
     pub inputs: Vec<Entry>,
     pub expected: Vec<Entry>,
     /// How much the formula may amplify rounding: a factor on tolerances.
@@ -69,7 +71,19 @@ impl Bench {
     pub fn new(setting: Setting) -> Self {
         let (inputs, expected, buffers, steps) = Default::default();
         let (dense, condition, precision, largest) = (false, 1.0, Precision::F32, f16::MAX.to_f64());
-        Self { setting, dense, inputs, expected, condition, precision, largest, buffers, steps, streams: 0 }
+        Self {
+            setting,
+            dense,
+            whole_words: false,
+            inputs,
+            expected,
+            condition,
+            precision,
+            largest,
+            buffers,
+            steps,
+            streams: 0,
+        }
     }
 
     /// What results may differ by, relative to one more than their peak: f32 sums, and their rounding.
@@ -123,7 +137,11 @@ impl Bench {
     fn place(&mut self, per: Per, element: Element, [c, h, w]: [usize; 3]) -> Port {
         let layout = self.layout(c);
         let (before, after) = if self.setting.nested { (8, 16) } else { (0, 0) };
-        let channels = before + layout.physical().next_multiple_of(if self.setting.nested { 8 } else { 1 }) + after;
+        let (before, after, run) = match element {
+            Element::Bits if self.whole_words => (4 * before, 2 * after, 32),
+            _ => (before, after, if self.setting.nested { 8 } else { 1 }),
+        };
+        let channels = before + layout.physical().next_multiple_of(run) + after;
         let name = format!("tensor {}", self.buffers.len());
         let element = if element == Element::Float { self.precision.into() } else { element };
         self.buffers.push(Buffer { name, per, element, height: h, width: w, channels });

@@ -58,7 +58,7 @@ pub fn all() -> Vec<Case> {
     positive_audits(&mut cases);
     cases.push(ones());
     groups_in_tiles(&mut cases);
-    depthwise_bits(&mut cases);
+    whole_words(&mut cases);
     cases
 }
 
@@ -266,11 +266,21 @@ fn depthwise(cases: &mut Vec<Case>, geometries: Vec<Geometry>) {
     }
 }
 
-/// Words of bits that eight threads have to themselves, where the channels fill them, and that more share.
-fn depthwise_bits(cases: &mut Vec<Case>) {
-    for channels in [64, 40] {
-        cases.push(case(format!("depthwise_forward: bits of {channels}"), move |b| {
+/// Words of bits that are a pixel's own, of which channels fill the last or not.
+fn whole_words(cases: &mut Vec<Case>) {
+    let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
+    for (channels, groups) in [(40, 1), (96, 1), (128, 2)] {
+        let g = Geometry { name: "whole words", x: [32, 5, 7], channels, params: ConvParams { groups, ..plain } };
+        cases.push(case(format!("residual relu: bits of {channels}, whole words"), move |b| {
+            b.whole_words = true;
+            stages::residual_relu(b, &g);
+        }));
+    }
+    for (channels, whole) in [(64, true), (40, true), (64, false), (40, false)] {
+        let words = if whole { "whole" } else { "shared" };
+        cases.push(case(format!("depthwise_forward: bits of {channels}, {words} words"), move |b| {
             b.dense = true;
+            b.whole_words = whole;
             let params =
                 ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: channels };
             let g = Geometry { name: "", x: [channels, 17, 9], channels, params };

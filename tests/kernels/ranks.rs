@@ -19,7 +19,7 @@ fn logit(image: usize, classes: usize, class: usize) -> f64 {
     match image % 3 {
         0 if class.is_multiple_of(3) => [-0.0, 0.0][class / 3 % 2],
         0 => -0.25 - quarter(class),
-        1 => quarter(class * 5 + 1) - 1.0,
+        1 => quarter((class + 3) / 4 * 5 + 1) - 1.0,
         _ => -quarter(classes - 1 - class),
     }
 }

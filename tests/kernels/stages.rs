@@ -321,7 +321,7 @@ fn rescale_of_equals(b: &mut Bench, f: &Activation) {
 }
 
 /// conv, keep z, add, keep bits, relu
-fn residual_relu(b: &mut Bench, g: &Geometry) {
+pub fn residual_relu(b: &mut Bench, g: &Geometry) {
     b.dense = g.params.groups > 1;
     let (x, values) = b.noise(Per::Image, g.x, 1.0);
     let (residual, r) = b.noise(Per::Image, g.y(), 1.0);

@@ -1,6 +1,6 @@
 //! Which kernel computes a convolution, and what it is told.
 
-use super::fields::{Fields, pair_of, window};
+use super::fields::{BITS_OF_A_WORD, Fields, keeps_whole_words, pair_of, window};
 use super::iterations::{self, over_cells, plain};
 use super::launch::{Chip, MatrixUnits, Place, Pointer, Pointers, SplitFilters};
 use crate::kernel::pair;
@@ -243,5 +243,8 @@ pub fn convolution(
     fields.iterations = variant.iterations(&p, inputs);
     fields.on_cpu = by_subgroups(variant, p.groups, channels, forward)
         .map(|(stem, tile)| (stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
+    // A thread's 32 channels begin at those of a word, unless an earlier group ends within one.
+    let begins_words = p.groups == 1 || (channels / p.groups).is_multiple_of(BITS_OF_A_WORD);
+    fields.whole_words = size == [buffer.height, buffer.width] && begins_words && keeps_whole_words(program, step);
     fields.rest = words.into_iter().chain(groups).collect();
 }

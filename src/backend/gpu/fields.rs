@@ -5,13 +5,16 @@ use super::iterations::{self, Loops, over_cells, plain, readers, windows};
 use super::launch::{Chip, OnCpu, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
 use crate::kernel::{Window, pair};
-use crate::program::{Arrangement, ConvParams, Element, Kernel, OverlayParams, Program, Step, View};
+use crate::program::{Arrangement, ConvParams, Element, Kernel, OverlayParams, Program, Stage, Step, View};
 
 /// Threads of a block.
 const THREADS: usize = 256;
 
 /// Threads of a subgroup, in the kernels that share loads or sums within one.
 pub const LANES: usize = 8;
+
+/// Channels of a word of bits.
+pub(super) const BITS_OF_A_WORD: usize = 32;
 
 /// Threads of a block by subgroups.
 const THREADS_BY_SUBGROUPS: usize = 64;
@@ -41,6 +44,8 @@ pub struct Fields {
     pub(super) on_cpu: Option<(&'static str, usize, usize)>,
     /// What that is rendered for.
     window: Window,
+    /// See [`Fused`](crate::kernel::Fused).
+    pub(super) whole_words: bool,
 }
 
 impl Fields {
@@ -65,8 +70,14 @@ impl Fields {
 
     /// The kernel in place of this one for a driver that computes on a CPU.
     pub fn on_cpu(&self) -> Option<OnCpu> {
-        let window = self.window;
-        self.on_cpu.map(|(stem, blocks, iterations)| OnCpu { stem, blocks: blocks as u32, iterations, window })
+        let (window, whole_words) = (self.window, self.whole_words);
+        self.on_cpu.map(|(stem, blocks, iterations)| OnCpu {
+            stem,
+            blocks: blocks as u32,
+            iterations,
+            window,
+            whole_words,
+        })
     }
 }
 
@@ -150,17 +161,24 @@ fn rows(fields: &mut Fields, on_cpu: &'static str, rows: usize, [pixels, channel
     fields.on_cpu = Some((on_cpu, rows.div_ceil(8), iterations(LANES)));
 }
 
+/// A step's bits are those of one stage, for all its channels, and each word of them is a pixel's.
+pub(super) fn keeps_whole_words(program: &Program, step: &Step) -> bool {
+    let keeps = |stage: &&Stage| stage.writes().is_some_and(|view| program.buffer(view).element == Element::Bits);
+    let mut stages = step.stages.iter().filter(keeps);
+    match (stages.next(), stages.next()) {
+        (Some(Stage::KeepBits { into, .. }), None) => {
+            [into.offset, program.buffer(*into).channels].iter().all(|count| count.is_multiple_of(BITS_OF_A_WORD))
+        }
+        _ => false,
+    }
+}
+
 /// The window that a depthwise convolution by strips is rendered for, if it is one of those: a few taps, and along an axis no stride
 /// or no dilation.
-fn strip_window(program: &Program, step: &Step, p: &ConvParams) -> Option<Window> {
+fn strip_window(p: &ConvParams) -> Option<Window> {
     let (kernel, stride, dilation, pad) = (p.kernel, p.stride, p.dilation, [p.pads[0], p.pads[1]]);
     let is_one = |axis: usize| stride[axis] <= MOST_STRIDE && (stride[axis] == 1 || dilation[axis] == 1);
-    let is_whole = |view: &View| {
-        let buffer = program.buffer(*view);
-        buffer.element != Element::Bits || [view.offset, buffer.channels].iter().all(|n| n.is_multiple_of(4 * LANES))
-    };
-    let whole_words = step.writes().iter().all(is_whole) && step.output.channels.is_multiple_of(4 * LANES);
-    let window = Window { kernel, stride, dilation, pad, whole_words };
+    let window = Window { kernel, stride, dilation, pad };
     (kernel[0] * kernel[1] <= MOST_TAPS && is_one(0) && is_one(1)).then_some(window)
 }
 
@@ -184,6 +202,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
         iterations: 0,
         on_cpu: None,
         window: Window::default(),
+        whole_words: false,
     };
     for view in &step.inputs {
         pointers.view(*view);
@@ -199,12 +218,15 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let (from, to) = if forward { (x, y) } else { (y, x) };
             fields.rest = window(program, from, to, p);
             fields.iterations = over_cells(p.kernel, Loops::default()).entered;
-            if let Some(window) = strip_window(program, step, p) {
+            if let Some(window) = strip_window(p) {
                 let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
                 let parts = |axis: usize, side: usize| {
                     let stride = if forward { 1 } else { p.stride[axis] };
                     p.dilation[axis] * side.div_ceil(STRIP[axis] * stride * p.dilation[axis])
                 };
+                fields.whole_words = keeps_whole_words(program, step);
+                // A subgroup writes a word, so the last one of a pixel is full.
+                let runs = if fields.whole_words { runs.next_multiple_of(LANES) } else { runs };
                 let strips = items * parts(0, buffer.height) * parts(1, buffer.width) * runs;
                 let [rows, strip] = STRIP;
                 let blocks = strips.div_ceil(THREADS_BY_SUBGROUPS);

@@ -137,6 +137,7 @@ pub struct OnCpu {
     pub blocks: u32,
     pub iterations: usize,
     pub window: Window,
+    pub whole_words: bool,
 }
 
 /// A step that cannot be launched on a GPU.

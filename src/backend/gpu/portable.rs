@@ -67,8 +67,8 @@ impl Launch {
     /// many times faster than by way of shared memory, or loads what many products need. Subgroups must have eight lanes.
     #[must_use]
     pub fn on_cpu(mut self) -> Self {
-        if let Some(OnCpu { stem, blocks, iterations, window }) = self.on_cpu {
-            self.fused.window = window;
+        if let Some(OnCpu { stem, blocks, iterations, window, whole_words }) = self.on_cpu {
+            (self.fused.window, self.fused.whole_words) = (window, whole_words);
             (self.stem, self.blocks, self.iterations) = (stem, blocks, iterations);
         }
         self
