@@ -295,7 +295,7 @@ fn checkout() -> TempDir {
     let scripts = ["run", "models.py", "tables.py", "archive.py", "vulkan.py", "README.md"];
     let scripts = scripts.map(|name| format!("benches/gpu/{name}"));
     let others = ["benches/peers.py", "benches/harness.py", "LICENSE-APACHE", "LICENSE-MIT", "NOTICE"];
-    let data = ["data/golden", "data/chest", "data/models", "data/photos"];
+    let data = ["data/golden", "data/chest", "data/models", "data/photos", "tests/fixtures/onnx"];
     for name in scripts.iter().map(String::as_str).chain(others).chain(data) {
         symlink(common::root().join(name), path(name)).expect("a link");
     }
@@ -338,6 +338,7 @@ fn the_folder_has_all_that_a_machine_lacks() {
     let scripts = ["run", "models.py", "tables.py", "archive.py", "vulkan.py", "README.md", "LICENSE-MIT", "NOTICE"];
     let others = ["peers/peers.py", "peers/harness.py", "lib/vulkan/libvulkan.so.1", "lib/vulkan/NOTICE"];
     let data = ["data/models/efficientnet-lite0.onnx", "data/chest/chest-densenet.onnx", "data/photos/chelsea.jpg"];
+    let data = data.into_iter().chain(["tests/fixtures/onnx/resnext.onnx"]);
     for name in BUILT.into_iter().chain(scripts).chain(others).chain(data) {
         assert!(folder.join(name).is_file(), "no {name}: {said}");
     }
@@ -351,7 +352,11 @@ fn the_folder_has_all_that_a_machine_lacks() {
 
     let manifest = fs::read_to_string(folder.join("manifest.json")).expect("a manifest");
     let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
-    assert_eq!(manifest["profile"], "release");
+    assert_eq!(
+        (&manifest["profile"], &manifest["commit"]),
+        (&Value::Null, &Value::Null),
+        "nobody says of what they are made"
+    );
     assert!(manifest["vulkan_loader"].as_str().is_some_and(|name| name.starts_with("libvulkan.so.1")), "{manifest}");
     let help = Command::new(folder.join("run")).arg("--help").output().expect("the runner runs");
     assert!(help.status.success(), "{}", String::from_utf8_lossy(&help.stderr));
@@ -380,6 +385,18 @@ fn a_piece_that_the_folder_would_lack_is_named() {
     fs::create_dir_all(checkout.path().join("made/mine")).expect("a folder");
     let (made, said) = make(&checkout, &["--no-vulkan-loader"]);
     assert!(!made && said.contains("made is there and was not made by this script"), "{said}");
+    let (made, said) = make(&checkout, &["--no-vulkan-loader", "--binaries", "made", "--output", "made"]);
+    assert!(!made && said.contains("no such file"), "{said}");
+    fs::write(checkout.path().join("built/manifest.json"), r#"{"commit": "abc", "profile": "debug"}"#)
+        .expect("a manifest");
+    let (made, said) = make(&checkout, &["--no-vulkan-loader", "--output", "built"]);
+    assert!(!made && said.contains("has the binaries that are to be taken"), "{said}");
+    assert!(BUILT.iter().all(|name| checkout.path().join("built").join(name).is_file()), "binaries are gone");
+    let (made, said) = make(&checkout, &["--no-vulkan-loader", "--output", "another"]);
+    assert!(made, "{said}");
+    let manifest = fs::read_to_string(checkout.path().join("another/manifest.json")).expect("a manifest");
+    let manifest: Value = serde_json::from_str(&manifest).expect("JSON");
+    assert_eq!((&manifest["commit"], &manifest["profile"]), (&"abc".into(), &"debug".into()));
     let (made, said) = make(&checkout, &["--vulkan-loader", "nowhere.so"]);
     assert!(!made && said.contains("nowhere.so: no such file"), "{said}");
 }

@@ -300,7 +300,7 @@ impl Planner<'_> {
             let stage = Stage::Derivative { z: self.recall(&self.image, z), activation: activation.clone() };
             return self.masked(activation, node.output, message.then(stage));
         }
-        let bits = self.image.read_bits(i, node.output, &mut self.buffers).into();
+        let bits = self.image.read_bits(self.graph, i, &mut self.buffers).into();
         let (high, low) = match activation {
             Activation::LeakyRelu { slope } => (1.0, *slope),
             Activation::HardSigmoid { alpha, .. } => (*alpha, 0.0),

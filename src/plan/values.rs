@@ -4,7 +4,7 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use super::chain::Chains;
-use crate::graph::{Graph, Op, ValueId};
+use crate::graph::{ConvKind, Graph, Op, ValueId};
 use crate::program::{Buffer, BufferId, Element, Layout, Per, View};
 
 /// The channel layout of every value.
@@ -105,28 +105,30 @@ impl Side {
         self.kept[value.0].get()
     }
 
-    /// The bits of an activation node, for somebody who reads them.
-    pub fn read_bits(&self, node: usize, output: ValueId, buffers: &mut Vec<Buffer>) -> View {
+    /// The bits of an activation node, for somebody who reads them. A pixel's begin with a word of 32: what writes them whole shares
+    /// none with another pixel. Where a dense layer reads the values they lie as these do, for its message takes a map as one pixel.
+    pub fn read_bits(&self, graph: &Graph, node: usize, buffers: &mut Vec<Buffer>) -> View {
+        let output = graph.nodes[node].output;
+        let is_dense = |op: &Op| matches!(op, Op::Conv2d(conv) if conv.kind == ConvKind::Dense);
+        let lies_flat = graph.nodes.iter().any(|reader| is_dense(&reader.op) && reader.inputs.contains(&output));
+        let run = if lies_flat { 1 } else { 32 };
         let like = self.views[output.0];
-        *self.bits.borrow_mut().entry(node).or_insert_with(|| side_buffer(like, Element::Bits, buffers))
+        *self.bits.borrow_mut().entry(node).or_insert_with(|| side_buffer(like, Element::Bits, run, buffers))
     }
 
     /// The winners of a max-pool node, for somebody who reads them.
     pub fn read_winners(&self, node: usize, output: ValueId, buffers: &mut Vec<Buffer>) -> View {
         let like = self.views[output.0];
-        *self.winners.borrow_mut().entry(node).or_insert_with(|| side_buffer(like, Element::Index, buffers))
+        *self.winners.borrow_mut().entry(node).or_insert_with(|| side_buffer(like, Element::Index, 1, buffers))
     }
 }
 
-/// A pixel's bits begin with a word of 32: what writes them whole shares none with another pixel.
-fn side_buffer(like: View, element: Element, buffers: &mut Vec<Buffer>) -> View {
+/// A buffer beside a value's, whose pixels take a multiple of `run` channels.
+fn side_buffer(like: View, element: Element, run: usize, buffers: &mut Vec<Buffer>) -> View {
     let buffer = BufferId(buffers.len());
     let like_buffer = &buffers[like.buffer.0];
-    let (kind, channels) = match element {
-        Element::Bits => ("bits", like.channels.next_multiple_of(32)),
-        _ => ("winners", like.channels),
-    };
-    let name = format!("{}.{kind}", like_buffer.name);
+    let name = format!("{}.{}", like_buffer.name, if element == Element::Bits { "bits" } else { "winners" });
+    let channels = like.channels.next_multiple_of(run);
     buffers.push(Buffer { name, element, channels, ..like_buffer.clone() });
     View { buffer, offset: 0, channels: like.channels }
 }

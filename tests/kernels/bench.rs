@@ -138,7 +138,7 @@ impl Bench {
         let layout = self.layout(c);
         let (before, after) = if self.setting.nested { (8, 16) } else { (0, 0) };
         let (before, after, run) = match element {
-            Element::Bits if self.whole_words => (4 * before, 2 * after, 32),
+            Element::Bits if self.whole_words => (4 * before, 0, 32),
             _ => (before, after, if self.setting.nested { 8 } else { 1 }),
         };
         let channels = before + layout.physical().next_multiple_of(run) + after;

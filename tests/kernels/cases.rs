@@ -269,12 +269,17 @@ fn depthwise(cases: &mut Vec<Case>, geometries: Vec<Geometry>) {
 /// Words of bits that are a pixel's own, of which channels fill the last or not.
 fn whole_words(cases: &mut Vec<Case>) {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
-    for (channels, groups) in [(40, 1), (96, 1), (128, 2)] {
-        let g = Geometry { name: "whole words", x: [32, 5, 7], channels, params: ConvParams { groups, ..plain } };
-        cases.push(case(format!("residual relu: bits of {channels}, whole words"), move |b| {
+    for (channels, groups) in [(40, 1), (96, 1), (128, 2), (80, 2)] {
+        let g = Geometry { name: "", x: [32, 5, 7], channels, params: ConvParams { groups, ..plain } };
+        cases.push(case(format!("residual relu: bits of {channels} in {groups} groups, whole words"), move |b| {
             b.whole_words = true;
             stages::residual_relu(b, &g);
         }));
+    }
+    for (channels, groups) in [(3, 1), (40, 1), (72, 1), (80, 2), (128, 2)] {
+        let g = Geometry { name: "", x: [channels, 5, 7], channels: 32, params: ConvParams { groups, ..plain } };
+        let name = format!("transposed convolution: bits of {channels} in {groups} groups, whole words");
+        cases.push(case(name, move |b| transposed_bits(b, &g)));
     }
     for (channels, whole) in [(64, true), (40, true), (64, false), (40, false)] {
         let words = if whole { "whole" } else { "shared" };
@@ -296,6 +301,21 @@ fn whole_words(cases: &mut Vec<Case>) {
             b.step(Kernel::DepthwiseForward(params), vec![x], weights, out, vec![stage]);
         }));
     }
+}
+
+/// conv transposed, keep bits
+fn transposed_bits(b: &mut Bench, g: &Geometry) {
+    b.dense = true;
+    b.whole_words = true;
+    let (m_y, values) = b.noise(Per::Image, g.y(), 1.0);
+    let w = b.constant(g.weights());
+    let m_x = oracle::conv_transposed(&values, &w.to_vec(), g.x, &g.params);
+    let bits = Array::from_fn(m_x.n, g.x, |at| f64::from(u8::from(m_x.at(at) > 0.0)));
+    let weights = vec![filter(b, &w, g)];
+    let out = b.expect(Per::Image, Element::Float, m_x);
+    let into = b.expect(Per::Image, Element::Bits, bits);
+    let stage = Stage::KeepBits { into, activation: Activation::Relu };
+    b.step(Kernel::Conv2dBackward(g.params), vec![m_y], weights, out, vec![stage]);
 }
 
 pub fn pools() -> Vec<(&'static str, [usize; 3], Pool)> {

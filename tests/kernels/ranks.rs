@@ -13,13 +13,14 @@ pub fn ranks(cases: &mut Vec<Case>) {
     }
 }
 
-/// Logits in turn: zeros of both signs and else negative ones; many equal ones; the greatest in the last classes.
+/// Logits in turn: zeros of both signs and else negative ones; equal ones in fours, of which a run of four lanes has the last or the
+/// first three; the greatest in the last classes.
 fn logit(image: usize, classes: usize, class: usize) -> f64 {
     let quarter = |i: usize| (i % 8) as f64 / 4.0;
     match image % 3 {
         0 if class.is_multiple_of(3) => [-0.0, 0.0][class / 3 % 2],
         0 => -0.25 - quarter(class),
-        1 => quarter((class + 3) / 4 * 5 + 1) - 1.0,
+        1 => quarter(class.div_ceil(4) * 5 + 1) - 1.0,
         _ => -quarter(classes - 1 - class),
     }
 }

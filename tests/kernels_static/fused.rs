@@ -122,7 +122,9 @@ fn halves(fused: &Fused) -> Option<String> {
 /// The kernel of a rendering and the short list of what is fused: renderings that share these differ in places only.
 pub fn set(stem: &'static str, fused: &Fused) -> (&'static str, String) {
     let window = (fused.window != Window::default()).then(|| format!("{:?}", fused.window));
-    let words = fused.prologue.iter().chain(&fused.stages).map(short).chain(halves(fused)).chain(window);
+    let whole_words = fused.whole_words.then(|| "whole words".to_owned());
+    let words =
+        fused.prologue.iter().chain(&fused.stages).map(short).chain(halves(fused)).chain(window).chain(whole_words);
     (stem, words.collect::<Vec<_>>().join(" "))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use fluoroscope::backend::gpu::{Launch, launch, within_bindings};
 use fluoroscope::graph::Precision;
-use fluoroscope::kernel::{self, Fused, MOST_TENSORS, SHADERS, TEMPLATES, Type};
+use fluoroscope::kernel::{self, Fused, MOST_TENSORS, SHADERS, TEMPLATES, Type, Window};
 use fluoroscope::program::{Program, Split, Weight, split};
 use naga::back::{hlsl, msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
@@ -76,6 +76,11 @@ fn texts() -> Vec<(String, String)> {
         add("", &Fused::default());
         add("every word", &every_word(source));
         add("every word in f16", &Fused { types: [Type::F16; MOST_TENSORS], ..every_word(source) });
+        // Audits keep no bits.
+        if stem.ends_with(ON_CPU) && !stem.starts_with("audit") {
+            let window = Window { kernel: [3, 2], stride: [2, 1], dilation: [1, 3], pad: [1, 0] };
+            add("every word, whole ones", &Fused { window, whole_words: true, ..every_word(source) });
+        }
         used.iter().filter(|((of, _), _)| *of == stem).for_each(|((_, words), fused)| add(words, fused));
     }
     texts

@@ -126,6 +126,25 @@ fn a_side_that_does_not_fit_into_a_kernels_words_is_an_error_that_names_it() {
     assert!(error.contains("height or width 70000") && error.contains("65535"), "{error}");
 }
 
+/// Its message to a map takes the map as one pixel, which gates by bits go along with if these lie as the values do.
+#[test]
+fn a_dense_layer_meets_a_map_as_one_pixel() {
+    let mut net = Net::new(4, [3, 6, 5], Precision::F32);
+    let x = net.conv(net.input(), 12, Window::square(3, 1, 1));
+    let x = net.act(x, Activation::Relu);
+    let x = net.conv(x, 24, Window::square(3, 1, 1));
+    let x = net.act(x, Activation::Relu);
+    let logits = net.dense(x, 2);
+    let program = program(&net.finish(logits), &["gradient"], Batch::of(1));
+    let step = &program.steps[program.backward_from];
+    assert!(matches!(step.kernel, Kernel::Conv2dBackward(_)), "{program}");
+    let launch = launch(&program, step).expect("a launch");
+    let word = |i: usize| u32::from_le_bytes(*launch.params[4 * i..].first_chunk().expect("a word"));
+    assert_eq!((word(1), word(2)), (24 * 30 / 4, 1), "runs and pixels of its output: {program}");
+    let bits = program.buffers.iter().filter(|buffer| buffer.element == Element::Bits).map(|buffer| buffer.channels);
+    assert_eq!(bits.collect::<BTreeSet<_>>(), BTreeSet::from([24, 32]));
+}
+
 pub const FUSED: [&str; 5] = ["gradient", "deconvnet", "guided-backprop", "lrp-epsilon", "deeplift"];
 
 #[test]

@@ -11,8 +11,10 @@ use crate::{common, maps, maps_by, opened};
 /// Cosine with the map in f64 below which a half is wrong: that of a rounding at every layer is above.
 const LEAST_COSINE: f64 = 0.995;
 
+/// A golden network, or the one whose convolutions have wide groups.
 fn golden(net: &str, precision: Precision) -> Model {
-    Model::open_with(common::root().join(format!("data/golden/{net}.onnx")), precision).expect("a golden network")
+    let folder = if net == "resnext" { "tests/fixtures/onnx" } else { "data/golden" };
+    Model::open_with(common::root().join(format!("{folder}/{net}.onnx")), precision).expect("a network")
 }
 
 fn cosine(a: &[u32], b: &[u32]) -> f64 {
@@ -27,7 +29,7 @@ fn maps_in_f16_are_close_and_do_not_depend_on_the_batch() {
     let backend = opened(WgpuOptions::default());
     println!("{:?}", backend.adapter());
     let mut wrong = Vec::new();
-    for net in ["plain", "resnet", "densenet", "mobile", "gated"] {
+    for net in ["plain", "resnet", "densenet", "mobile", "gated", "resnext"] {
         let exact = CpuBackend::new(Precision::F64, None).expect("threads start");
         let exact = maps_by(&golden(net, Precision::F64), Box::new(exact), &crate::METHODS, 2, 2).expect("maps in f64");
         let model = golden(net, Precision::F16);

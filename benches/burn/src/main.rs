@@ -20,7 +20,7 @@ use burn::tensor::{Device, DeviceKind, Tensor, TensorData};
 use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::backend::wgpu::{WgpuBackend, WgpuOptions};
 use fluoroscope::backend::{Backend, Phase, Session};
-use fluoroscope::graph::{Activation, Constant, Conv2d, ConvKind, Graph, Node, Op, Pool, PoolKind, Precision};
+use fluoroscope::graph::{Activation, Constant, Conv2d, ConvKind, Graph, Node, Op, Pool, PoolKind, Precision, ValueId};
 use fluoroscope::model::Model;
 use fluoroscope::plan::{Batch, Pass, plan};
 use fluoroscope::program::Program;
@@ -38,7 +38,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let backend = WgpuBackend::new(WgpuOptions::default())?;
     let device = Device::wgpu(if backend.adapter().is_software { DeviceKind::Cpu } else { DeviceKind::DefaultDevice });
-    println!("ours on {}, burn on {:?}", backend.device(), device.identity().map(|identity| identity.name));
+    let (of_ours, of_burn) = (backend.device(), device.identity().map(|identity| identity.name).unwrap_or_default());
+    println!("ours on {of_ours}, burn on {of_burn}");
+    if !of_ours.contains(&of_burn) || of_burn.is_empty() {
+        return Err("these are two adapters, whose times say nothing of each other".into());
+    }
 
     let program = gradient(&model)?;
     let image: Vec<f64> = (0..model.input().len()).map(|i| f64::from((i as f32 * 0.7).sin())).collect();
@@ -137,8 +141,17 @@ impl<'a> Burn<'a> {
         let input = TensorData::new(values, [1, shape.channels, shape.height, shape.width]);
         let mut values: Vec<Option<Tensor<4>>> = vec![None; self.graph.values.len()];
         values[self.graph.input.0] = Some(Tensor::from_data(input, self.device));
-        for (node, layer) in self.graph.nodes.iter().zip(&self.layers) {
-            let inputs = node.inputs.iter().map(|input| values[input.0].clone().expect("nodes are in order")).collect();
+        let users = self.graph.users();
+        for (i, (node, layer)) in self.graph.nodes.iter().zip(&self.layers).enumerate() {
+            // The last reader takes a value, so that burn may reuse its memory.
+            let mut value = |(at, input): (usize, &ValueId)| {
+                let is_read_again =
+                    users[input.0].iter().any(|user| *user > i) || node.inputs[at + 1..].contains(input);
+                let is_last = !is_read_again && *input != self.graph.output;
+                let slot = &mut values[input.0];
+                if is_last { slot.take() } else { slot.clone() }.expect("nodes are in order")
+            };
+            let inputs = node.inputs.iter().enumerate().map(&mut value).collect();
             values[node.output.0] = Some(layer.run(inputs));
         }
         let logits = values.swap_remove(self.graph.output.0).expect("a node makes the logits");

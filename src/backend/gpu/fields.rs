@@ -161,13 +161,16 @@ fn rows(fields: &mut Fields, on_cpu: &'static str, rows: usize, [pixels, channel
     fields.on_cpu = Some((on_cpu, rows.div_ceil(8), iterations(LANES)));
 }
 
-/// A step's bits are those of one stage, for all its channels, and each word of them is a pixel's.
+/// A step's bits are those of one stage, for all its channels, and each word of them is one pixel's, and no other step's.
 pub(super) fn keeps_whole_words(program: &Program, step: &Step) -> bool {
     let keeps = |stage: &&Stage| stage.writes().is_some_and(|view| program.buffer(view).element == Element::Bits);
     let mut stages = step.stages.iter().filter(keeps);
     match (stages.next(), stages.next()) {
         (Some(Stage::KeepBits { into, .. }), None) => {
-            [into.offset, program.buffer(*into).channels].iter().all(|count| count.is_multiple_of(BITS_OF_A_WORD))
+            let (all, end) = (program.buffer(*into).channels, into.offset + into.channels);
+            let is_last = end.next_multiple_of(BITS_OF_A_WORD) == all;
+            let begins = [into.offset, all].iter().all(|count| count.is_multiple_of(BITS_OF_A_WORD));
+            begins && (is_last || end.is_multiple_of(BITS_OF_A_WORD))
         }
         _ => false,
     }
