@@ -4,7 +4,7 @@
     the stride where `reversed`: v0 has its first taps there, the last v its last ones and is finished; then each is the next one's.
     Along an axis the stride is one or the dilation is; a thread's pixels are a dilation apart. -#}
 {%- set threads, words_by = 64, "subgroup" %}
-{%- set strip, rows = 7, 14 %}{# fields.rs counts threads by them #}
+{%- set strip, rows = 7, 14 %}{# gpu/depthwise.rs counts threads by them #}
 {%- set kh, kw = window.kernel %}
 {%- set down, across = window.stride %}
 {%- set step_y, step_x = window.dilation %}

@@ -291,12 +291,19 @@ impl Bench {
         };
         let (float, byte) = (buffer.element.is_float(), buffer.element == Element::Byte);
         let largest = if buffer.element == Element::F16 { self.largest } else { f64::MAX };
+        // Words without a bit of the view: what they held before is the same at every pixel that begins with a word.
+        let of_others = buffer.element == Element::Bits && buffer.channels.is_multiple_of(32);
+        let is_word_of_others =
+            |lane: usize| of_others && !(first / 32..(first + lanes).div_ceil(32)).contains(&(lane / 32));
         for (at, &value) in got.iter().enumerate() {
             let (n, lane, pixel) = (at / area / buffer.channels, at / area % buffer.channels, at % area);
             let what = || format!("{} item {n} lane {lane} pixel {pixel}", buffer.name);
             if lane < first || lane >= first + lanes {
                 if poisoned && float && !value.is_nan() {
                     return Some(format!("{}: written outside of the view", what()));
+                }
+                if poisoned && is_word_of_others(lane) && value != got[lane * area] {
+                    return Some(format!("{}: a word outside of the view is written", what()));
                 }
             } else if let Some(channel) = channels[lane] {
                 let want = want.data[(n * want.c + channel) * area + pixel].clamp(-largest, largest);

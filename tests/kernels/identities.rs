@@ -6,7 +6,7 @@ use fluoroscope::program::{Element, Kernel, Per, Stage, View, Weight};
 
 use crate::bench::{Bench, Setting};
 use crate::oracle::Array;
-use crate::{cases, stages};
+use crate::{cases, convolutions, stages};
 
 const SETTING: Setting = Setting { images: 2, references: 1, messages: 1, nested: false };
 
@@ -37,17 +37,17 @@ fn assert_same(name: &str, a: f64, b: f64) {
 
 #[test]
 fn convolution_backward_is_the_transpose() {
-    for g in cases::convolutions() {
+    for g in convolutions::table() {
         let mut b = Bench::new(SETTING);
         let (x_view, x) = b.noise(Per::Image, g.x, 1.0);
         let w = b.constant(g.weights());
         let y = run(&mut b, (Element::Float, g.y()), |b, _| {
-            (Kernel::Conv2dForward(g.params), vec![x_view], vec![cases::filter(b, &w, &g)], vec![])
+            (Kernel::Conv2dForward(g.params), vec![x_view], vec![convolutions::filter(b, &w, &g)], vec![])
         });
         let mut b = Bench::new(SETTING);
         let (m_view, m) = b.noise(Per::Image, g.y(), 1.0);
         let m_x = run(&mut b, (Element::Float, g.x), |b, _| {
-            (Kernel::Conv2dBackward(g.params), vec![m_view], vec![cases::filter(b, &w, &g)], vec![])
+            (Kernel::Conv2dBackward(g.params), vec![m_view], vec![convolutions::filter(b, &w, &g)], vec![])
         });
         assert_same(g.name, y.dot(&m), m_x.dot(&x));
     }

@@ -5,6 +5,7 @@ mod cases;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "no test here starts the binary")]
 mod common;
+mod convolutions;
 mod cuda;
 #[path = "../kernels_static/fused.rs"]
 #[allow(dead_code, reason = "nothing is assembled here")]

@@ -4,7 +4,8 @@ use fluoroscope::graph::{Activation, Constant, Pool, PoolKind, Precision};
 use fluoroscope::program::{Element, Kernel, Operand, Per, Prologue, ScaleShift};
 
 use crate::bench::Bench;
-use crate::cases::{self, Case, Geometry, case};
+use crate::cases::{self, Case, case};
+use crate::convolutions::{self, Geometry};
 use crate::oracle::{self, Array};
 
 pub fn prologues(cases: &mut Vec<Case>) {
@@ -15,7 +16,7 @@ pub fn prologues(cases: &mut Vec<Case>) {
         (true, None),
         (false, Some(Activation::Relu)),
     ];
-    for (g, (scales, f)) in cases::convolutions().into_iter().zip(heads.iter().cloned().cycle()) {
+    for (g, (scales, f)) in convolutions::table().into_iter().zip(heads.iter().cloned().cycle()) {
         of_convolution(cases, g, scales, f);
     }
     for ((name, shape, max), (scales, f)) in cases::pools().into_iter().zip(heads.into_iter().cycle()) {
@@ -77,8 +78,8 @@ fn convolution(b: &mut Bench, g: &Geometry, scales: bool, f: Option<&Activation>
     let (prologue, loaded) = prologue(b, &values, scales, f);
     let (w, bias) = (b.constant(g.weights()), b.constant(g.channels));
     let mut y = oracle::conv(&loaded, &w.to_vec(), g.y(), &g.params);
-    cases::add_bias(&mut y, &bias);
-    let weights = vec![cases::filter(b, &w, g), b.channel_weight(&bias, g.channels)];
+    convolutions::add_bias(&mut y, &bias);
+    let weights = vec![convolutions::filter(b, &w, g), b.channel_weight(&bias, g.channels)];
     let out = b.expect(Per::Image, Element::Float, y);
     b.step(Kernel::Conv2dForward(g.params), vec![x], weights, out, vec![]);
     b.enter(prologue);

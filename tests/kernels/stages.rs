@@ -4,7 +4,8 @@ use fluoroscope::graph::{Activation, Constant, Precision};
 use fluoroscope::program::{Channels, Element, Kernel, Numerator, Operand, Part, Per, Stage, View, Weight};
 
 use crate::bench::Bench;
-use crate::cases::{Case, Geometry, case, convolutions, filter, quantised};
+use crate::cases::{Case, case, quantised};
+use crate::convolutions::{self, Geometry, filter};
 use crate::oracle::{self, Array};
 use crate::prologues;
 
@@ -287,7 +288,7 @@ pub fn chains(cases: &mut Vec<Case>) {
     for f in activations().into_iter().filter(|f| !matches!(f, Activation::Reciprocal)) {
         cases.push(case(format!("rescale {} of equal values", title(&f)), move |b| rescale_of_equals(b, &f)));
     }
-    for g in convolutions() {
+    for g in convolutions::table() {
         around_convolution(cases, g);
     }
 }

@@ -4,7 +4,7 @@ use fluoroscope::backend::gpu::{Chip, MatrixUnits};
 use fluoroscope::program::ConvParams;
 
 use crate::bench::Setting;
-use crate::cases::{Geometry, convolution};
+use crate::convolutions::{Geometry, convolution};
 use crate::sim::Simulator;
 use crate::{GROUPS, MANY_GROUPS, MANY_UNITS, UNITS};
 

@@ -8,6 +8,9 @@ mod bench;
 #[path = "../kernels/cases.rs"]
 #[allow(dead_code, reason = "shared with tests/kernels")]
 mod cases;
+#[path = "../kernels/convolutions.rs"]
+#[allow(dead_code, reason = "shared with tests/kernels")]
+mod convolutions;
 mod mutate;
 #[path = "../kernels/oracle.rs"]
 #[allow(dead_code, reason = "shared with tests/kernels")]

@@ -1,6 +1,7 @@
 //! The words and pointers of every kernel.
 
 use super::convolution::convolution;
+use super::depthwise::depthwise;
 use super::iterations::{self, Loops, over_cells, plain, readers, windows};
 use super::launch::{Chip, OnCpu, Place, Pointer, Pointers};
 use crate::graph::{Pool, PoolKind, Resize, ResizeMode};
@@ -15,14 +16,6 @@ pub const LANES: usize = 8;
 
 /// Channels of a word of bits.
 pub(super) const BITS_OF_A_WORD: usize = 32;
-
-/// Threads of a block by subgroups.
-const THREADS_BY_SUBGROUPS: usize = 64;
-
-/// Rows and pixels of a thread in `parts/strip.wgsl`; how many products of a pixel are rendered there, and for which strides.
-const STRIP: [usize; 2] = [14, 7];
-const MOST_TAPS: usize = 64;
-const MOST_STRIDE: usize = 2;
 
 /// Cells of a window from which on a block, not a thread, adds them up.
 const WIDE: usize = 32;
@@ -43,7 +36,7 @@ pub struct Fields {
     /// The kernel in place of this one for a driver that computes on a CPU, its blocks and its iterations.
     pub(super) on_cpu: Option<(&'static str, usize, usize)>,
     /// What that is rendered for.
-    window: Window,
+    pub(super) window: Window,
     /// See [`Fused`](crate::kernel::Fused).
     pub(super) whole_words: bool,
 }
@@ -176,15 +169,6 @@ pub(super) fn keeps_whole_words(program: &Program, step: &Step) -> bool {
     }
 }
 
-/// The window that a depthwise convolution by strips is rendered for, if it is one of those: a few taps, and along an axis no stride
-/// or no dilation.
-fn strip_window(p: &ConvParams) -> Option<Window> {
-    let (kernel, stride, dilation, pad) = (p.kernel, p.stride, p.dilation, [p.pads[0], p.pads[1]]);
-    let is_one = |axis: usize| stride[axis] <= MOST_STRIDE && (stride[axis] == 1 || dilation[axis] == 1);
-    let window = Window { kernel, stride, dilation, pad };
-    (kernel[0] * kernel[1] <= MOST_TAPS && is_one(0) && is_one(1)).then_some(window)
-}
-
 /// The words of a step's kernel; its tensors join `pointers`, the output last.
 pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointers) -> Fields {
     let (x, y) = (step.inputs[0], step.output);
@@ -215,27 +199,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             convolution(chip, program, step, p, &mut fields, pointers);
         }
         Kernel::DepthwiseForward(p) | Kernel::DepthwiseBackward(p) => {
-            pointers.weight(&step.weights[0]);
-            pointers.bias(step.weights.get(1), y.channels);
-            let forward = matches!(step.kernel, Kernel::DepthwiseForward(_));
-            let (from, to) = if forward { (x, y) } else { (y, x) };
-            fields.rest = window(program, from, to, p);
-            fields.iterations = over_cells(p.kernel, Loops::default()).entered;
-            if let Some(window) = strip_window(p) {
-                let stem = if forward { "depthwise_forward.subgroup" } else { "depthwise_backward.subgroup" };
-                let parts = |axis: usize, side: usize| {
-                    let stride = if forward { 1 } else { p.stride[axis] };
-                    p.dilation[axis] * side.div_ceil(STRIP[axis] * stride * p.dilation[axis])
-                };
-                fields.whole_words = keeps_whole_words(program, step);
-                // A subgroup writes a word, so the last one of a pixel is full.
-                let runs = if fields.whole_words { runs.next_multiple_of(LANES) } else { runs };
-                let strips = items * parts(0, buffer.height) * parts(1, buffer.width) * runs;
-                let [rows, strip] = STRIP;
-                let blocks = strips.div_ceil(THREADS_BY_SUBGROUPS);
-                fields.on_cpu = Some((stem, blocks, iterations::strips(p, rows, strip)));
-                fields.window = window;
-            }
+            depthwise(program, step, p, &mut fields, pointers);
         }
         Kernel::PoolMaxForward { pool, index } => {
             fields.rest = pool_window(program, x, y, pool);

@@ -3,6 +3,7 @@
 
 mod bindings;
 mod convolution;
+mod depthwise;
 mod fields;
 mod iterations;
 mod launch;
