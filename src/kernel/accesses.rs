@@ -9,7 +9,7 @@ pub fn declared<'a>(line: &'a str, number: &str) -> Option<&'a str> {
 
 /// Where `name[...]` begins and ends in the code of a line.
 pub fn accesses<'a>(line: &'a str, name: &'a str) -> impl Iterator<Item = (usize, usize)> + 'a {
-    let code = line.split_once("//").map_or(line, |(code, _)| code);
+    let code = if line.contains(name) { line.split("//").next().unwrap_or_default() } else { "" };
     code.match_indices(name).filter_map(move |(start, _)| {
         let is_part_of_a_word = code[..start].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == '.');
         let rest = code[start + name.len()..].strip_prefix('[').filter(|_| !is_part_of_a_word)?;

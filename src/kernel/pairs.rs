@@ -26,18 +26,18 @@ const NUMBERS: [(&str, [&str; 2], [&str; 2]); 2] = [
 /// computes on a CPU goes through the lanes of a load one by one, and takes as long for 64 bits as for 32. A tensor of which
 /// single numbers are read, `x[i][lane]`, stays as it is.
 pub fn by_pairs(text: &str) -> String {
-    let is_read_singly =
-        |name: &str| text.lines().any(|line| accesses(line, name).any(|(_, end)| line[end..].starts_with('[')));
     let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
     let mut gains = "";
     for (number, load, store) in NUMBERS {
-        let declared = text.lines().filter_map(|line| declared(line, number));
-        for name in declared.filter(|name| !is_read_singly(name)) {
-            let declaration = format!(" {name}: array<vec4<{number}>>;");
-            for line in &mut lines {
-                *line = line.replace(&declaration, &format!(" {name}: array<vec2<u64>>;"));
-                *line = converted(line, name, load, store);
+        for (at, name) in text.lines().enumerate().filter_map(|(at, line)| Some((at, declared(line, number)?))) {
+            let access = format!("{name}[");
+            let accessed: Vec<usize> = (0..lines.len()).filter(|at| lines[*at].contains(&access)).collect();
+            let is_read_singly = |line: &String| accesses(line, name).any(|(_, end)| line[end..].starts_with('['));
+            if accessed.iter().any(|at| is_read_singly(&lines[*at])) {
+                continue;
             }
+            lines[at] = lines[at].replace(&format!("vec4<{number}>"), "vec2<u64>");
+            accessed.into_iter().for_each(|at| lines[at] = converted(&lines[at], name, load, store));
             gains = FUNCTIONS;
         }
     }

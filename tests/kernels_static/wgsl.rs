@@ -56,32 +56,41 @@ fn texts() -> Vec<(String, String)> {
     let probe = |stem: &str| (stem.to_owned(), kernel::wgsl(stem, &Fused::default()).unwrap_or_else(|e| panic!("{e}")));
     let mut texts: Vec<(String, String)> =
         stems.iter().filter(|stem| stem.starts_with("probes/")).map(|stem| probe(stem)).collect();
+    let mut sets: Vec<(&str, &str, Fused)> = Vec::new();
     for stem in stems.into_iter().filter(|stem| !stem.contains('/')) {
         let source = kernel::source(kernel::entry(stem)).unwrap_or_else(|| panic!("{stem} is a variant of nothing"));
-        let mut add = |words: &str, fused: &Fused| {
-            let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
-            let by_locals = kernel::by_locals(&text);
-            let reads = by_locals.matches("params.").count() - by_locals.matches("own_params.").count();
-            let is_read_once = by_locals.contains("own_params = params;") && reads == 0;
-            assert_eq!(is_read_once, !text.contains("workgroupBarrier"), "{stem}: {by_locals}");
-            texts.push((format!("{stem} [{words}] by pairs"), kernel::by_pairs(&by_locals)));
-            let by_texels = kernel::by_texels(&by_locals, &[true; MOST_TENSORS]);
-            texts.push((format!("{stem} [{words}] by texels and pairs"), kernel::by_pairs(&by_texels)));
-            if words.is_empty() {
-                texts.push((format!("{stem} by texels"), by_texels));
-                texts.push((format!("{stem} by locals"), by_locals));
-            }
-            texts.push((format!("{stem} [{words}]"), text));
-        };
-        add("", &Fused::default());
-        add("every word", &every_word(source));
-        add("every word in f16", &Fused { types: [Type::F16; MOST_TENSORS], ..every_word(source) });
+        let full = every_word(source);
+        sets.push((stem, "", Fused::default()));
+        sets.push((stem, "every word in f16", Fused { types: [Type::F16; MOST_TENSORS], ..full.clone() }));
         // Audits keep no bits.
         if stem.ends_with(ON_CPU) && !stem.starts_with("audit") {
             let window = Window { kernel: [3, 2], stride: [2, 1], dilation: [1, 3], pad: [1, 0] };
-            add("every word, whole ones", &Fused { window, whole_words: true, ..every_word(source) });
+            sets.push((stem, "every word, whole ones", Fused { window, whole_words: true, ..full.clone() }));
         }
-        used.iter().filter(|((of, _), _)| *of == stem).for_each(|((_, words), fused)| add(words, fused));
+        sets.push((stem, "every word", full));
+        let in_use = used.iter().filter(|((of, _), _)| *of == stem);
+        sets.extend(in_use.map(|((_, words), fused)| (stem, words.as_str(), fused.clone())));
+    }
+    texts.par_extend(sets.par_iter().flat_map_iter(|(stem, words, fused)| variants(stem, words, fused)));
+    texts
+}
+
+/// A kernel's text with what is fused, and as drivers that compute on a CPU get it.
+fn variants(stem: &str, words: &str, fused: &Fused) -> Vec<(String, String)> {
+    let text = kernel::wgsl(stem, fused).unwrap_or_else(|e| panic!("{e}"));
+    let by_locals = kernel::by_locals(&text);
+    let reads = by_locals.matches("params.").count() - by_locals.matches("own_params.").count();
+    let is_read_once = by_locals.contains("own_params = params;") && reads == 0;
+    assert_eq!(is_read_once, !text.contains("workgroupBarrier"), "{stem}: {by_locals}");
+    let by_texels = kernel::by_texels(&by_locals, &[true; MOST_TENSORS]);
+    let mut texts = vec![
+        (format!("{stem} [{words}] by pairs"), kernel::by_pairs(&by_locals)),
+        (format!("{stem} [{words}] by texels and pairs"), kernel::by_pairs(&by_texels)),
+        (format!("{stem} [{words}]"), text),
+    ];
+    if words.is_empty() {
+        texts.push((format!("{stem} by texels"), by_texels));
+        texts.push((format!("{stem} by locals"), by_locals));
     }
     texts
 }
