@@ -156,7 +156,8 @@ fn the_folder_checks_times_and_writes_what_belongs_into_the_checkout() {
 fn archives_are_explained_beside_what_the_device_does_alone() {
     let folder = Folder::new();
     fs::copy(common::root().join("data/photos/chelsea.jpg"), folder.path("data/photos/chelsea.jpg")).expect("a photo");
-    let ran = folder.run_whole(&[], &["--backends", "cuda"]);
+    let shortly = ["--backends", "cuda", "--archive-seconds", "0.3"];
+    let ran = folder.run_whole(&[], &shortly);
     assert_eq!(ran.code, 0, "{}", ran.said);
     ran.all_passed(&["archives through plain", "times of plain by cuda"]);
     assert_eq!(ran.step("archives through chest-densenet")["reason"], "this folder lacks it");
@@ -171,7 +172,7 @@ fn archives_are_explained_beside_what_the_device_does_alone() {
 
     fs::remove_file(folder.path("data/photos/chelsea.jpg")).expect("the photo goes");
     fs::write(folder.path("data/photos/none.jpg"), "no picture").expect("a file");
-    let ran = folder.run_whole(&[], &["--backends", "cuda"]);
+    let ran = folder.run_whole(&[], &shortly);
     assert_eq!(ran.code, 1, "{}", ran.said);
     assert!(ran.said.contains("FAILED   archives through plain: explain photos npy, exit code 1"), "{}", ran.said);
 }

@@ -12,8 +12,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 METHOD, BATCH = "gradient", 64
-# Seconds that the device alone takes for the short run, and for what the long one has more.
-SHORT, LONG = 0.5, 3.0
+# The short run's share of what the long one has more.
+SHORT = 1 / 6
 # Images of an array.
 TOGETHER = 64
 # Inputs, and what is written of every map.
@@ -68,9 +68,10 @@ def fill(folder, inputs, images, shape):
 class Archive:
     """One network by one backend."""
 
-    def __init__(self, call, binary, model, backend):
-        """`call(name, command)` gives exit code, None where the time was over, output and seconds."""
-        self.call, self.binary, self.model = call, binary, model
+    def __init__(self, call, binary, model, backend, seconds, repeats):
+        """`call(name, command)` gives exit code, None where the time was over, output and seconds. The device alone takes so many
+        seconds for what the long run has more, and goes through a batch so often."""
+        self.call, self.binary, self.model, self.seconds, self.repeats = call, binary, model, seconds, repeats
         self.common = [model, *backend, "--method", METHOD, "--batch", BATCH]
 
     def run(self, name, command):
@@ -84,7 +85,7 @@ class Archive:
 
     def bench(self):
         """Heatmaps a second, and the shape of an image."""
-        said = self.run("bench", [self.binary, "bench", *self.common, "--json"])
+        said = self.run("bench", [self.binary, "bench", *self.common, "--repeats", self.repeats, "--json"])
         inspected = self.run("inspect", [self.binary, "inspect", self.model, "--json"])
         shape = json.loads(inspected)["input"]["shape"]
         return json.loads(said.splitlines()[0])["heatmaps_per_second"], shape
@@ -109,8 +110,8 @@ class Archive:
         """A row for every scene. Raises Failed and Cut."""
         alone, shape = self.bench()
         for inputs, written in SCENES:
-            few, start, _ = self.explain(inputs, written, max(1, int(alone * SHORT)), shape)
-            more = max(1, int(min(alone * LONG, few / start * 2 * LONG)))
+            few, start, _ = self.explain(inputs, written, max(1, int(alone * SHORT * self.seconds)), shape)
+            more = max(1, int(self.seconds * min(alone, few / start * 2)))
             many, end, spent = self.explain(inputs, written, few + more, shape)
             rate = (many - few) / max(end - start, 1e-9)
             yield [self.model.stem, inputs, written, f"{rate:.0f}", f"{alone:.0f}", f"{100 * rate / alone:.0f} %", *spent]

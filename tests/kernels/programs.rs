@@ -17,17 +17,22 @@ use crate::sim::{Coverage, Simulator};
 /// tiles.
 const MOST_PIXELS: usize = 1 << 14;
 
-/// Steps by program, and their sets of stages: the first step with each set that the programs use on a chip.
-fn first_steps(programs: &[Program], chip: Chip) -> (Vec<Vec<&Step>>, HashSet<(&'static str, Fused)>) {
+/// Steps by program, each with its chip, and their sets of stages: the first step with each set that the programs use on some of
+/// these chips.
+#[allow(clippy::type_complexity, reason = "named by the words above")]
+fn first_steps<'a>(
+    programs: &'a [Program],
+    chips: &[Chip],
+) -> (Vec<Vec<(Chip, &'a Step)>>, HashSet<(&'static str, Fused)>) {
     let (mut seen, mut sets) = (BTreeSet::new(), HashSet::new());
     let mut is_new =
         |launch: Launch| seen.insert(set(launch.stem, &launch.fused)) && sets.insert((launch.stem, launch.fused));
-    let mut of_program = |program: &'_ Program| -> Vec<usize> {
-        let launch = |step: &usize| launch_on(chip, program, &program.steps[*step]).expect("a launch");
-        (0..program.steps.len()).filter(|step| is_new(launch(step))).collect()
+    let mut of_program = |program: &'a Program| {
+        let steps = chips.iter().flat_map(|chip| program.steps.iter().map(move |step| (*chip, step)));
+        steps.filter(|(chip, step)| is_new(launch_on(*chip, program, step).expect("a launch"))).collect()
     };
-    let steps = programs.iter().map(|program| of_program(program).into_iter().map(|at| &program.steps[at]).collect());
-    (steps.collect(), sets)
+    let steps = programs.iter().map(&mut of_program).collect();
+    (steps, sets)
 }
 
 /// The programs whose sets [`run_every_set`] runs.
@@ -37,37 +42,36 @@ pub fn small(precision: Precision) -> Vec<Program> {
 
 /// The sets of these programs on a chip.
 pub fn sets_in_use(programs: &[Program], chip: Chip) -> BTreeSet<(&'static str, String)> {
-    let (_, sets) = first_steps(programs, chip);
+    let (_, sets) = first_steps(programs, &[chip]);
     sets.iter().map(|(stem, fused)| set(stem, fused)).collect()
 }
 
-/// Runs every set of stages in use on the chip of each simulator, and says what of their lines has run there.
-pub fn run_every_set(simulators: &[&Simulator], precision: Precision) -> Vec<Vec<(&'static str, Coverage)>> {
+/// Runs every set of stages in use on some of these chips, and says what of their lines has run.
+pub fn run_every_set(simulator: &Simulator, chips: &[Chip], precision: Precision) -> Vec<(&'static str, Coverage)> {
     let programs = small(precision);
-    let (steps, sets): (Vec<_>, Vec<_>) = simulators.iter().map(|on| first_steps(&programs, on.chip())).unzip();
-    let complaints = |at: usize| {
-        let of_chips = simulators.iter().zip(&steps);
-        let steps: Vec<_> = of_chips.flat_map(|(on, steps)| steps[at].iter().map(move |step| (*on, *step))).collect();
-        if steps.is_empty() { vec![] } else { run_steps(&programs[at], &steps) }
+    let (steps, sets) = first_steps(&programs, chips);
+    let complaints = |at: usize| match steps[at].as_slice() {
+        [] => vec![],
+        steps => run_steps(&programs[at], steps, simulator),
     };
     let complaints: Vec<String> = (0..programs.len()).into_par_iter().flat_map_iter(complaints).collect();
     let shown = complaints[..complaints.len().min(20)].join("\n");
     assert!(complaints.is_empty(), "{} complaints\n{shown}", complaints.len());
-    println!("{:?} sets in use", sets.iter().map(HashSet::len).collect::<Vec<_>>());
-    simulators.iter().zip(&sets).map(|(simulator, sets)| simulator.coverage_of(sets)).collect()
+    println!("{} sets in use", sets.len());
+    simulator.coverage_of(&sets)
 }
 
 /// Complaints about steps of a program, each from the values that the program has there in f64.
-fn run_steps(program: &Program, steps: &[(&Simulator, &Step)]) -> Vec<String> {
+fn run_steps(program: &Program, steps: &[(Chip, &Step)], simulator: &Simulator) -> Vec<String> {
     let exact = cpu(Precision::F64, 1);
     let inputs = run_kept(program, &exact).expect("a small program runs");
-    let complaint = |(simulator, step): &(&Simulator, &Step)| {
-        let said = match check_alone(program, step, inputs.as_ref(), *simulator, &exact) {
+    let complaint = |(chip, step): &(Chip, &Step)| {
+        let said = match check_alone(program, step, inputs.as_ref(), &simulator.on(*chip), &exact) {
             Ok(error) if error.passes() => return None,
             Ok(error) => format!("{error:?}"),
             Err(error) => error.to_string(),
         };
-        Some(format!("{} ({} on {:?}): {said}", step.label, step.kernel.stem(), simulator.chip()))
+        Some(format!("{} ({} on {chip:?}): {said}", step.label, step.kernel.stem()))
     };
     steps.iter().filter_map(complaint).collect()
 }
