@@ -243,9 +243,9 @@ pub fn conv_weights(conv: &Conv2d, weight: Part, bias: Part, x: &Layout, y: &Lay
         Kernel::DepthwiseForward(_) => Arrangement::Depthwise { kernel, layout: y.clone() },
         // The weight of a transposed convolution is that of the convolution from y to x.
         Kernel::Conv2dBackward(_) => {
-            Arrangement::Conv { kernel, groups, input: y.clone(), output: x.clone(), space_to_depth }
+            Arrangement::Conv { kernel, groups, merged: 1, input: y.clone(), output: x.clone(), space_to_depth }
         }
-        _ => Arrangement::Conv { kernel, groups, input: x.clone(), output: y.clone(), space_to_depth },
+        _ => Arrangement::Conv { kernel, groups, merged: 1, input: x.clone(), output: y.clone(), space_to_depth },
     };
     let filters = Weight { source: conv.weight.clone(), part: weight, arrangement, first: 0 };
     let bias = conv.bias.as_ref().filter(|_| bias != Part::Zero).map(|b| Weight::channel(b, bias, y));

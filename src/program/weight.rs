@@ -23,8 +23,15 @@ pub type WeightKey = (usize, Part, Arrangement, usize);
 pub enum Arrangement {
     /// From `[out, in / groups, kh, kw]` to `[kh, kw, in / groups, out]`, both channel axes physical. A grouped
     /// convolution has dense layouts, and only the end of `out` is padded. Where blocks of pixels are channels, `kernel` is over
-    /// blocks, and what no stored value is for is zero as in a padding lane.
-    Conv { kernel: [usize; 2], groups: usize, input: Layout, output: Layout, space_to_depth: Option<SpaceToDepth> },
+    /// blocks. `merged` neighbouring groups are one that is as much wider. What no stored value is for is zero as in a padding lane.
+    Conv {
+        kernel: [usize; 2],
+        groups: usize,
+        merged: usize,
+        input: Layout,
+        output: Layout,
+        space_to_depth: Option<SpaceToDepth>,
+    },
     /// From `[c, 1, kh, kw]` to `[kh, kw, c]`, c physical.
     Depthwise { kernel: [usize; 2], layout: Layout },
     /// From `[c]` (or one value for all) to physical `[c]`.
@@ -56,11 +63,21 @@ impl Weight {
         cut
     }
 
+    /// The filters of a convolution in fewer and wider groups, each of so many, with zeros between the channels of different ones.
+    #[must_use]
+    pub fn merging(&self, groups: usize) -> Self {
+        let mut wider = self.clone();
+        if let Arrangement::Conv { merged, .. } = &mut wider.arrangement {
+            *merged *= groups;
+        }
+        wider
+    }
+
     /// How many values a kernel reads, padding included.
     pub fn physical(&self) -> usize {
         match &self.arrangement {
-            Arrangement::Conv { kernel: [h, w], groups, input, output, .. } => {
-                h * w * output.physical() * if *groups == 1 { input.physical() } else { input.real() / groups }
+            Arrangement::Conv { kernel: [h, w], groups, merged, input, output, .. } => {
+                h * w * output.physical() * if *groups == 1 { input.physical() } else { input.real() / groups * merged }
             }
             Arrangement::Depthwise { kernel: [h, w], layout } => h * w * layout.physical(),
             Arrangement::Channel { layout } => layout.physical(),
@@ -99,9 +116,9 @@ impl Weight {
                 }
                 values
             }
-            Arrangement::Conv { kernel, groups, input, output, space_to_depth } => {
+            Arrangement::Conv { kernel, groups, merged, input, output, space_to_depth } => {
                 let taps = kernel[0] * kernel[1];
-                let in_group = input.real() / groups;
+                let [in_group, out_group] = [input, output].map(|layout| layout.real() / groups);
                 let filter = match space_to_depth {
                     Some(SpaceToDepth { block, kernel, .. }) => {
                         in_group / (block[0] * block[1]) * kernel[0] * kernel[1]
@@ -109,10 +126,11 @@ impl Weight {
                     None => in_group * taps,
                 };
                 let in_places = if *groups == 1 { input.places() } else { (0..in_group).collect() };
-                let in_physical = if *groups == 1 { input.physical() } else { in_group };
+                let in_physical = if *groups == 1 { input.physical() } else { in_group * merged };
                 let out_physical = output.physical();
                 let mut values = vec![zero; taps * in_physical * out_physical];
                 for (o, out_place) in output.places().into_iter().enumerate() {
+                    let before = o / out_group % merged * in_group;
                     for (i, &in_place) in in_places.iter().enumerate() {
                         for tap in 0..taps {
                             let stored = match space_to_depth {
@@ -120,7 +138,7 @@ impl Weight {
                                 None => Some(i * taps + tap),
                             };
                             if let Some(at) = stored {
-                                let place = (tap * in_physical + in_place) * out_physical + out_place;
+                                let place = (tap * in_physical + before + in_place) * out_physical + out_place;
                                 values[place] = value((self.first + o) * filter + at);
                             }
                         }

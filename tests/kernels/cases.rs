@@ -59,6 +59,7 @@ pub fn all() -> Vec<Case> {
     cases.push(ones());
     convolutions::groups_in_tiles(&mut cases);
     convolutions::whole_words(&mut cases);
+    convolutions::merged_groups(&mut cases);
     cases
 }
 

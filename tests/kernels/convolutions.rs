@@ -98,12 +98,36 @@ pub fn groups_in_tiles(cases: &mut Vec<Case>) {
     }
 }
 
+/// Groups too narrow for a tile, of which two or four are one: of one in the end, too, and of so many that none fits.
+pub fn merged_groups(cases: &mut Vec<Case>) {
+    let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
+    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    for geometry in [
+        g("groups of 8", [48, 9, 11], 48, ConvParams { groups: 6, ..plain }),
+        g("groups of 12 to 20, stride 2, odd", [24, 7, 9], 40, ConvParams { groups: 2, stride: [2, 2], ..plain }),
+        g("groups of 4, stride 2x1", [32, 9, 10], 32, ConvParams { groups: 8, stride: [2, 1], ..plain }),
+        g("groups of 2 to 6", [16, 5, 7], 48, ConvParams { groups: 8, ..plain }),
+        g("groups of 10", [20, 5, 7], 20, ConvParams { groups: 2, ..plain }),
+    ] {
+        cases.extend(convolution(geometry));
+        prologues::of_convolution(cases, geometry, true, Some(Activation::Relu));
+        stages::around_convolution(cases, geometry);
+    }
+}
+
 /// The filter as a weight in the case's layouts.
 pub fn filter(b: &Bench, w: &Constant, g: &Geometry) -> Weight {
     let (input, output) = (b.layout(g.x[0]), b.layout(g.channels));
     Bench::weight(
         w,
-        Arrangement::Conv { kernel: g.params.kernel, groups: g.params.groups, input, output, space_to_depth: None },
+        Arrangement::Conv {
+            kernel: g.params.kernel,
+            groups: g.params.groups,
+            merged: 1,
+            input,
+            output,
+            space_to_depth: None,
+        },
     )
 }
 

@@ -133,6 +133,27 @@ fn tiles_of_every_size_give_the_same_bits() {
     assert_eq!(kernels, [[0, 0], [2, 0], [0, 4]], "kernels in small tiles, and of warpgroups");
 }
 
+#[test]
+fn narrow_groups_are_merged_for_tiles() {
+    let cases = cases::all();
+    let stems = |name: &str| {
+        let case = cases.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("no case {name}"));
+        let program = case.bench(SETTINGS[0]).program();
+        [NO_UNITS, UNITS].map(|chip| launch_on(chip, &program, &program.steps[0]).expect("a launch").stem)
+    };
+    let forward = |of: &str| stems(&format!("conv2d_forward: groups of {of}"));
+    let backward = |of: &str| stems(&format!("conv2d_backward: groups of {of}"));
+    assert_eq!(forward("8"), ["conv2d_forward.groups", "conv2d_forward.groups.mma"]);
+    assert_eq!(backward("8"), ["conv2d_backward.groups", "conv2d_backward.groups.mma"]);
+    // Two groups are a single one.
+    assert_eq!(forward("12 to 20, stride 2, odd"), ["conv2d_forward.tile", "conv2d_forward.tile.mma"]);
+    // Four are one where matrix units make up for the zeros.
+    assert_eq!(forward("4, stride 2x1"), ["conv2d_forward", "conv2d_forward.groups.mma"]);
+    assert_eq!(forward("2 to 6"), ["conv2d_forward.narrow", "conv2d_forward.groups.mma"]);
+    assert_eq!(backward("2 to 6"), ["conv2d_backward.narrow", "conv2d_backward.narrow"]);
+    assert_eq!(forward("10"), ["conv2d_forward.narrow", "conv2d_forward.narrow"]);
+}
+
 /// Image `n` of the batch's inputs, in the single program's places.
 fn item(batch: &Bench, single: &Bench, n: usize) -> Vec<Entry> {
     let one = |(from, to): (&Entry, &Entry)| {

@@ -4,7 +4,7 @@ use super::fields::{BITS_OF_A_WORD, Fields, keeps_whole_words, pair_of, window};
 use super::iterations::{self, over_cells, plain};
 use super::launch::{Chip, MatrixUnits, Place, Pointer, Pointers, SplitFilters};
 use crate::kernel::pair;
-use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View};
+use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View, Weight};
 
 /// With fewer channels, or products of a sum, a tile would be padding for the most part.
 const FEWEST_CHANNELS: usize = 16;
@@ -12,17 +12,56 @@ const FEWEST_PRODUCTS: usize = 32;
 /// The same on the matrix units.
 const FEWEST_PRODUCTS_OF_UNITS: usize = 16;
 
+/// Groups too narrow for a tile become one that is not: at most so many, for all products between them are with zeros. A tile's
+/// products are so much faster than those of a thread of its own, on the matrix units even more.
+const MOST_MERGED: usize = 2;
+const MOST_MERGED_ON_UNITS: usize = 4;
+
 /// Groups, input and output channels of a group (all physical ones of a single group), the length of a filter's row.
-fn groups(step: &Step) -> [u32; 4] {
-    let Arrangement::Conv { groups, input, output, .. } = &step.weights[0].arrangement else {
+fn groups(step: &Step, filters: &Weight) -> [u32; 4] {
+    let Arrangement::Conv { groups, merged, input, output, .. } = &filters.arrangement else {
         unreachable!("{}: a convolution has the weights of one", step.label)
     };
     let pitch = output.physical();
     let [inputs, outputs] = match groups {
         1 => [input.physical(), pitch],
-        _ => [input.real() / groups, output.real() / groups],
+        _ => [input.real() / groups * merged, output.real() / groups * merged],
     };
-    [*groups, inputs, outputs, pitch].map(|word| word as u32)
+    [groups / merged, inputs, outputs, pitch].map(|word| word as u32)
+}
+
+/// What a convolution is computed with.
+struct Choice {
+    filters: Weight,
+    groups: [u32; 4],
+    variant: Variant,
+}
+
+impl Choice {
+    /// The filters of a step as they are, or with the fewest groups merged of which there are tiles. So many pixels of its output
+    /// are one.
+    fn of(chip: Chip, program: &Program, step: &Step, p: &ConvParams, pixels: usize) -> Self {
+        let merging = |merged: usize| {
+            let filters = step.weights[0].merging(merged);
+            let mut groups = groups(step, &filters);
+            groups[1] *= pixels as u32;
+            let units = units(chip, program, step, groups);
+            let most = if units > MatrixUnits::None { MOST_MERGED_ON_UNITS } else { MOST_MERGED };
+            let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
+            (Self { filters, groups, variant: Variant::of(groups, p, forward, units) }, merged <= most)
+        };
+        let (alone, _) = merging(1);
+        if p.groups == 1 || alone.variant.tile().is_some() {
+            return alone;
+        }
+        let several = (2..=MOST_MERGED_ON_UNITS).filter(|merged| p.groups.is_multiple_of(*merged)).map(merging);
+        // Of whole vectors: what were the last group's has no padding, if all are one.
+        let is_tiled = |Self { groups: [_, inputs, outputs, _], variant, .. }: &Self| {
+            variant.tile().is_some() && inputs.is_multiple_of(8) && outputs.is_multiple_of(8)
+        };
+        let mut wider = several.filter(|(choice, are_few)| *are_few && is_tiled(choice)).map(|(choice, _)| choice);
+        wider.next().unwrap_or(alone)
+    }
 }
 
 /// A dense layer's message to a map, which its one window covers: pixels and channels of the map lie side by side as the weights
@@ -215,26 +254,26 @@ pub fn convolution(
     let items = program.count(buffer.per);
     let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
     let (from, to) = if forward { (x, y) } else { (y, x) };
-    let mut groups = groups(step);
     let mut words = window(program, from, to, p);
-    let (mut p, mut size, mut channels) = (*p, [buffer.height, buffer.width], y.channels);
+    let (mut p, mut size, mut channels, mut pixels) = (*p, [buffer.height, buffer.width], y.channels, 1);
     if !forward && is_one_window(program, step, &p) {
         p = ConvParams { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], ..p };
-        channels *= buffer.area();
-        groups[1] *= buffer.area() as u32;
+        pixels = buffer.area();
+        channels *= pixels;
         words = [pair(1, 1); 2].into_iter().chain([p.kernel, p.stride, p.dilation, [0, 0]].map(pair_of)).collect();
         size = [1, 1];
         (fields.area, fields.runs) = (1, channels.div_ceil(4));
     }
+    let Choice { filters, groups, variant } = Choice::of(chip, program, step, &p, pixels);
+    p.groups = groups[0] as usize;
     let stride = if forward { [1, 1] } else { p.stride };
     let blocks = |tile| p.groups * tiles(tile, items, size, channels / p.groups, stride);
-    let units = units(chip, program, step, groups);
-    let variant = Variant::of(groups, &p, forward, units).among(blocks, chip.processors);
+    let variant = variant.among(blocks, chip.processors);
     if variant.splits() {
-        let filters = SplitFilters { weight: step.weights[0].clone(), over_inputs: forward };
+        let filters = SplitFilters { weight: filters, over_inputs: forward };
         pointers.push(Pointer::SplitFilters(filters), Place::default());
     } else {
-        pointers.weight(&step.weights[0]);
+        pointers.weight(&filters);
     }
     pointers.bias(step.weights.get(1), channels);
     fields.stem = variant.stem(forward);

@@ -144,6 +144,7 @@ mod tests {
         let arrangement = Arrangement::Conv {
             kernel: [1, 2],
             groups: 1,
+            merged: 1,
             input: Layout::dense(3),
             output: Layout::dense(5),
             space_to_depth: None,
