@@ -12,10 +12,9 @@ const FEWEST_PRODUCTS: usize = 32;
 /// The same on the matrix units.
 const FEWEST_PRODUCTS_OF_UNITS: usize = 16;
 
-/// Groups too narrow for a tile become one that is not: at most so many, for all products between them are with zeros. A tile's
-/// products are so much faster than those of a thread of its own, on the matrix units even more.
-const MOST_MERGED: usize = 2;
-const MOST_MERGED_ON_UNITS: usize = 4;
+/// So many groups that are too narrow for a tile are one at most: all products between them are with zeros, and still a tile is done
+/// sooner than the kernels that have a thread for a pixel.
+const MOST_MERGED: usize = 4;
 
 /// Groups, input and output channels of a group (all physical ones of a single group), the length of a filter's row.
 fn groups(step: &Step, filters: &Weight) -> [u32; 4] {
@@ -46,21 +45,19 @@ impl Choice {
             let mut groups = groups(step, &filters);
             groups[1] *= pixels as u32;
             let units = units(chip, program, step, groups);
-            let most = if units > MatrixUnits::None { MOST_MERGED_ON_UNITS } else { MOST_MERGED };
             let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
-            (Self { filters, groups, variant: Variant::of(groups, p, forward, units) }, merged <= most)
+            Self { filters, groups, variant: Variant::of(groups, p, forward, units) }
         };
-        let (alone, _) = merging(1);
+        let alone = merging(1);
         if p.groups == 1 || alone.variant.tile().is_some() {
             return alone;
         }
-        let several = (2..=MOST_MERGED_ON_UNITS).filter(|merged| p.groups.is_multiple_of(*merged)).map(merging);
         // Of whole vectors: what were the last group's has no padding, if all are one.
         let is_tiled = |Self { groups: [_, inputs, outputs, _], variant, .. }: &Self| {
             variant.tile().is_some() && inputs.is_multiple_of(8) && outputs.is_multiple_of(8)
         };
-        let mut wider = several.filter(|(choice, are_few)| *are_few && is_tiled(choice)).map(|(choice, _)| choice);
-        wider.next().unwrap_or(alone)
+        let mut several = (2..=MOST_MERGED).filter(|merged| p.groups.is_multiple_of(*merged)).map(merging);
+        several.find(is_tiled).unwrap_or(alone)
     }
 }
 
