@@ -69,8 +69,8 @@ class Archive:
     """One network by one backend."""
 
     def __init__(self, call, binary, model, backend, seconds, repeats):
-        """`call(name, command)` gives exit code, None where the time was over, output and seconds. The device alone takes so many
-        seconds for what the long run has more, and goes through a batch so often."""
+        """`call(name, command)` gives exit code, None where the time was over, output and seconds. `seconds`: what the images that the
+        long run has more would take the device alone. `repeats`: those of `bench`."""
         self.call, self.binary, self.model, self.seconds, self.repeats = call, binary, model, seconds, repeats
         self.common = [model, *backend, "--method", METHOD, "--batch", BATCH]
 
@@ -111,7 +111,7 @@ class Archive:
         alone, shape = self.bench()
         for inputs, written in SCENES:
             few, start, _ = self.explain(inputs, written, max(1, int(alone * SHORT * self.seconds)), shape)
-            more = max(1, int(self.seconds * min(alone, few / start * 2)))
+            more = max(1, int(self.seconds * min(alone, few / max(start, 0.01) * 2)))
             many, end, spent = self.explain(inputs, written, few + more, shape)
             rate = (many - few) / max(end - start, 1e-9)
             yield [self.model.stem, inputs, written, f"{rate:.0f}", f"{alone:.0f}", f"{100 * rate / alone:.0f} %", *spent]

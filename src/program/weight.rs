@@ -21,9 +21,9 @@ pub type WeightKey = (usize, Part, Arrangement, usize);
 /// Order of a materialised weight, channels fastest.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Arrangement {
-    /// From `[out, in / groups, kh, kw]` to `[kh, kw, in / groups, out]`, both channel axes physical. A grouped
+    /// From `[out, in / groups, kh, kw]` to `[kh, kw, merged in / groups, out]`, both channel axes physical. A grouped
     /// convolution has dense layouts, and only the end of `out` is padded. Where blocks of pixels are channels, `kernel` is over
-    /// blocks. `merged` neighbouring groups are one that is as much wider. What no stored value is for is zero as in a padding lane.
+    /// blocks. `merged` neighbouring groups are one. What no stored value is for is zero as in a padding lane.
     Conv {
         kernel: [usize; 2],
         groups: usize,
@@ -63,12 +63,13 @@ impl Weight {
         cut
     }
 
-    /// The filters of a convolution in fewer and wider groups, each of so many, with zeros between the channels of different ones.
+    /// The filters of a convolution with `count` neighbouring groups as one: zeros for each other's channels. There, what is infinite
+    /// in one group is not a number in the others.
     #[must_use]
-    pub fn merging(&self, groups: usize) -> Self {
+    pub fn merging(&self, count: usize) -> Self {
         let mut wider = self.clone();
         if let Arrangement::Conv { merged, .. } = &mut wider.arrangement {
-            *merged *= groups;
+            *merged *= count;
         }
         wider
     }

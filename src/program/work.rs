@@ -27,7 +27,8 @@ impl Program {
         2 * weights * self.buffer(cells).area() * self.count(per)
     }
 
-    /// Bytes of everything that a step reads and writes, each once, where a float has so many.
+    /// Bytes of everything that a step reads and writes, each once, where a float has so many; without zeros between groups that a
+    /// kernel takes as one.
     pub fn traffic(&self, step: &Step, float: usize) -> usize {
         let of_view = |view: &View| {
             let buffer = self.buffer(*view);

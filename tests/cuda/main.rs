@@ -126,7 +126,7 @@ impl Scene {
     }
 }
 
-/// A golden network, or the one whose convolutions have wide groups.
+/// A golden network, or the one whose convolutions have groups.
 fn golden(net: &str) -> String {
     let folder = if net == "resnext" { "tests/fixtures/onnx" } else { "data/golden" };
     common::root().join(format!("{folder}/{net}.onnx")).display().to_string()

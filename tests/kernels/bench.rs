@@ -44,6 +44,8 @@ pub struct Bench {
     pub setting: Setting,
     /// Layouts have no holes, whatever the setting.
     pub dense: bool,
+    /// The first four channels are those of an image, without padding; dense for the rest.
+    pub image_first: bool,
     /// A word of bits is of one pixel.
     pub whole_words: bool,
     pub inputs: Vec<Entry>,
@@ -74,6 +76,7 @@ impl Bench {
         Self {
             setting,
             dense,
+            image_first: false,
             whole_words: false,
             inputs,
             expected,
@@ -115,7 +118,9 @@ impl Bench {
     }
 
     pub fn layout(&self, channels: usize) -> Layout {
-        if self.setting.nested && !self.dense && channels > 1 {
+        if self.image_first && channels > 4 {
+            Layout::concat([&Layout::dense(4), &Layout::dense(channels - 4)])
+        } else if self.setting.nested && !self.dense && channels > 1 {
             Layout::concat([&Layout::dense(channels / 2), &Layout::dense(channels - channels / 2)])
         } else {
             Layout::dense(channels)

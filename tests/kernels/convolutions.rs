@@ -14,9 +14,15 @@ pub struct Geometry {
     pub x: [usize; 3],
     pub channels: usize,
     pub params: ConvParams,
+    /// Channels lie as those of a concatenation with an image do.
+    pub image_first: bool,
 }
 
 impl Geometry {
+    pub fn new(name: &'static str, x: [usize; 3], channels: usize, params: ConvParams) -> Self {
+        Self { name, x, channels, params, image_first: false }
+    }
+
     pub fn y(&self) -> [usize; 3] {
         let p = &self.params;
         let size = |a: usize| {
@@ -33,7 +39,7 @@ impl Geometry {
 pub fn table() -> Vec<Geometry> {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
     let point = ConvParams { kernel: [1, 1], pads: [0; 4], ..plain };
-    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    let g = Geometry::new;
     vec![
         g("1x1 of one cell", [1, 1, 1], 1, point),
         g("one channel, several blocks", [1, 19, 17], 1, plain),
@@ -74,13 +80,13 @@ pub fn table() -> Vec<Geometry> {
 /// The first layer of a grey image whose blocks of 2x2 pixels are channels.
 pub fn stem_over_blocks() -> Geometry {
     let params = ConvParams { kernel: [4, 4], stride: [1, 1], dilation: [1, 1], pads: [2, 2, 1, 1], groups: 1 };
-    Geometry { name: "stem 4x4 over blocks", x: [4, 9, 8], channels: 33, params }
+    Geometry::new("stem 4x4 over blocks", [4, 9, 8], 33, params)
 }
 
 /// Groups wide enough for tiles of their own, alone and with what is fused before and after.
 pub fn groups_in_tiles(cases: &mut Vec<Case>) {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
-    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    let g = Geometry::new;
     for geometry in [
         g("groups of 24 to 40", [72, 9, 11], 120, ConvParams { groups: 3, ..plain }),
         g("groups of 16 to 40, stride 2, odd", [32, 15, 14], 80, ConvParams { groups: 2, stride: [2, 2], ..plain }),
@@ -98,10 +104,11 @@ pub fn groups_in_tiles(cases: &mut Vec<Case>) {
     }
 }
 
-/// Groups too narrow for a tile, of which two or four are one: of one in the end, too, and of so many that none fits.
+/// Groups too narrow for a tile, several of which are one: all of them, too, and so many or such that no tile is for them.
 pub fn merged_groups(cases: &mut Vec<Case>) {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
-    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    let point = ConvParams { kernel: [1, 1], pads: [0; 4], ..plain };
+    let g = Geometry::new;
     for geometry in [
         g("groups of 8", [48, 9, 11], 48, ConvParams { groups: 6, ..plain }),
         g("groups of 12 to 20, stride 2, odd", [24, 7, 9], 40, ConvParams { groups: 2, stride: [2, 2], ..plain }),
@@ -112,6 +119,21 @@ pub fn merged_groups(cases: &mut Vec<Case>) {
         cases.extend(convolution(geometry));
         prologues::of_convolution(cases, geometry, true, Some(Activation::Relu));
         stages::around_convolution(cases, geometry);
+    }
+    let image_first = |name, x, channels, groups| Geometry {
+        image_first: true,
+        ..g(name, x, channels, ConvParams { groups, ..plain })
+    };
+    for geometry in [
+        g("three groups of 8", [24, 5, 7], 24, ConvParams { groups: 3, ..plain }),
+        g("groups of 4 to 8", [8, 5, 7], 16, ConvParams { groups: 2, ..plain }),
+        g("groups of 12 to 10", [24, 5, 7], 20, ConvParams { groups: 2, ..plain }),
+        g("groups of 8, 1x1", [64, 5, 7], 64, ConvParams { groups: 8, ..point }),
+        image_first("groups of 8 from an image on", [16, 5, 7], 32, 2),
+        image_first("groups of 16 from an image on", [32, 5, 7], 64, 2),
+        image_first("groups of 3 to 6 from an image on", [12, 5, 7], 24, 4),
+    ] {
+        cases.extend(convolution(geometry));
     }
 }
 
@@ -139,6 +161,7 @@ pub fn add_bias(values: &mut Array, bias: &Constant) {
 pub fn convolution(g: Geometry) -> Vec<Case> {
     let forward = move |b: &mut Bench| {
         b.dense = g.params.groups > 1;
+        b.image_first = g.image_first;
         let (x, values) = b.noise(Per::Image, g.x, 1.0);
         let (w, bias) = (b.constant(g.weights()), b.constant(g.channels));
         let mut y = oracle::conv(&values, &w.to_vec(), g.y(), &g.params);
@@ -149,6 +172,7 @@ pub fn convolution(g: Geometry) -> Vec<Case> {
     };
     let backward = move |b: &mut Bench| {
         b.dense = g.params.groups > 1;
+        b.image_first = g.image_first;
         let (m_y, values) = b.noise(Per::Message, g.y(), 1.0);
         let w = b.constant(g.weights());
         let m_x = oracle::conv_transposed(&values, &w.to_vec(), g.x, &g.params);
@@ -158,6 +182,7 @@ pub fn convolution(g: Geometry) -> Vec<Case> {
     };
     let transposed = move |b: &mut Bench| {
         b.dense = g.params.groups > 1;
+        b.image_first = g.image_first;
         let (m_y, values) = b.noise(Per::Image, g.y(), 1.0);
         let (w, bias) = (b.constant(g.weights()), b.constant(g.x[0]));
         let mut m_x = oracle::conv_transposed(&values, &w.to_vec(), g.x, &g.params);
@@ -180,7 +205,7 @@ pub fn convolution(g: Geometry) -> Vec<Case> {
 pub fn strips() -> Vec<Geometry> {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
     let wide = ConvParams { kernel: [1, 9], pads: [0, 4, 0, 4], ..plain };
-    let g = |name, x, params| Geometry { name, x, channels: 0, params };
+    let g = |name, x, params| Geometry::new(name, x, 0, params);
     vec![
         g("a row of 7", [12, 3, 7], plain),
         g("rows of 14", [5, 2, 14], plain),
@@ -240,14 +265,14 @@ pub fn depthwise(cases: &mut Vec<Case>, geometries: Vec<Geometry>) {
 pub fn whole_words(cases: &mut Vec<Case>) {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
     for (channels, groups) in [(40, 1), (96, 1), (128, 2), (80, 2)] {
-        let g = Geometry { name: "", x: [32, 5, 7], channels, params: ConvParams { groups, ..plain } };
+        let g = Geometry::new("", [32, 5, 7], channels, ConvParams { groups, ..plain });
         cases.push(case(format!("residual relu: bits of {channels} in {groups} groups, whole words"), move |b| {
             b.whole_words = true;
             stages::residual_relu(b, &g);
         }));
     }
     for (channels, groups) in [(3, 1), (40, 1), (72, 1), (80, 2), (128, 2)] {
-        let g = Geometry { name: "", x: [channels, 5, 7], channels: 32, params: ConvParams { groups, ..plain } };
+        let g = Geometry::new("", [channels, 5, 7], 32, ConvParams { groups, ..plain });
         let name = format!("transposed convolution: bits of {channels} in {groups} groups, whole words");
         cases.push(case(name, move |b| transposed_bits(b, &g)));
     }
@@ -258,7 +283,7 @@ pub fn whole_words(cases: &mut Vec<Case>) {
             b.whole_words = whole;
             let params =
                 ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: channels };
-            let g = Geometry { name: "", x: [channels, 17, 9], channels, params };
+            let g = Geometry::new("", [channels, 17, 9], channels, params);
             let (x, values) = b.noise(Per::Image, g.x, 1.0);
             let w = b.constant(g.weights());
             let y = oracle::conv(&values, &w.to_vec(), g.y(), &g.params);

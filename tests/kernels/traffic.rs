@@ -12,7 +12,7 @@ use crate::{GROUPS, MANY_GROUPS, MANY_UNITS, UNITS};
 fn layers() -> Vec<Geometry> {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
     let point = ConvParams { kernel: [1, 1], pads: [0; 4], ..plain };
-    let g = |name, x, channels, params| Geometry { name, x, channels, params };
+    let g = Geometry::new;
     vec![
         g("64 to 64, 3x3", [64, 14, 14], 64, plain),
         g("128 to 32, 3x3", [128, 14, 14], 32, plain),

@@ -170,7 +170,7 @@ fn networks(folder: &str) -> Vec<PathBuf> {
     nets
 }
 
-/// The programs of all methods: of the golden networks and one with wide groups, whose values are stored so, and of those in use in
+/// The programs of all methods: of the golden networks and one with groups, whose values are stored so, and of those in use in
 /// f32, if that is asked for.
 pub fn programs(stored: &[Precision]) -> Vec<Program> {
     programs_up_to(usize::MAX, stored)

@@ -11,7 +11,7 @@ use crate::{common, maps, maps_by, opened};
 /// Cosine with the map in f64 below which a half is wrong: that of a rounding at every layer is above.
 const LEAST_COSINE: f64 = 0.995;
 
-/// A golden network, or the one whose convolutions have wide groups.
+/// A golden network, or the one whose convolutions have groups.
 fn golden(net: &str, precision: Precision) -> Model {
     let folder = if net == "resnext" { "tests/fixtures/onnx" } else { "data/golden" };
     Model::open_with(common::root().join(format!("{folder}/{net}.onnx")), precision).expect("a network")

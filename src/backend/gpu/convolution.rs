@@ -12,8 +12,8 @@ const FEWEST_PRODUCTS: usize = 32;
 /// The same on the matrix units.
 const FEWEST_PRODUCTS_OF_UNITS: usize = 16;
 
-/// So many groups that are too narrow for a tile are one at most: all products between them are with zeros, and still a tile is done
-/// sooner than the kernels that have a thread for a pixel.
+/// So many groups with too few channels for a tile are one at most: all products between them are with zeros, and still a tile of four
+/// is done sooner than the kernels that have a thread for a pixel (as measured on llvmpipe).
 const MOST_MERGED: usize = 4;
 
 /// Groups, input and output channels of a group (all physical ones of a single group), the length of a filter's row.
@@ -37,28 +37,50 @@ struct Choice {
 }
 
 impl Choice {
-    /// The filters of a step as they are, or with the fewest groups merged of which there are tiles. So many pixels of its output
-    /// are one.
+    /// The filters of a step as they are, or with the fewest groups merged of which there are tiles. Of a single group, so many pixels
+    /// of the output are one.
     fn of(chip: Chip, program: &Program, step: &Step, p: &ConvParams, pixels: usize) -> Self {
-        let merging = |merged: usize| {
-            let filters = step.weights[0].merging(merged);
+        let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
+        let of = |filters: Weight| {
             let mut groups = groups(step, &filters);
             groups[1] *= pixels as u32;
             let units = units(chip, program, step, groups);
-            let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
             Self { filters, groups, variant: Variant::of(groups, p, forward, units) }
         };
-        let alone = merging(1);
-        if p.groups == 1 || alone.variant.tile().is_some() {
+        let alone = of(step.weights[0].clone());
+        if p.groups == 1 {
             return alone;
         }
-        // Of whole vectors: what were the last group's has no padding, if all are one.
-        let is_tiled = |Self { groups: [_, inputs, outputs, _], variant, .. }: &Self| {
-            variant.tile().is_some() && inputs.is_multiple_of(8) && outputs.is_multiple_of(8)
+        // Tiles of groups write and read no padding.
+        if has_padding(&step.weights[0]) {
+            return Self { variant: Variant::by_pixel(alone.groups), ..alone };
+        }
+        let is_wide = |Self { groups: [_, inputs, outputs, _], .. }: &Self| {
+            are_whole(*inputs, *outputs) && has_enough_channels(if forward { *outputs } else { *inputs })
         };
-        let mut several = (2..=MOST_MERGED).filter(|merged| p.groups.is_multiple_of(*merged)).map(merging);
-        several.find(is_tiled).unwrap_or(alone)
+        if is_wide(&alone) {
+            return alone;
+        }
+        let counts = (2..=MOST_MERGED).filter(|count| p.groups.is_multiple_of(*count));
+        let wide = counts.map(|count| of(step.weights[0].merging(count))).find(is_wide);
+        wide.filter(|choice| choice.variant.tile().is_some()).unwrap_or(alone)
     }
+}
+
+/// Some lane of what a convolution reads or writes belongs to no channel.
+fn has_padding(filters: &Weight) -> bool {
+    let Arrangement::Conv { input, output, .. } = &filters.arrangement else { return false };
+    input.has_padding() || output.has_padding()
+}
+
+/// Not too few for a tile.
+fn has_enough_channels(channels: u32) -> bool {
+    channels as usize >= FEWEST_CHANNELS
+}
+
+/// Groups of so many channels share no byte of bits.
+fn are_whole(inputs: u32, outputs: u32) -> bool {
+    inputs.is_multiple_of(8) && outputs.is_multiple_of(8)
 }
 
 /// A dense layer's message to a map, which its one window covers: pixels and channels of the map lie side by side as the weights
@@ -110,22 +132,25 @@ enum Variant {
 
 impl Variant {
     /// Never by the batch, on which no image's result shall depend; [`Self::among`] chooses among those that add up in one order.
-    fn of([groups, inputs, outputs, _]: [u32; 4], p: &ConvParams, forward: bool, units: MatrixUnits) -> Self {
+    fn of(words: [u32; 4], p: &ConvParams, forward: bool, units: MatrixUnits) -> Self {
+        let [groups, inputs, outputs, _] = words;
         let [from, to] = if forward { [inputs, outputs] } else { [outputs, inputs] };
         let products = p.kernel[0] * p.kernel[1] * from as usize;
         let on_units = units > MatrixUnits::None;
         let fewest = if on_units { FEWEST_PRODUCTS_OF_UNITS } else { FEWEST_PRODUCTS };
-        let is_tiled = to as usize >= FEWEST_CHANNELS && products >= fewest;
-        let are_multiples = |of: u32| inputs.is_multiple_of(of) && outputs.is_multiple_of(of);
+        let is_tiled = has_enough_channels(to) && products >= fewest;
         match groups {
             1 if is_tiled => Self::tiled(to as usize).on(units),
             1 if on_units && !forward && to <= 8 && products >= fewest => Self::MatrixThin,
             1 => Self::Plain,
-            // Such groups share no byte of bits, and after the last there is no padding.
-            _ if is_tiled && are_multiples(8) => Self::Groups.on(units),
-            _ if are_multiples(4) => Self::Plain,
-            _ => Self::Narrow,
+            _ if is_tiled && are_whole(inputs, outputs) => Self::Groups.on(units),
+            _ => Self::by_pixel(words),
         }
+    }
+
+    /// Of several groups, those of which a thread computes a pixel.
+    fn by_pixel([_, inputs, outputs, _]: [u32; 4]) -> Self {
+        if inputs.is_multiple_of(4) && outputs.is_multiple_of(4) { Self::Plain } else { Self::Narrow }
     }
 
     /// Of those in tiles, the one that pads so many channels less.
@@ -262,9 +287,9 @@ pub fn convolution(
         (fields.area, fields.runs) = (1, channels.div_ceil(4));
     }
     let Choice { filters, groups, variant } = Choice::of(chip, program, step, &p, pixels);
-    p.groups = groups[0] as usize;
+    let count = groups[0] as usize;
     let stride = if forward { [1, 1] } else { p.stride };
-    let blocks = |tile| p.groups * tiles(tile, items, size, channels / p.groups, stride);
+    let blocks = |tile| count * tiles(tile, items, size, channels / count, stride);
     let variant = variant.among(blocks, chip.processors);
     if variant.splits() {
         let filters = SplitFilters { weight: filters, over_inputs: forward };
@@ -277,10 +302,10 @@ pub fn convolution(
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;
     fields.iterations = variant.iterations(&p, inputs);
-    fields.on_cpu = by_subgroups(variant, p.groups, channels, forward)
+    fields.on_cpu = by_subgroups(variant, count, channels, forward)
         .map(|(stem, tile)| (stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
     // A thread's 32 channels begin at those of a word, unless an earlier group ends within one.
-    let begins_words = p.groups == 1 || (channels / p.groups).is_multiple_of(BITS_OF_A_WORD);
+    let begins_words = count == 1 || (channels / count).is_multiple_of(BITS_OF_A_WORD);
     fields.whole_words = size == [buffer.height, buffer.width] && begins_words && keeps_whole_words(program, step);
     fields.rest = words.into_iter().chain(groups).collect();
 }
