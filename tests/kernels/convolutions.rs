@@ -83,6 +83,13 @@ pub fn stem_over_blocks() -> Geometry {
     Geometry::new("stem 4x4 over blocks", [4, 9, 8], 33, params)
 }
 
+/// A convolution by itself, and with what is fused before and after.
+fn alone_and_fused(cases: &mut Vec<Case>, geometry: Geometry) {
+    cases.extend(convolution(geometry));
+    prologues::of_convolution(cases, geometry, true, Some(Activation::Relu));
+    stages::around_convolution(cases, geometry);
+}
+
 /// Groups wide enough for tiles of their own, alone and with what is fused before and after.
 pub fn groups_in_tiles(cases: &mut Vec<Case>) {
     let plain = ConvParams { kernel: [3, 3], stride: [1, 1], dilation: [1, 1], pads: [1; 4], groups: 1 };
@@ -98,9 +105,7 @@ pub fn groups_in_tiles(cases: &mut Vec<Case>) {
         ),
         g("groups of 20", [60, 5, 7], 60, ConvParams { groups: 3, ..plain }),
     ] {
-        cases.extend(convolution(geometry));
-        prologues::of_convolution(cases, geometry, true, Some(Activation::Relu));
-        stages::around_convolution(cases, geometry);
+        alone_and_fused(cases, geometry);
     }
 }
 
@@ -116,9 +121,7 @@ pub fn merged_groups(cases: &mut Vec<Case>) {
         g("groups of 2 to 6", [16, 5, 7], 48, ConvParams { groups: 8, ..plain }),
         g("groups of 10", [20, 5, 7], 20, ConvParams { groups: 2, ..plain }),
     ] {
-        cases.extend(convolution(geometry));
-        prologues::of_convolution(cases, geometry, true, Some(Activation::Relu));
-        stages::around_convolution(cases, geometry);
+        alone_and_fused(cases, geometry);
     }
     let image_first = |name, x, channels, groups| Geometry {
         image_first: true,
