@@ -11,8 +11,8 @@ const ENTRY: &str = "main";
 /// How variants end that use subgroups.
 const SUBGROUP: &str = ".subgroup";
 
-/// Threads of their workgroups: a CPU passes through the code of those, too, that have no work.
-const THREADS_BY_SUBGROUPS: u32 = 64;
+/// Threads of their workgroups, eight subgroups or one: a CPU passes through the code of those, too, that have no work.
+const THREADS_BY_SUBGROUPS: [u32; 2] = [64, 8];
 
 /// Parses, validates and reflects the bare text of a WGSL kernel.
 pub fn interface(file: &str, text: &str, prelude: &str) -> Result<Interface, Vec<Problem>> {
@@ -38,9 +38,11 @@ pub fn interface(file: &str, text: &str, prelude: &str) -> Result<Interface, Vec
             if entry.name != ENTRY {
                 bad("@compute", format!("the entry point is `{}`, it must be `{ENTRY}`", entry.name));
             }
-            let threads = if is_by_subgroups { THREADS_BY_SUBGROUPS } else { THREADS };
-            if entry.workgroup_size != [threads, 1, 1] || entry.workgroup_size_overrides.is_some() {
-                bad("@workgroup_size", format!("the workgroup size must be the literal {threads}"));
+            let threads: &[u32] = if is_by_subgroups { &THREADS_BY_SUBGROUPS } else { &[THREADS] };
+            let [x, y, z] = entry.workgroup_size;
+            if !threads.contains(&x) || [y, z] != [1, 1] || entry.workgroup_size_overrides.is_some() {
+                let one_of = threads.iter().map(u32::to_string).collect::<Vec<_>>().join(" or ");
+                bad("@workgroup_size", format!("the workgroup size must be the literal {one_of}"));
             }
         }
         entries => bad("@compute", format!("{} entry points, one is wanted", entries.len())),

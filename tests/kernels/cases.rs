@@ -60,6 +60,7 @@ pub fn all() -> Vec<Case> {
     convolutions::groups_in_tiles(&mut cases);
     convolutions::whole_words(&mut cases);
     convolutions::merged_groups(&mut cases);
+    convolutions::dense_layers(&mut cases);
     cases
 }
 

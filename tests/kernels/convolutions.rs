@@ -301,6 +301,26 @@ pub fn whole_words(cases: &mut Vec<Case>) {
     }
 }
 
+/// Dense layers of more columns than a subgroup has, of which the last are fewer.
+pub fn dense_layers(cases: &mut Vec<Case>) {
+    let point = ConvParams { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0; 4], groups: 1 };
+    for (channels, whole) in [(264, true), (264, false), (40, true)] {
+        let g = Geometry::new("", [76, 1, 1], channels, point);
+        let words = if whole { "whole" } else { "shared" };
+        cases.push(case(format!("residual relu: bits of a dense layer's {channels}, {words} words"), move |b| {
+            b.whole_words = whole;
+            stages::residual_relu(b, &g);
+        }));
+    }
+    for channels in [264, 40] {
+        let g = Geometry::new("", [channels, 1, 1], 76, point);
+        let name = format!("transposed convolution: bits of a dense layer's {channels}, whole words");
+        cases.push(case(name, move |b| transposed_bits(b, &g)));
+    }
+    let g = Geometry::new("dense of a vector to 300", [76, 1, 1], 300, point);
+    prologues::of_convolution(cases, g, true, Some(Activation::Relu));
+}
+
 /// conv transposed, keep bits
 fn transposed_bits(b: &mut Bench, g: &Geometry) {
     b.dense = true;

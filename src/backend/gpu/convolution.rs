@@ -1,10 +1,11 @@
 //! Which kernel computes a convolution, and what it is told.
 
+use super::dense;
 use super::fields::{BITS_OF_A_WORD, Fields, keeps_whole_words, pair_of, window};
 use super::iterations::{self, over_cells, plain};
 use super::launch::{Chip, MatrixUnits, Place, Pointer, Pointers, SplitFilters};
 use crate::kernel::pair;
-use crate::program::{Arrangement, ConvParams, Element, Kernel, Operand, Program, Stage, Step, View, Weight};
+use crate::program::{Arrangement, ConvParams, Element, Kernel, Program, Step, Weight};
 
 /// With fewer channels, or products of a sum, a tile would be padding for the most part.
 const FEWEST_CHANNELS: usize = 16;
@@ -81,26 +82,6 @@ fn has_enough_channels(channels: u32) -> bool {
 /// Groups of so many channels share no byte of bits.
 fn are_whole(inputs: u32, outputs: u32) -> bool {
     inputs.is_multiple_of(8) && outputs.is_multiple_of(8)
-}
-
-/// A dense layer's message to a map, which its one window covers: pixels and channels of the map lie side by side as the weights
-/// do. As a single pixel of so many channels it meets every weight once, where a tile of pixels would try every tap for each.
-fn is_one_window(program: &Program, step: &Step, p: &ConvParams) -> bool {
-    let (of, buffer) = (program.buffer(step.inputs[0]), program.buffer(step.output));
-    let lies_flat = |view: View| {
-        let other = program.buffer(view);
-        let is_whole = view.offset == 0 && view.channels == other.channels && view.channels.is_multiple_of(8);
-        is_whole && [other.height, other.width, other.channels] == [buffer.height, buffer.width, buffer.channels]
-    };
-    let is_plain = |operand: &Operand| !operand.one_pixel && !operand.one_channel && operand.scale_shift.is_none();
-    let goes_along = |stage: &Stage| {
-        let within = matches!(stage, Stage::Within { .. });
-        !within && stage.weights().is_empty() && stage.operands().into_iter().all(is_plain)
-    };
-    let covers = p.kernel == [buffer.height, buffer.width] && p.pads == [0; 4] && p.groups == 1;
-    let views = || step.writes().into_iter().chain(step.stages.iter().flat_map(Stage::reads));
-    let is_dense = covers && of.area() == 1 && buffer.area() > 1 && step.weights.len() == 1;
-    is_dense && step.stages.iter().all(goes_along) && views().all(lies_flat)
 }
 
 /// The kernels of a convolution.
@@ -278,7 +259,7 @@ pub fn convolution(
     let (from, to) = if forward { (x, y) } else { (y, x) };
     let mut words = window(program, from, to, p);
     let (mut p, mut size, mut channels, mut pixels) = (*p, [buffer.height, buffer.width], y.channels, 1);
-    if !forward && is_one_window(program, step, &p) {
+    if !forward && dense::is_one_window(program, step, &p) {
         p = ConvParams { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], ..p };
         pixels = buffer.area();
         channels *= pixels;
@@ -302,8 +283,11 @@ pub fn convolution(
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;
     fields.iterations = variant.iterations(&p, inputs);
-    fields.on_cpu = by_subgroups(variant, count, channels, forward)
-        .map(|(stem, tile)| (stem, blocks(tile), iterations::by_subgroups(&p, inputs)));
+    fields.on_cpu = match dense::on_cpu(program, step, &p, size) {
+        Some(stem) => Some((stem, dense::blocks(items, channels, forward), iterations::dense(&p, inputs))),
+        None => by_subgroups(variant, count, channels, forward)
+            .map(|(stem, tile)| (stem, blocks(tile), iterations::by_subgroups(&p, inputs))),
+    };
     // A thread's 32 channels begin at those of a word, unless an earlier group ends within one.
     let begins_words = count == 1 || (channels / count).is_multiple_of(BITS_OF_A_WORD);
     fields.whole_words = size == [buffer.height, buffer.width] && begins_words && keeps_whole_words(program, step);

@@ -67,6 +67,11 @@ pub fn by_subgroups(p: &ConvParams, inputs: usize) -> usize {
     first_tap(p) + over(p.kernel[0], plain(p.kernel[1] * inputs.div_ceil(4))).entered + plain(8).entered
 }
 
+/// A dense layer by subgroups: the products of eight runs of four a step.
+pub fn dense(p: &ConvParams, inputs: usize) -> usize {
+    plain((p.kernel[0] * p.kernel[1] * inputs).div_ceil(32)).entered
+}
+
 /// A depthwise convolution by strips: so many rows and those that only the last of them reach; at each, the pixels of a strip, or
 /// of a band of strips as long and as many as the strides.
 pub fn strips(p: &ConvParams, rows: usize, strip: usize) -> usize {

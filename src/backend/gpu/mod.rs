@@ -3,6 +3,7 @@
 
 mod bindings;
 mod convolution;
+mod dense;
 mod depthwise;
 mod fields;
 mod iterations;
