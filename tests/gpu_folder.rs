@@ -148,6 +148,18 @@ fn the_folder_checks_times_and_writes_what_belongs_into_the_checkout() {
         assert!(rows.contains(words), "no {words:?} in {rows}");
     }
     assert!(!rows.contains("wgpu"), "{rows}");
+    for precision in ["f16", "bf16"] {
+        ran.all_passed(&[&format!("times of plain in {precision}")]);
+        let said = folder.read(&format!("results/bench/plain-{precision}.jsonl"));
+        let first: Value = serde_json::from_str(said.lines().next().expect("a line")).expect("JSON");
+        assert_eq!(first["precision"], precision);
+        let (_, agreement) = rows.split_once("cosine with f64").expect("how near the maps come");
+        for method in ["gradient", "lrp-epsilon"] {
+            let row = format!("| plain in {precision} | {method} | 3 | ");
+            let cosine = agreement.split_once(&row).and_then(|(_, rest)| rest.split(' ').next()).expect("a row");
+            assert!(cosine.parse::<f64>().is_ok_and(|cosine| cosine <= 1.0), "{cosine}");
+        }
+    }
     let log = folder.read("results/logs/test-kernels-cuda-.log");
     assert!(log.contains("running 1 test of system cuda::"), "{log}");
 }

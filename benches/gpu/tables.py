@@ -15,6 +15,9 @@ def number(value):
 def rows(facts, runs):
     """A section for each backend with a device; a run whose check failed has no figures."""
     runs = [run for run in runs if run["batch_agrees"] and all(step["passed"] for step in run["steps"])]
+    for run in runs:
+        if run["precision"] != "f32":
+            run["network"] += f" in {run['precision']}"
     by = {name: [run for run in runs if run["backend"] == name] for name in ("cuda", "wgpu")}
     folder = facts.get("folder") or {}
     commit = (folder.get("commit") or "unknown")[:12] + (" (modified)" if folder.get("modified") else "")
@@ -34,12 +37,14 @@ def rows(facts, runs):
 
 def section(runs, cuda):
     """The tables of one backend, with the ratio to the times by CUDA, if there are any."""
-    return [*roofs(runs), *times(runs, cuda), *kernels(runs), *convolutions(runs), *longest(runs)]
+    return [*roofs(runs), *times(runs, cuda), *halves(runs), *kernels(runs), *convolutions(runs), *longest(runs)]
 
 
-def f32_peak(roof):
-    """By multiply-adds, or as three products of tf32."""
-    return max(roof["gflops"], roof["matrix_gflops"].get("tf32", 0) / 3)
+def peak(run):
+    """Of f32 by multiply-adds, or as three products of tf32; of halves by theirs, where there are units for them."""
+    roof = run["roof"]
+    units = roof["matrix_gflops"]
+    return max(roof["gflops"], units.get(run["precision"], units.get("tf32", 0) / 3))
 
 
 def roofs(runs):
@@ -60,6 +65,18 @@ def times(runs, cuda):
         if cuda:
             cells[-1].append(f"{ms / by_cuda[key]:.2f}" if key in by_cuda else "-")
     return table(head + ["ms / CUDA's ms"] * bool(cuda), cells)
+
+
+def halves(runs):
+    """How near the maps in halves come to those of f64."""
+    cells = [[run["network"], run["method"], run["batch"], *(run["agreement"][of] for of in ("cosine", "relative_l2"))]
+             for run in runs if run["precision"] != "f32"]
+    head = ["network", "method", "batch", "cosine with f64", "relative L2 error"]
+    return table(head, [[*row[:3], *map(shortly, row[3:])] for row in cells]) if cells else []
+
+
+def shortly(value):
+    return "-" if value is None else f"{value:.3g}"
 
 
 def kernels(runs):
@@ -83,7 +100,7 @@ def convolutions(runs):
             continue
         for step in (step for step in run["steps"] if step["kernel"].startswith(CONVOLUTIONS)):
             row = sums.setdefault((run["network"], run["method"], step["kernel"], step["what"]), {})
-            cell = row.setdefault(run["batch"], {"work": 0, "time": 0, "peak": f32_peak(run["roof"])})
+            cell = row.setdefault(run["batch"], {"work": 0, "time": 0, "peak": peak(run)})
             cell["work"] += step["gflops"] * step["microseconds"]
             cell["time"] += step["microseconds"]
 
@@ -92,7 +109,7 @@ def convolutions(runs):
 
     cells = [[*key, *(share(row.get(batch)) for batch in batches)] for key, row in sums.items()]
     head = ["network", "method", "kernel", "shape", *(f"batch {batch}" for batch in batches)]
-    return ["Convolutions, in percent of the roof of f32:", "", *table(head, cells)]
+    return ["Convolutions, in percent of the roof of their precision:", "", *table(head, cells)]
 
 
 def longest(runs):

@@ -43,17 +43,14 @@ pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, F
     match (engine.backend, &engine.device) {
         (BackendArg::Cuda, device) => cuda(device.as_ref()),
         (BackendArg::Wgpu, device) => wgpu(device.as_ref().map_or(Wanted::Any, wanted), stored),
-        (BackendArg::Auto, device) if stored == Precision::Bf16 => cuda(device.as_ref()),
+        (BackendArg::Auto, Some(device)) if stored == Precision::Bf16 => cuda(Some(device)),
         (BackendArg::Auto, Some(device)) if cuda_has(device) => cuda(Some(device)),
         (BackendArg::Auto, Some(device)) => wgpu(wanted(device), stored).or_else(|error| match cuda::probe() {
             Err(Absence::NoDriver) => Err(error),
             _ if error.code == USAGE => Err(error),
             _ => cuda(Some(device)),
         }),
-        (BackendArg::Auto, None) if stored == Precision::F16 => match has_device() {
-            true => cuda(None),
-            false => wgpu(Wanted::Hardware, stored).or_else(|_| cuda(None)),
-        },
+        (BackendArg::Auto, None) if matches!(stored, Precision::F16 | Precision::Bf16) => halves(stored),
         (BackendArg::Auto, None) if stored == Precision::F32 => auto(engine, console).map_err(failed),
         (BackendArg::Auto | BackendArg::Cpu, _) => cpu(engine).map_err(failed),
     }
@@ -93,6 +90,26 @@ fn choose<T>(
         Err(error) => refused.push(error),
     }
     Ok((cpu()?, refused))
+}
+
+/// What computes halves where nothing is asked for: cuda, else an adapter of hardware, of f16 alone.
+fn halves(stored: Precision) -> Result<Box<dyn Backend>, Failure> {
+    let refused = match cuda(None) {
+        Ok(backend) => return Ok(backend),
+        Err(error) => failed(error).message,
+    };
+    let (by, hint) = match stored {
+        Precision::F16 => match wgpu(Wanted::Hardware, stored) {
+            Err(Failure { code: BACKEND, .. }) => (
+                "f16 is stored by cuda, or by wgpu on hardware, of which there is none here",
+                "leave out --precision, or add --backend wgpu if `fluoroscope devices` lists an adapter with f16",
+            ),
+            // One that does not store it says so.
+            started => return started,
+        },
+        _ => ("bf16 is stored by cuda alone", "leave out --precision"),
+    };
+    Err(Failure { code: BACKEND, message: format!("{by}: {refused}"), hint: Some(hint.to_owned()) })
 }
 
 fn cpu(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {

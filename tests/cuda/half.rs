@@ -97,6 +97,6 @@ fn halves_are_refused_where_nothing_stores_them() {
     refused.says(&["the cpu backend does not store f16", "--backend cuda"]);
     let absent = [("CUDA_VISIBLE_DEVICES", "")];
     let refused = scene.explain(&absent, "plain", "maps", &["--precision", "bf16"]).exits(4);
-    refused.says(&["finds no device"]);
+    refused.says(&["bf16 is stored by cuda alone", "finds no device", "hint: leave out --precision"]);
     assert!(scene.files("maps").is_empty());
 }

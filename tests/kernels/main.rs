@@ -33,7 +33,7 @@ use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::backend::gpu::{Chip, MatrixUnits, Pointer, launch_on};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel;
-use fluoroscope::program::{Element, Kernel, Per, Stage};
+use fluoroscope::program::{ConvParams, Element, Kernel, Per, Stage};
 use half::{bf16, f16};
 use rayon::prelude::*;
 use sim::{Coverage, Simulator};
@@ -131,6 +131,22 @@ fn tiles_of_every_size_give_the_same_bits() {
         [".small.mma", ".wgmma"].map(|ending| ran.iter().filter(|(stem, _)| stem.ends_with(ending)).count())
     });
     assert_eq!(kernels, [[0, 0], [2, 0], [0, 4]], "kernels in small tiles, and of warpgroups");
+}
+
+/// A step's parameters hold two numbers in a word.
+#[test]
+fn windows_beyond_half_a_word_are_refused() {
+    let plain =
+        ConvParams { kernel: [2, 1], stride: [1, 1], dilation: [70_000, 1], pads: [70_000, 0, 0, 0], groups: 1 };
+    let pads = ConvParams { stride: [35_000, 1], dilation: [1, 1], pads: [0, 0, 70_000, 0], ..plain };
+    for (params, cells) in [(plain, 70_000), (pads, 70_000)] {
+        let geometry = convolutions::Geometry::new("", [3, 2, 2], 5, params);
+        for case in convolutions::convolution(geometry) {
+            let program = case.bench(SETTINGS[0]).program();
+            let error = launch_on(NO_UNITS, &program, &program.steps[0]).expect_err("refused");
+            assert_eq!((error.count, error.limit), (cells, 65_535), "{error}");
+        }
+    }
 }
 
 #[test]

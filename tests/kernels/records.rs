@@ -5,6 +5,7 @@
 //! they are not the usual, how tensors are stored and for what chip the kernel was chosen. Where every instruction is
 //! exactly specified, the interpreter has to give the same bits. Otherwise it has to come close.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use fluoroscope::backend::Backend;
@@ -180,6 +181,10 @@ struct Replay {
     complaints: Vec<String>,
     /// Cases whose kernel has another text now: they were compared at the tolerance of the case table.
     stale: Vec<String>,
+    /// Kernels of which some text is as it was recorded.
+    fresh: BTreeSet<String>,
+    /// Kernels that are chosen for the table's cases on the device.
+    chosen: BTreeSet<String>,
     count: usize,
 }
 
@@ -210,19 +215,30 @@ fn replay(text: &str, file: &str) -> Replay {
         let now = Outcome::of(&bench, &simulator.on(chip), chip);
         match record.complaint(&now, bench.tolerance() * bench.condition) {
             Some(complaint) => Err(format!("{place}: {complaint}")),
-            None => Ok((record.ptx != now.ptx).then_some(record.case)),
+            None => Ok((record.ptx == now.ptx, record)),
         }
     };
     let lines: Vec<(usize, &str)> = text.lines().skip(1).enumerate().collect();
     let found: Vec<_> = lines.into_par_iter().map_init(cases::all, one).collect();
-    let mut replay = Replay { count: found.len(), ..Replay::default() };
+    let mut replay = Replay { count: found.len(), chosen: chosen(chip), ..Replay::default() };
     for result in found {
         match result {
-            Ok(stale) => replay.stale.extend(stale),
+            Ok((true, record)) => _ = replay.fresh.insert(record.kernel),
+            Ok((false, record)) => replay.stale.push(record.case),
             Err(complaint) => replay.complaints.push(complaint),
         }
     }
     replay
+}
+
+/// What the table's cases take on a device, by all chips that are on record of one.
+fn chosen(device: Chip) -> BTreeSet<String> {
+    let chips = RECORDED.into_iter().filter(|(stored, ..)| *stored == Precision::F32);
+    let chips: Vec<Chip> = chips.map(|(_, name, _)| chip_of(name, device).expect("a name")).collect();
+    let benches = cases::all().into_iter().map(|case| case.bench_in(SETTING, Precision::F32));
+    benches
+        .flat_map(|bench| chips.iter().map(move |chip| stem_on(&bench, *chip).to_owned()).collect::<Vec<_>>())
+        .collect()
 }
 
 /// Writes what these cases give on the first device, all that is [`RECORDED`], into a folder; gives the file.
@@ -268,6 +284,7 @@ fn no_two_cases_have_one_name() {
 fn every_device_on_record_is_met() {
     let folder = root().join("tests/kernels/records");
     let mut complaints = Vec::new();
+    let (mut chosen, mut fresh) = (BTreeSet::new(), BTreeSet::new());
     for entry in std::fs::read_dir(&folder).unwrap_or_else(|e| panic!("{}: {e}", folder.display())) {
         let path = entry.expect("an entry").path();
         if path.extension().is_some_and(|e| e == "jsonl") {
@@ -276,9 +293,15 @@ fn every_device_on_record_is_met() {
             let (count, stale) = (replay.count, replay.stale.len());
             println!("{}: {count} cases, {stale} of other texts: {:?}", path.display(), replay.stale);
             complaints.extend(replay.complaints);
+            chosen.extend(replay.chosen);
+            fresh.extend(replay.fresh);
         }
     }
     assert!(complaints.is_empty(), "{} complaints\n{}", complaints.len(), complaints.join("\n"));
+    let awaited: Vec<&String> = chosen.difference(&fresh).collect();
+    let path = folder.join("awaited.txt");
+    let listed = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
+    assert_eq!(awaited, listed.lines().collect::<Vec<_>>(), "{}", path.display());
 }
 
 #[test]

@@ -91,6 +91,22 @@ pub(super) fn window(program: &Program, x: View, y: View, p: &ConvParams) -> Vec
     sizes.into_iter().chain([p.kernel, p.stride, p.dilation, pads].map(pair_of)).collect()
 }
 
+/// The window of a kernel, if it has one.
+pub(super) fn window_of(kernel: &Kernel) -> Option<ConvParams> {
+    match kernel {
+        Kernel::Conv2dForward(p)
+        | Kernel::Conv2dBackward(p)
+        | Kernel::DepthwiseForward(p)
+        | Kernel::DepthwiseBackward(p) => Some(*p),
+        Kernel::PoolMaxForward { pool, .. }
+        | Kernel::PoolMaxBackward { pool }
+        | Kernel::PoolMaxRescale { pool }
+        | Kernel::PoolAverageForward { pool, .. }
+        | Kernel::PoolAverageBackward { pool } => Some(conv_of(pool)),
+        _ => None,
+    }
+}
+
 /// The window of a pool.
 fn conv_of(pool: &Pool) -> ConvParams {
     let (kernel, stride, dilation, pads) = (pool.kernel, pool.stride, pool.dilation, pool.pads);

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use super::fields::fields;
+use super::fields::{fields, window_of};
 use super::stages::Elementwise;
 use crate::kernel::{Fused, MOST_TENSORS, Type, Window};
 use crate::program::{BufferId, Element, Kernel, Operand, Per, Program, Step, View, Weight};
@@ -186,6 +186,12 @@ pub fn launch_on(chip: Chip, program: &Program, step: &Step) -> Result<Launch, L
     let buffers = step.reads().into_iter().chain(step.writes()).map(|view| program.buffer(view));
     if let Some(side) = buffers.flat_map(|buffer| [buffer.height, buffer.width]).find(|side| *side > LONGEST_SIDE) {
         return Err(fail("height or width", side, LONGEST_SIDE));
+    }
+    let window = window_of(&step.kernel)
+        .into_iter()
+        .flat_map(|p| [p.kernel, p.stride, p.dilation, [p.pads[0], p.pads[1]], [p.pads[2], p.pads[3]]]);
+    if let Some(cells) = window.flatten().find(|cells| *cells > LONGEST_SIDE) {
+        return Err(fail("cells of a window, its strides or its padding", cells, LONGEST_SIDE));
     }
     let (of, list, written) = (program.buffer(step.output).per, Vec::new(), Vec::new());
     let mut pointers = Pointers { program, step, of, list, written };
