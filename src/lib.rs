@@ -43,6 +43,7 @@
 //! [`kernel`] holds the sources of the GPU kernels.
 
 pub mod backend;
+mod caught;
 #[doc(hidden)]
 pub mod cli;
 pub mod compare;

@@ -323,6 +323,12 @@ mod tests {
     /// All of the demo takes minutes: here are one film with two findings, one photo, and the fastest methods.
     #[test]
     fn pictures_have_a_sheet_and_an_overlay_for_every_class_and_method() {
+        for backend in [BackendArg::Cpu, BackendArg::Wgpu] {
+            show_some(backend);
+        }
+    }
+
+    fn show_some(backend: BackendArg) {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("new");
         let data = data_folder().unwrap();
@@ -332,7 +338,7 @@ mod tests {
             (CHEST, films.into_iter().filter(|(path, _)| *path == film).collect()),
             (PHOTO_MODEL, vec![(photo.clone(), vec![])]),
         ];
-        let place = Engine { backend: BackendArg::Cpu, device: None, precision: Precision::F32, threads: None };
+        let place = Engine { backend, device: None, precision: Precision::F32, threads: None };
         let methods = methods(&["saliency", "grad-cam"].map(str::to_owned)).unwrap();
         let mut console = Console::new(Some(TalkArgs { quiet: true, verbose: false }));
         let demo = Demo { data, place, methods, output: &output };

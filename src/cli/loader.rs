@@ -1,13 +1,13 @@
 //! Images ahead of the computation: several files, and several images of one, are read at a time, and come in their order.
 
 use std::collections::BTreeMap;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::failure::Failure;
 use super::inputs::{Image, is_array};
 use super::priority::give_way;
+use crate::caught::caught;
 use crate::graph::Shape;
 use crate::picture::{NpyImages, Picture, Placement, Preprocess};
 
@@ -183,7 +183,7 @@ impl Shared {
             Task::Open(source) => (*source, 0),
             Task::Image(place, _) => *place,
         };
-        let read = catch_unwind(AssertUnwindSafe(|| self.reading.read(task))).unwrap_or_else(|_| {
+        let read = caught(|| self.reading.read(task)).unwrap_or_else(|| {
             let name = self.reading.files[place.0].display();
             Err(Failure::input(format!("{name}: could not be read to its end")))
         });

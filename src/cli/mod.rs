@@ -31,9 +31,12 @@ use args::{Cli, Command, TalkArgs};
 use console::Console;
 use failure::{DONE, Failure, USAGE};
 
+use crate::caught::hush;
+
 /// Runs the command that `args` (the program's name first) ask for, and says how it went. Call it before any thread is started.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     hush_mesa();
+    hush();
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return ExitCode::from(usage(&error)),

@@ -89,7 +89,7 @@ fn source(name: &str) -> &str {
 fn everything_comes_out_once_and_in_order() {
     let scene = Scene::new();
     scene.mixture();
-    for backend in ["cuda", "cpu"] {
+    for backend in ["cuda", "wgpu", "cpu"] {
         let alone = ["--backend", backend, "--batch", "1", "--threads", "1"];
         let ran = scene.explain_all(&[], &format!("{backend}-alone"), &alone).exits(1);
         let (want, files) = (objects(&ran), scene.files(&format!("{backend}-alone")));

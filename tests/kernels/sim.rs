@@ -11,7 +11,7 @@ use fluoroscope::program::slots::unit_bytes;
 use fluoroscope::program::{Buffer, BufferId, Element, Port, Program, Step, Weight, WeightKey};
 use ptx_sim::{Fault, Launch, LineReport, Memory, Module, Options, Report, run, run_seeds};
 
-/// Launches of at most so many blocks over so many bytes are run with three schedules.
+/// Launches of at most so many blocks over so many bytes are run with three schedules, others with one that is shuffled.
 const FEW_BLOCKS: u32 = 64;
 const FEW_BYTES: u64 = 8 << 20;
 
@@ -259,7 +259,7 @@ impl Prepared {
         if self.launch.grid[0] <= FEW_BLOCKS && memory.allocated_bytes() <= FEW_BYTES {
             run_seeds(kernel, &self.launch, memory, options, [0, 1, 2])
         } else {
-            run(kernel, &self.launch, memory, options)
+            run(kernel, &self.launch, memory, &Options { seed: 1, ..options.clone() })
         }
     }
 }

@@ -1,6 +1,5 @@
 //! Where a thread waits. Everything else is asynchronous, as a browser wants it.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -8,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::device::Device;
 use crate::backend::BackendError;
+use crate::caught::caught;
 
 /// How long a driver is given to answer at a time, and altogether.
 const TURN: Duration = Duration::from_secs(5);
@@ -69,8 +69,7 @@ fn explained(device: &Device, error: BackendError) -> BackendError {
 fn turn(device: &Device, sent: Option<wgpu::SubmissionIndex>) {
     let wait = wgpu::PollType::Wait { submission_index: sent, timeout: Some(TURN) };
     // wgpu panics where a driver reports a lost device to whom waits.
-    let polled = catch_unwind(AssertUnwindSafe(|| device.raw.poll(wait)));
-    if polled.is_err() {
+    if caught(|| device.raw.poll(wait)).is_none() {
         device.lose("its driver reports a fault".to_owned());
     }
 }
