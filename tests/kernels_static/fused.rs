@@ -170,8 +170,7 @@ fn networks(folder: &str) -> Vec<PathBuf> {
     nets
 }
 
-/// The programs of all methods: of the golden networks and one with groups, whose values are stored so, and of those in use in
-/// f32, if that is asked for.
+/// The programs of all methods: of the golden networks, one with groups and those in use, whose values are stored so.
 pub fn programs(stored: &[Precision]) -> Vec<Program> {
     programs_up_to(usize::MAX, stored)
 }
@@ -179,11 +178,9 @@ pub fn programs(stored: &[Precision]) -> Vec<Program> {
 /// The same of images of at most so many pixels.
 pub fn programs_up_to(pixels: usize, stored: &[Precision]) -> Vec<Program> {
     let small = networks("data/golden").into_iter().chain([root().join("tests/fixtures/onnx/resnext.onnx")]);
-    let small = small.flat_map(|net| stored.iter().map(move |it| (net.clone(), *it)));
-    let in_use = ["data/models", "data/chest"].into_iter().flat_map(networks).map(|net| (net, Precision::F32));
-    let in_use = in_use.filter(|(_, precision)| stored.contains(precision));
+    let in_use = ["data/models", "data/chest"].into_iter().flat_map(networks);
     let mut programs = Vec::new();
-    for (net, precision) in small.chain(in_use) {
+    for (net, precision) in small.chain(in_use).flat_map(|net| stored.iter().map(move |it| (net.clone(), *it))) {
         let model = Model::open_with(&net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         if model.input().height * model.input().width > pixels {
             continue;
