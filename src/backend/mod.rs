@@ -83,6 +83,11 @@ pub trait Backend: Send + Sync {
         1
     }
 
+    /// How long a device that was idle computes until it is as fast as it goes on to be.
+    fn warm_up(&self) -> Duration {
+        Duration::ZERO
+    }
+
     /// The device draws pictures, by programs of [`plan::paint`](crate::plan::paint()); else the host does.
     fn paints(&self) -> bool {
         false
@@ -118,6 +123,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn sessions_in_flight(&self) -> usize {
         (**self).sessions_in_flight()
+    }
+
+    fn warm_up(&self) -> Duration {
+        (**self).warm_up()
     }
 
     fn paints(&self) -> bool {

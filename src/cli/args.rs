@@ -268,14 +268,17 @@ const BENCH_EXAMPLES: &str = "Examples:
   fluoroscope bench model.onnx --batch 8 --roofline roofline.svg
   fluoroscope bench model.onnx --json > bench.json
 
-Every step is computed from the same inputs by the backend and in f64 on the CPU, with two images at most, and compared,
-before it is timed. A larger batch has to give the same maps, bit by bit. A baseline goes through the
-network before the time of a batch begins: `explain`, too, keeps what it finds there, where all images share the baseline.
-In halves a step's bounds are those of their rounding, and say nothing of the network: see how near its maps are to those of
-the f32 program computed in f64, with LRP's epsilon as it is there.
-The roof's GB/s is that of memory: a step whose data stays in a cache can pass 100 %. Its GFLOP/s are those of f32
-multiply-adds, or of the matrix units where these are faster: three products of tf32 for each of f32, one of f16 or bf16
-for each of halves. The memory is that of slots and of weights as the device has them.";
+How to read it:
+  error    of a step against f64 on the CPU, from the same inputs, with two images at most; a
+           larger batch has to give the same maps, bit by bit. Only what passes is timed
+  us, ms   medians. A device behind wgpu computes for two seconds before, until its clocks are up;
+           a baseline is not part of a batch, for `explain` keeps what it finds there
+  roof     of memory's GB/s, which a step whose data stays in a cache can pass, or of GFLOP/s: those
+           of f32 multiply-adds, or of matrix units where these are faster (three products of tf32
+           for each of f32, one of f16 or bf16 for each of halves)
+  memory   that of slots and of weights as the device has them
+  maps     how near they are to those of the f32 program computed in f64. In halves this is what
+           counts: a step's bounds are those of its rounding there";
 
 /// Options of `bench`.
 #[derive(Args, Debug)]

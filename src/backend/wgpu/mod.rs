@@ -26,6 +26,7 @@ mod texels;
 
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 pub use self::adapters::{Absence, AdapterInfo, Wanted, probe};
 pub use self::device::Limits;
@@ -133,6 +134,8 @@ impl WgpuBackend {
     }
 }
 
+const WARM_UP: Duration = Duration::from_secs(2);
+
 impl Backend for WgpuBackend {
     fn name(&self) -> &'static str {
         NAME
@@ -151,6 +154,11 @@ impl Backend for WgpuBackend {
     /// The host's work takes the time in which a device computes, unless it is the host that computes.
     fn sessions_in_flight(&self) -> usize {
         if self.adapter().is_software { 1 } else { 2 }
+    }
+
+    /// Drivers of graphics let an idle device's clocks fall, and raise them step by step.
+    fn warm_up(&self) -> Duration {
+        if self.adapter().is_software { Duration::ZERO } else { WARM_UP }
     }
 
     fn paints(&self) -> bool {

@@ -23,7 +23,7 @@ pub struct Times {
 }
 
 impl Times {
-    /// Runs a program `2 repeats` times, and twice more that count for nothing; `done` is told how often it ran.
+    /// Runs a program `2 repeats` times, and some more that count for nothing; `done` is told how often it ran.
     ///
     /// # Errors
     /// Whatever the device reports.
@@ -38,6 +38,10 @@ impl Times {
         let mut wholes = Vec::with_capacity(repeats);
         run(session)?;
         let maps = read_maps(session)?;
+        let start = Instant::now();
+        while start.elapsed() < backend.warm_up() {
+            run(session)?;
+        }
         for ran in 1..=repeats {
             wholes.push(run(session)?.as_secs_f64());
             done(ran);
