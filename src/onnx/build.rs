@@ -1,11 +1,11 @@
 //! Walks the file once: folds what is constant, lowers what depends on the image, and remembers what it could not do.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::args::{Args, Input};
 use super::array::{Array, BATCH, elements};
 use super::draft::{Draft, DraftNode, Step};
-use super::lower::Lower;
+use super::lower::{Lower, rule};
 use super::proto::tensor_proto::DataType;
 use super::proto::tensor_shape_proto::Dimension;
 use super::proto::tensor_shape_proto::dimension::Value as Dim;
@@ -34,6 +34,8 @@ struct Builder {
     values: HashMap<String, Known>,
     opset: i64,
     batch: Option<i64>,
+    /// What is computed from the shapes of values that are not known.
+    sizes: HashSet<ValueId>,
 }
 
 pub(super) fn build(source: Source, options: &ImportOptions) -> Result<Built, ImportError> {
@@ -54,7 +56,7 @@ pub(super) fn build(source: Source, options: &ImportOptions) -> Result<Built, Im
     let mut values: HashMap<String, Known> =
         constants.into_iter().map(|(n, array)| (n, Known::Constant(array))).collect();
     values.insert(image.name().to_owned(), Known::Data(input));
-    let mut builder = Builder { draft, values, opset, batch };
+    let mut builder = Builder { draft, values, opset, batch, sizes: HashSet::new() };
     shorten_paths(&mut nodes, &mut builder);
     for node in &nodes {
         builder.node(node);
@@ -129,7 +131,7 @@ impl Builder {
             return Ok(vec![Ok(Known::Constant(fold::convert(array, false)))]);
         }
         if args.inputs.iter().any(|input| matches!(input, Input::Data(id) if !draft.is_known(*id))) {
-            return Ok(self.blind(node));
+            return self.blind(node);
         }
         if let Some(id) = alias(&args)? {
             return Ok(vec![Ok(Known::Data(id))]);
@@ -143,10 +145,23 @@ impl Builder {
         Ok(outputs.into_iter().map(|id| Ok(Known::Data(id))).collect())
     }
 
-    fn blind(&mut self, node: &SourceNode) -> Vec<Result<Known, ImportError>> {
+    /// A node behind one that failed: an error of its own where it has no rule, unless it computes with sizes, which would be
+    /// constants.
+    fn blind(&mut self, node: &SourceNode) -> Result<Vec<Result<Known, ImportError>>, ImportError> {
         let inputs = self.data_inputs(node);
-        let ids = node.outputs.iter().map(|name| self.fail(node, name, Step::Blind, inputs.clone()));
-        ids.map(|id| Ok(Known::Data(id))).collect()
+        let of_sizes = matches!(node.op.as_str(), "Shape" | "Size") || inputs.iter().all(|id| self.sizes.contains(id));
+        if !of_sizes && !may_take_data(node) {
+            return Err(unsupported(node));
+        }
+        let mut results = Vec::new();
+        for name in &node.outputs {
+            let id = self.fail(node, name, Step::Blind, inputs.clone());
+            if of_sizes {
+                self.sizes.insert(id);
+            }
+            results.push(Ok(Known::Data(id)));
+        }
+        Ok(results)
     }
 
     /// Layers whose node left no trace of its own, such as dropout, lead to the value that they pass on.
@@ -161,6 +176,11 @@ impl Builder {
             }
         }
     }
+}
+
+/// The node's operator has a rule, or passes on what it gets.
+fn may_take_data(node: &SourceNode) -> bool {
+    matches!(node.op.as_str(), "Identity" | "Dropout" | "Cast" | "CastLike") || rule(&node.op).is_some()
 }
 
 /// The input of a node that passes activations on as they are.

@@ -97,5 +97,5 @@ fn unsupported(ops: &[UnsupportedOp], f: &mut fmt::Formatter<'_>) -> fmt::Result
         f.write_str(if i > 0 { ", " } else { "" })?;
         op.fmt(f)?;
     }
-    f.write_str("; if they come after the logits, export the model without them")
+    f.write_str("; where they come after the logits, name those with --logits, or export the model without the rest")
 }

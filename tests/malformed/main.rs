@@ -363,7 +363,7 @@ fn layer_norms_over_other_axes() {
 
 #[test]
 fn all_unsupported_operators_are_listed_at_once() {
-    let custom = NodeProto { domain: Some("com.example".to_owned()), ..node("Blend", &["b"], "y", vec![]) };
+    let custom = NodeProto { domain: Some("com.example".to_owned()), ..node("Blend", &["e"], "y", vec![]) };
     let nodes = vec![
         node("LRN", &["x"], "a", vec![]),
         node("LRN", &["a"], "a2", vec![]),
@@ -371,6 +371,11 @@ fn all_unsupported_operators_are_listed_at_once() {
         NodeProto { name: Some("/late/LRN".to_owned()), ..node("LRN", &["a3"], "a4", vec![]) },
         node("Relu", &["a4"], "r", vec![]),
         node("Cosh", &["r"], "b", vec![]),
+        // Known, of constants alone: of sizes it would be one.
+        node("Abs", &["b"], "b2", vec![]),
+        node("Shape", &["r"], "s", vec![]),
+        node("Floor", &["s"], "f", vec![]),
+        node("Expand", &["b2", "f"], "e", vec![]),
         custom,
         node("Sinh", &["x"], "unused", vec![]),
     ];
@@ -380,8 +385,9 @@ fn all_unsupported_operators_are_listed_at_once() {
     let ImportError::Unsupported { ops } = error else { panic!("{text}") };
     assert_eq!(
         ops.iter().map(|op| (op.op.as_str(), op.nodes.len())).collect::<Vec<_>>(),
-        [("LRN", 4), ("Cosh", 1), ("Blend", 1)]
+        [("LRN", 4), ("Cosh", 1), ("Abs", 1), ("Blend", 1)]
     );
+    assert!(text.contains("name those with --logits"), "{text}");
     assert!(text.contains("LRN x4: ") && text.contains("com.example.Blend x1") && !text.contains("Sinh"), "{text}");
     assert!(text.contains("/norm/LRN in norm, .., Cosh x1") && !text.contains("/late/LRN"), "three are named: {text}");
     assert!(whole.contains("/late/LRN in late, Cosh x1"), "all are named: {whole}");

@@ -1,11 +1,11 @@
 use super::super::args::Input;
-use super::super::{ImportError, unsupported_as};
+use super::super::{ImportError, unsupported, unsupported_as};
 use super::Lower;
 use crate::graph::{Activation, Constant, Op, ValueId};
 
 impl Lower<'_> {
-    /// An elementwise nonlinearity; `None` for operators that are none.
-    pub(super) fn activation(&mut self) -> Result<Option<ValueId>, ImportError> {
+    /// An elementwise nonlinearity.
+    pub(super) fn activation(&mut self) -> Result<ValueId, ImportError> {
         let node = self.args.node;
         let activation = match node.op.as_str() {
             "Relu" => Activation::Relu,
@@ -26,13 +26,12 @@ impl Lower<'_> {
             },
             "Swish" if node.float_or("alpha", 1.0)? == 1.0 => Activation::Silu,
             "Clip" => self.clip()?,
-            "Min" | "Max" => return self.bound().map(Some),
             "PRelu" => Activation::PRelu { slope: self.slope()? },
-            _ => return Ok(None),
+            _ => return Err(unsupported(node)),
         };
         let x = self.args.data(0)?;
         let dims = self.draft.dims(x).to_vec();
-        self.op(Op::Activation(activation), x, dims).map(Some)
+        self.op(Op::Activation(activation), x, dims)
     }
 
     fn clip(&self) -> Result<Activation, ImportError> {
@@ -45,7 +44,7 @@ impl Lower<'_> {
     }
 
     /// `Min` and `Max` of one activation and constants of one number.
-    fn bound(&mut self) -> Result<ValueId, ImportError> {
+    pub(super) fn bound(&mut self) -> Result<ValueId, ImportError> {
         let node = self.args.node;
         let mut data = None;
         let mut activation = (f64::NEG_INFINITY, f64::INFINITY);

@@ -27,6 +27,39 @@ pub(super) struct Lower<'a> {
     extra: usize,
 }
 
+/// What lowers an operator on activations; others take constants alone.
+type Rule<'a> = fn(&mut Lower<'a>) -> Result<Outputs, ImportError>;
+
+/// The rule of an operator, if it has one.
+pub(super) fn rule<'a>(op: &str) -> Option<Rule<'a>> {
+    Some(match op {
+        "Conv" => |lower| lower.conv().map(single),
+        "ConvTranspose" => |lower| lower.conv_transpose().map(single),
+        "Gemm" => |lower| lower.gemm().map(single),
+        "MatMul" => |lower| lower.matmul().map(single),
+        "BatchNormalization" => |lower| lower.batch_norm().map(single),
+        "LayerNormalization" => |lower| lower.layer_norm().map(single),
+        "MaxPool" | "AveragePool" => |lower| lower.pool().map(single),
+        "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" => |lower| lower.global_pool().map(single),
+        "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Neg" => |lower| lower.arithmetic().map(single),
+        "Concat" => |lower| lower.concat().map(single),
+        "Pad" => |lower| lower.pad().map(single),
+        "Resize" | "Upsample" => |lower| lower.resize().map(single),
+        "Softmax" | "LogSoftmax" => |lower| lower.keep_shape(Step::Softmax).map(single),
+        "Erf" => |lower| lower.keep_shape(Step::Erf).map(single),
+        "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => |lower| lower.view().map(single),
+        "Transpose" | "Slice" | "Split" | "Gather" | "Expand" | "DepthToSpace" | "SpaceToDepth" => Lower::moves,
+        "Min" | "Max" => |lower| lower.bound().map(single),
+        "Relu" | "LeakyRelu" | "PRelu" | "Elu" | "Clip" | "Sigmoid" | "HardSigmoid" | "HardSwish" | "Tanh"
+        | "Softplus" | "Reciprocal" | "Gelu" | "Swish" => |lower| lower.activation().map(single),
+        _ => return None,
+    })
+}
+
+fn single(id: ValueId) -> Outputs {
+    vec![id]
+}
+
 impl<'a> Lower<'a> {
     pub fn new(draft: &'a mut Draft, args: Args<'a>) -> Self {
         Self { draft, args, extra: 0 }
@@ -34,28 +67,9 @@ impl<'a> Lower<'a> {
 
     /// Emits the node; some operators become two or more.
     pub fn run(mut self) -> Result<Outputs, ImportError> {
-        let one = |id: ValueId| vec![id];
-        match self.args.node.op.as_str() {
-            "Conv" => self.conv().map(one),
-            "ConvTranspose" => self.conv_transpose().map(one),
-            "Gemm" => self.gemm().map(one),
-            "MatMul" => self.matmul().map(one),
-            "BatchNormalization" => self.batch_norm().map(one),
-            "LayerNormalization" => self.layer_norm().map(one),
-            "MaxPool" | "AveragePool" => self.pool().map(one),
-            "GlobalAveragePool" | "GlobalMaxPool" | "ReduceMean" => self.global_pool().map(one),
-            "Add" | "Sub" | "Mul" | "Div" | "Sum" | "Neg" => self.arithmetic().map(one),
-            "Concat" => self.concat().map(one),
-            "Pad" => self.pad().map(one),
-            "Resize" | "Upsample" => self.resize().map(one),
-            "Softmax" | "LogSoftmax" => self.keep_shape(Step::Softmax).map(one),
-            "Erf" => self.keep_shape(Step::Erf).map(one),
-            "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" => self.view().map(one),
-            "Transpose" | "Slice" | "Split" | "Gather" | "Expand" | "DepthToSpace" | "SpaceToDepth" => self.moves(),
-            _ => match self.activation()? {
-                Some(id) => Ok(one(id)),
-                None => Err(super::unsupported(self.args.node)),
-            },
+        match rule(&self.args.node.op) {
+            Some(rule) => rule(&mut self),
+            None => Err(super::unsupported(self.args.node)),
         }
     }
 
