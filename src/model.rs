@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::graph::{Graph, Precision, Shape, ValueId};
+use crate::graph::{Graph, Precision, Shape, UnknownLayer, ValueId};
 use crate::onnx::{self, ImportError, ImportOptions};
 use crate::picture::{Card, PictureError, Preprocess};
 
@@ -24,6 +24,14 @@ pub enum ModelError {
     Card(#[from] PictureError),
     #[error("{card} names {names} classes, the model has {outputs} outputs")]
     Classes { card: String, names: usize, outputs: usize },
+}
+
+/// A `cam_layer` of a model card that names nothing in the graph.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}: cam_layer.value: {layer}, and --layer chooses another", card.display())]
+pub struct UnknownCamLayer {
+    pub card: PathBuf,
+    pub layer: UnknownLayer,
 }
 
 /// A network ready to be explained.
@@ -70,8 +78,8 @@ impl Model {
     /// As [`Model::open`].
     pub fn import(path: impl AsRef<Path>, options: ImportOptions) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let card = Card::beside(path)?;
-        let of_card = card.as_ref().and_then(|card| card.preprocess.as_ref()).map(|p| p.size);
+        let mut card = Card::beside(path)?;
+        let of_card = card.as_ref().and_then(|card| card.preprocess.as_ref()).and_then(Preprocess::fixed_size);
         let options = ImportOptions { input_size: options.input_size.or(of_card), ..options };
         let graph = onnx::load(path, &options)?;
         let outputs = graph.shape(graph.output).len();
@@ -79,6 +87,10 @@ impl Model {
         if options.output.is_some() && classes.len() != outputs {
             // The card speaks of another output.
             classes.clear();
+        }
+        if let (Some(_), Some(card)) = (&options.output, &mut card) {
+            // So it does where its layer is no part of the graph.
+            card.cam_layer = card.cam_layer.take().filter(|name| graph.find(name).is_ok());
         }
         if !classes.is_empty() && classes.len() != outputs {
             let card = path.with_extension("card.json").display().to_string();
@@ -106,9 +118,20 @@ impl Model {
     }
 
     /// The value that CAM methods read unless told otherwise: the card's, else the last spatial activation.
+    ///
+    /// # Errors
+    /// A card that names a layer which the graph does not have.
+    pub fn cam_layer(&self) -> Result<Option<ValueId>, UnknownCamLayer> {
+        let Some(name) = self.card.as_ref().and_then(|card| card.cam_layer.as_deref()) else {
+            return Ok(self.graph.last_spatial_activation());
+        };
+        let card = self.path.with_extension("card.json");
+        self.graph.find(name).map(Some).map_err(|layer| UnknownCamLayer { card, layer })
+    }
+
+    /// The same, where a card that names another graph's layer is as one that names none.
     pub fn default_layer(&self) -> Option<ValueId> {
-        let of_card = self.card.as_ref().and_then(|card| card.cam_layer.as_deref());
-        of_card.and_then(|name| self.graph.find(name).ok()).or_else(|| self.graph.last_spatial_activation())
+        self.cam_layer().unwrap_or_else(|_| self.graph.last_spatial_activation())
     }
 
     /// The name of a class, or its number.

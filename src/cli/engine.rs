@@ -20,16 +20,18 @@ use crate::plan::{Batch, Pass};
 use crate::program::Program;
 use crate::rule::RuleOptions;
 
-/// Reads the model; with -v, an error names every node at fault.
+/// Reads the model, and says what there is to remark on its card; with -v, an error names every node at fault.
 pub fn model(path: &Path, options: ImportOptions, console: &Console) -> Result<Model, Failure> {
-    Model::import(path, options).map_err(|error| {
+    let model = Model::import(path, options).map_err(|error| {
         if let ModelError::Import(ImportError::Output { .. }) = error {
             return Failure::usage(error).about("--logits");
         }
         let failure = if console.is_verbose() { Failure::model(format!("{error:#}")) } else { Failure::model(error) };
         let name = path.display().to_string();
         if failure.message.contains(&name) { failure } else { failure.about(name) }
-    })
+    })?;
+    model.card.iter().flat_map(|card| &card.remarks).for_each(|remark| console.note(remark));
+    Ok(model)
 }
 
 /// Starts the backend. Whoever names a device wants a GPU, not whatever there is.
@@ -207,11 +209,11 @@ pub fn check_target(model: &Model, target: &Target) -> Result<(), Failure> {
     target.resolve(&logits, &model.classes).map(|_| ()).map_err(|error| Failure::explain(&error))
 }
 
-/// The layer that CAM methods read.
+/// The layer that CAM methods read; the one `name`d, else the card's, else the last.
 pub fn layer(model: &Model, name: Option<&str>) -> Result<Option<ValueId>, Failure> {
     match name {
         Some(name) => model.graph.find(name).map(Some).map_err(Failure::usage),
-        None => Ok(model.default_layer()),
+        None => model.cam_layer().map_err(|error| Failure::explain(&error.into())),
     }
 }
 

@@ -51,7 +51,7 @@ impl Failure {
             ExplainError::Layer(_) | ExplainError::Target { .. } | ExplainError::AmbiguousTarget { .. } => USAGE,
             ExplainError::BaselineShape { .. } | ExplainError::Zero { .. } => USAGE,
             ExplainError::Plan(PlanError::NoLayer { .. } | PlanError::FlatLayer { .. }) => USAGE,
-            ExplainError::Plan(_) => MODEL,
+            ExplainError::Plan(_) | ExplainError::CamLayer(_) => MODEL,
             ExplainError::Backend(_) => BACKEND,
             ExplainError::Shape { .. } | ExplainError::NonFiniteInput { .. } | ExplainError::NonFiniteLogit { .. } => {
                 INPUT

@@ -54,7 +54,9 @@ impl Inspection {
         layer: Option<&str>,
         options: &RuleOptions,
     ) -> Result<Self, Failure> {
-        let layer = engine::layer(&model, layer)?;
+        let reads_layer = choice.is_some_and(|choice| choice.method.readout.needs_layer());
+        // Whoever looks for the name of a layer may have a card with a wrong one.
+        let layer = if reads_layer || layer.is_some() { engine::layer(&model, layer)? } else { None };
         let choices: Vec<MethodChoice> = choice.into_iter().collect();
         let program = engine::plan(&model, &choices, layer, options, Batch::of(1))?;
         let two = engine::plan(&model, &choices, layer, options, Batch::of(2))?;
@@ -62,7 +64,6 @@ impl Inspection {
         let per_image = two.slot_bytes(float) - program.slot_bytes(float);
         let memory = Memory { per_image, fixed: program.slot_bytes(float).saturating_sub(per_image) };
         let rules = choice.map(|choice| choice.method.composite.assign(&model.graph, options));
-        let reads_layer = choice.is_some_and(|choice| choice.method.readout.needs_layer());
         let layer = layer.filter(|_| reads_layer).map(|layer| model.graph.value(layer).name.clone());
         Ok(Self { model, choice, rules, layer, program, memory })
     }

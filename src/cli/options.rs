@@ -60,6 +60,8 @@ pub struct ExplainSettings {
     pub resolution: Resolution,
     /// As typed, and what it means.
     pub preprocess: Option<(String, Preprocess)>,
+    /// What the writer of that file should know.
+    pub remarks: Vec<String>,
     /// The options as typed, for the metadata of results.
     pub said: Vec<(&'static str, String)>,
     pub json: bool,
@@ -91,13 +93,15 @@ impl ExplainSettings {
             smooth: not_negative("--smooth", f64::from(args.smooth))? as f32,
             reduce: args.reduce.map(reduce),
         };
+        let (preprocess, remarks) = args.preprocess.map(preprocess).transpose()?.unzip();
         let max_error = args.max_error.map(|limit| not_negative("--max-error", limit)).transpose()?;
         Ok(Self {
             methods: methods(&args.method)?,
             target: Target::parse(&args.target).map_err(Failure::usage)?,
             logits: args.logits,
             engine: engine(&args.engine)?,
-            preprocess: args.preprocess.map(preprocess).transpose()?,
+            preprocess,
+            remarks: remarks.unwrap_or_default(),
             formats: args.format.into_iter().collect(),
             model: args.model,
             inputs: args.input,
@@ -213,29 +217,27 @@ fn batch(text: &str) -> Result<Option<usize>, Failure> {
     }
 }
 
-/// A preset, the section of that name in a JSON file or model card, or a file that is only that section.
-fn preprocess(text: String) -> Result<(String, Preprocess), Failure> {
+/// A preset, the section of that name in a JSON file or model card, or a file that is only that section; with remarks on the file.
+fn preprocess(text: String) -> Result<((String, Preprocess), Vec<String>), Failure> {
     let path = Path::new(&text);
     if PRESETS.contains(&text.as_str()) || !(path.exists() || path.extension().is_some_and(|e| e == "json")) {
-        return Preprocess::preset(&text).map(|preset| (text, preset)).map_err(Failure::usage);
+        return Preprocess::preset(&text).map(|preset| ((text, preset), Vec::new())).map_err(Failure::usage);
     }
-    let found = preprocess_file(path).and_then(|found| match found.check() {
-        Ok(()) => Ok(found),
+    let found = preprocess_file(path).and_then(|(found, remarks)| match found.check() {
+        Ok(()) => Ok((found, remarks)),
         Err(error) => Err(Failure::usage(error).about(&text)),
     });
-    found.map(|found| (text, found)).map_err(|failure| failure.about("--preprocess"))
+    let (found, remarks) = found.map_err(|failure| failure.about("--preprocess"))?;
+    Ok(((text, found), remarks))
 }
 
-fn preprocess_file(path: &Path) -> Result<Preprocess, Failure> {
-    let read = std::fs::read_to_string(path).map_err(|e| Failure::usage(e).about(path.display()))?;
-    if let Ok(preprocess) = serde_json::from_str::<Preprocess>(&read) {
-        return Ok(preprocess);
-    }
-    let card = Card::open(path).map_err(Failure::usage)?;
-    card.preprocess.ok_or_else(|| {
-        let what = "has no section preprocess; it needs channels, size and resize";
+fn preprocess_file(path: &Path) -> Result<(Preprocess, Vec<String>), Failure> {
+    let card = Card::open_or_section(path).map_err(Failure::usage)?;
+    let preprocess = card.preprocess.ok_or_else(|| {
+        let what = "has no section preprocess; its fields are channels, size, resize, crop, range, mean and std";
         Failure::usage(what).about(path.display())
-    })
+    })?;
+    Ok((preprocess, card.remarks))
 }
 
 /// `value`, unless it is negative or not finite.

@@ -20,7 +20,7 @@ use rayon::prelude::*;
 use crate::backend::{Backend, BackendError, Values};
 use crate::graph::{Shape, UnknownLayer, ValueId};
 use crate::method::{Completeness, Method, MethodChoice, Readout, Sampling};
-use crate::model::Model;
+use crate::model::{Model, UnknownCamLayer};
 use crate::plan::{Pass, PlanError};
 use crate::rule::RuleOptions;
 use crate::tensor::{Tensor, first_not_finite};
@@ -44,6 +44,8 @@ pub enum ExplainError {
     Backend(#[from] BackendError),
     #[error(transparent)]
     Layer(#[from] UnknownLayer),
+    #[error(transparent)]
+    CamLayer(#[from] UnknownCamLayer),
     #[error("there is no target {target}; {hint}")]
     Target { target: String, hint: String },
     #[error("{name:?} names several classes: {found}; use an index")]
@@ -146,7 +148,7 @@ struct Submitted<'m> {
 
 impl<'m> Explainer<'m> {
     /// # Errors
-    /// [`ExplainError::Layer`] where `options.layer` names nothing, [`ExplainError::Zero`] where `options` ask for no image, point
+    /// [`ExplainError::Layer`] where `options.layer` names nothing, [`ExplainError::CamLayer`] where the card's does, [`ExplainError::Zero`] where `options` ask for no image, point
     /// or copy.
     pub fn new(model: &'m Model, backend: Box<dyn Backend>, options: ExplainOptions) -> Result<Self, ExplainError> {
         let counts = [("batch", options.batch.unwrap_or(1)), ("steps", options.steps), ("samples", options.samples)];
@@ -155,7 +157,7 @@ impl<'m> Explainer<'m> {
         }
         let layer = match &options.layer {
             Some(name) => Some(model.graph.find(name)?),
-            None => model.default_layer(),
+            None => model.cam_layer()?,
         };
         let evaluator = Evaluator::new(&model.graph, backend, options.rules, options.batch);
         Ok(Self { model, options, layer, evaluator, submitted: VecDeque::new() })

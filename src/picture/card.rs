@@ -3,12 +3,14 @@
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::PictureError;
-use super::preprocess::{Channels, Filter, Mode, Preprocess, Resize, Rounding};
+use super::preprocess::{Channels, Filter, Mode, Open, Preprocess, Resize, Rounding};
+use super::section::{is_alone, remarks};
 
-/// What `MODEL.card.json` says; fields it does not know are passed over.
+/// What `MODEL.card.json` says; fields it does not know are passed over, those of `preprocess` with a remark.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Card {
     pub title: Option<String>,
@@ -22,6 +24,8 @@ pub struct Card {
     pub independent_outputs: bool,
     /// The section `preprocess`, or what could be read from the section `input`.
     pub preprocess: Option<Preprocess>,
+    /// What the writer of the card should know; each names the file.
+    pub remarks: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -81,10 +85,8 @@ impl Card {
     /// # Errors
     /// As [`Card::beside`], and a missing file.
     pub fn open(path: &Path) -> Result<Card, PictureError> {
-        let text =
-            std::fs::read_to_string(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })?;
-        let file: CardFile = serde_json::from_str(&text)
-            .map_err(|e| PictureError::Card { path: path.to_owned(), what: format!("not a model card: {e}") })?;
+        let text = read(path)?;
+        let file: CardFile = parsed(path, &text)?;
         let kind = file.output.as_ref().map_or_else(String::new, |output| output.kind.to_lowercase());
         let independent_outputs = ["sigmoid", "independent"].iter().any(|word| kind.contains(word));
         let classes = match file.output.and_then(|o| o.classes) {
@@ -94,13 +96,41 @@ impl Card {
         };
         let cam_layer = file.cam_layer.and_then(|c| Some(c.get("value")?.as_str()?.to_owned()));
         let preprocess = file.preprocess.or_else(|| file.input.and_then(Input::preprocess));
-        Ok(Card { title: file.title, warning: file.warning, classes, cam_layer, independent_outputs, preprocess })
+        let remarks = parsed::<Value>(path, &text)?.get("preprocess").map_or_else(Vec::new, |it| named(path, it));
+        let CardFile { title, warning, .. } = file;
+        Ok(Card { title, warning, classes, cam_layer, independent_outputs, preprocess, remarks })
+    }
+
+    /// The same, where the file may be the section `preprocess` alone.
+    ///
+    /// # Errors
+    /// As [`Card::open`].
+    pub fn open_or_section(path: &Path) -> Result<Card, PictureError> {
+        let text = read(path)?;
+        let file: Value = parsed(path, &text)?;
+        if !is_alone(&file) {
+            return Self::open(path);
+        }
+        Ok(Card { preprocess: Some(parsed(path, &text)?), remarks: named(path, &file), ..Card::default() })
     }
 }
 
+fn read(path: &Path) -> Result<String, PictureError> {
+    std::fs::read_to_string(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })
+}
+
+fn parsed<T: DeserializeOwned>(path: &Path, text: &str) -> Result<T, PictureError> {
+    serde_json::from_str(text)
+        .map_err(|e| PictureError::Card { path: path.to_owned(), what: format!("not a model card: {e}") })
+}
+
+/// Remarks on a section of the file `path`.
+fn named(path: &Path, section: &Value) -> Vec<String> {
+    remarks(section).into_iter().map(|remark| format!("{}: {remark}", path.display())).collect()
+}
+
 fn read_names(path: &Path) -> Result<Vec<String>, PictureError> {
-    let text = std::fs::read_to_string(path).map_err(|source| PictureError::Read { path: path.to_owned(), source })?;
-    Ok(text.trim_end().lines().map(|line| line.trim().to_owned()).collect())
+    Ok(read(path)?.trim_end().lines().map(|line| line.trim().to_owned()).collect())
 }
 
 impl Input {
@@ -129,7 +159,8 @@ impl Input {
         };
         let range = self.value_range.unwrap_or([0.0, 1.0]);
         let (mean, std) = (self.mean, self.std);
-        Some(Preprocess { channels, size, square: false, resize, crop: None, range, mean, std, preset: false })
+        let open = Open::default();
+        Some(Preprocess { channels, size, square: false, resize, crop: None, range, mean, std, open })
     }
 }
 
@@ -179,6 +210,26 @@ mod tests {
         let resize = preprocess.resize;
         assert_eq!((resize.mode, resize.to, resize.filter), (Mode::ShortSide, Some(12), Filter::Bicubic));
         assert!(!resize.antialias);
+    }
+
+    #[test]
+    fn slips_are_remarked_with_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("feed.json");
+        for (json, is_card) in [
+            (r#"{"preprocess": {"size": [8, 8], "meen": 0.5, "std": 0.5}}"#, true),
+            (r#"{"size": [8, 8], "meen": 0.5, "std": 0.5}"#, false),
+        ] {
+            std::fs::write(&path, json).unwrap();
+            let card = Card::open_or_section(&path).unwrap();
+            let remark = "feed.json: preprocess.meen is not known and is passed over; did you mean mean?";
+            assert!(card.remarks.len() == 1 && card.remarks[0].ends_with(remark), "{:?}", card.remarks);
+            assert_eq!(card.preprocess.unwrap().std, [0.5]);
+            assert_eq!(Card::open(&path).unwrap().preprocess.is_some(), is_card);
+        }
+        std::fs::write(&path, r#"{"size": [8], "std": 1}"#).unwrap();
+        let message = Card::open_or_section(&path).unwrap_err().to_string();
+        assert!(message.contains("feed.json: not a model card") && message.contains("line 1"), "{message}");
     }
 
     #[test]

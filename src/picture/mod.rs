@@ -11,6 +11,7 @@ pub mod overlay;
 pub mod preprocess;
 pub mod reduce;
 mod resize;
+mod section;
 pub mod sheet;
 mod text;
 

@@ -4,6 +4,7 @@ use serde::Deserialize;
 
 use super::levels::value;
 use super::resize::resize;
+use super::section::Section;
 use super::{Levels, Picture, PictureError};
 use crate::suggest::nearest;
 use crate::tensor::first_not_finite;
@@ -12,32 +13,42 @@ use crate::tensor::first_not_finite;
 ///
 /// A value `v` in `0..=1` becomes `(low + (high - low) * v - mean) / std`, with `range` = `[low, high]`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(from = "Section")]
 pub struct Preprocess {
     pub channels: Channels,
     /// Height and width of the model input.
     pub size: [usize; 2],
     /// Cut the largest centred square out of the picture before anything else.
-    #[serde(default)]
     pub square: bool,
     pub resize: Resize,
     /// Height and width of a centred cut after resizing.
-    #[serde(default)]
     pub crop: Option<[usize; 2]>,
-    #[serde(default = "unit_range")]
     pub range: [f32; 2],
     /// One value, or one per channel in the order of `channels`; empty means 0.
-    #[serde(default)]
     pub mean: Vec<f32>,
     /// One value, or one per channel in the order of `channels`; empty means 1.
-    #[serde(default)]
     pub std: Vec<f32>,
-    /// A preset bends to the model's input; what a card says is fixed.
-    #[serde(skip)]
-    pub(super) preset: bool,
+    pub(super) open: Open,
 }
 
-fn unit_range() -> [f32; 2] {
-    [0.0, 1.0]
+/// What [`Preprocess::for_input`] decides. A preset bends to the model's input; what a card says is fixed.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Open {
+    pub channels: bool,
+    pub size: bool,
+    pub short_side: bool,
+    pub crop: bool,
+    /// Mean and deviation per colour become their averages for grey.
+    pub colours: bool,
+}
+
+/// Height and width until the model says its own.
+pub(super) const SIZE: [usize; 2] = [224, 224];
+
+/// The short side for a size, in the proportion that ImageNet's networks are tested with. It goes by the longer side, so that the
+/// crop fits in any picture.
+pub(super) fn short_side([height, width]: [usize; 2]) -> usize {
+    (256.0 * height.max(width) as f64 / 224.0).round() as usize
 }
 
 /// The channels a model takes, in order.
@@ -56,26 +67,27 @@ impl Channels {
     pub fn count(self) -> usize {
         if self == Channels::L { 1 } else { 3 }
     }
+
+    /// Those of a model that takes so many.
+    fn of(count: usize) -> Result<Self, PictureError> {
+        match count {
+            1 => Ok(Self::L),
+            3 => Ok(Self::Rgb),
+            _ => Err(wrong(format!("the model takes {count} channels, a picture has 1 or 3; give the input as .npy"))),
+        }
+    }
 }
 
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Resize {
     pub mode: Mode,
     /// Pixels of the short side, for [`Mode::ShortSide`].
-    #[serde(default)]
     pub to: Option<usize>,
     /// How the long side becomes a whole number, for [`Mode::ShortSide`].
-    #[serde(default)]
     pub long_side: Rounding,
-    #[serde(default)]
     pub filter: Filter,
     /// Widen the filter when shrinking, as Pillow does.
-    #[serde(default = "yes")]
     pub antialias: bool,
-}
-
-fn yes() -> bool {
-    true
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
@@ -143,7 +155,7 @@ impl Preprocess {
         };
         let plain = Preprocess {
             channels: Channels::Rgb,
-            size: [224, 224],
+            size: SIZE,
             square: false,
             resize: Resize {
                 mode: Mode::Stretch,
@@ -156,14 +168,20 @@ impl Preprocess {
             range: [0.0, 1.0],
             mean: vec![0.0],
             std: vec![1.0],
-            preset: true,
+            open: Open { channels: true, size: true, ..Open::default() },
         };
         Ok(match name {
             "imagenet" => Preprocess {
-                resize: Resize { mode: Mode::ShortSide, to: Some(256), long_side: Rounding::Down, ..plain.resize },
-                crop: Some([224, 224]),
+                resize: Resize {
+                    mode: Mode::ShortSide,
+                    to: Some(short_side(SIZE)),
+                    long_side: Rounding::Down,
+                    ..plain.resize
+                },
+                crop: Some(SIZE),
                 mean: vec![0.485, 0.456, 0.406],
                 std: vec![0.229, 0.224, 0.225],
+                open: Open { channels: true, size: true, short_side: true, crop: true, colours: true },
                 ..plain
             },
             "xrv" => Preprocess { channels: Channels::L, square: true, range: [-1024.0, 1024.0], ..plain },
@@ -175,64 +193,63 @@ impl Preprocess {
     /// This preprocessing for a model that takes `channels` x `height` x `width`.
     ///
     /// A preset changes: its size, its short side in proportion (256 / 224), and its channels (grey for 1, RGB for 3;
-    /// its ImageNet mean and deviation per channel become their averages for grey). A card must agree already.
+    /// its ImageNet mean and deviation per channel become their averages for grey). So does what a card leaves out; what it says
+    /// must agree already.
     ///
     /// # Errors
     /// A channel count other than 1 or 3, a card that says otherwise than the model, and what [`Preprocess::check`] finds.
     pub fn for_input(mut self, channels: usize, height: usize, width: usize) -> Result<Preprocess, PictureError> {
-        if !self.preset {
-            self.check()?;
-            if self.channels.count() != channels || self.size != [height, width] {
-                return Err(wrong(format!(
-                    "made for {} x {} x {}, the model takes {channels} x {height} x {width} (channels x height x width); \
-                     correct it, or choose one of {}",
-                    self.channels.count(),
-                    self.size[0],
-                    self.size[1],
-                    PRESETS.join(", ")
-                )));
-            }
-            return Ok(self);
+        if self.open.channels {
+            self.channels = Channels::of(channels)?;
+        }
+        if self.open.size {
+            self.size = [height, width];
+        }
+        if self.channels.count() != channels || self.size != [height, width] {
+            return Err(wrong(format!(
+                "made for {} x {} x {}, the model takes {channels} x {height} x {width} (channels x height x width); \
+                 correct it, or choose one of {}",
+                self.channels.count(),
+                self.size[0],
+                self.size[1],
+                PRESETS.join(", ")
+            )));
         }
         if height == 0 || width == 0 {
             return Err(wrong(format!(
                 "the model takes {height} x {width} pixels; give it a fixed size of at least 1 x 1"
             )));
         }
-        self.channels = match channels {
-            1 => Channels::L,
-            3 => Channels::Rgb,
-            _ => {
-                return Err(wrong(format!(
-                    "the model takes {channels} channels, a picture has 1 or 3; give the input as .npy"
-                )));
-            }
-        };
-        if channels == 1 && self.mean.len() == 3 {
+        if self.open.colours && channels == 1 && self.mean.len() == 3 {
             let average = |v: &[f32]| vec![v.iter().sum::<f32>() / v.len() as f32];
             (self.mean, self.std) = (average(&self.mean), average(&self.std));
         }
-        if let Some(to) = self.resize.to {
-            // By the longer side, so that the crop fits in any picture.
-            let (old, new) = (self.size[0].max(self.size[1]), height.max(width));
-            self.resize.to = Some((to as f64 * new as f64 / old as f64).round() as usize);
+        if self.open.short_side {
+            self.resize.to = Some(short_side(self.size));
         }
-        self.crop = self.crop.map(|_| [height, width]);
-        self.size = [height, width];
+        if self.open.crop {
+            self.crop = Some(self.size);
+        }
+        self.normalisation()?;
+        self.check_size()?;
         Ok(self)
     }
 
     /// Height and width of the model input, where they are not those of whatever model it is.
     pub fn fixed_size(&self) -> Option<[usize; 2]> {
-        (!self.preset).then_some(self.size)
+        (!self.open.size).then_some(self.size)
     }
 
-    /// Finds settings that no picture can be fed with.
+    /// Finds settings that no picture can be fed with, as far as they do not depend on the model.
     ///
     /// # Errors
     /// The first of them, with the numbers.
     pub fn check(&self) -> Result<(), PictureError> {
         self.normalisation()?;
+        if self.open.size { Ok(()) } else { self.check_size() }
+    }
+
+    fn check_size(&self) -> Result<(), PictureError> {
         let [height, width] = self.size;
         if let Some([h, w]) = self.crop.filter(|crop| *crop != self.size) {
             return Err(wrong(format!("a crop of {h} x {w} is not the size {height} x {width} (height x width)")));
@@ -489,7 +506,6 @@ mod tests {
     #[test]
     fn wrong_settings_say_what_is_wrong() {
         let cases = [
-            (r#""resize": {"mode": "short-side"}"#, "needs \"to\""),
             (r#""resize": {"mode": "short-side", "to": 0}"#, "needs \"to\""),
             (r#""resize": {"mode": "none"}"#, "becomes 7 x 5 pixels, the model takes 4 x 3"),
             (r#""resize": {"mode": "none"}, "crop": [6, 4]"#, "cannot crop 4 x 6 out of 7 x 5"),
@@ -504,7 +520,7 @@ mod tests {
             assert!(message.contains(want), "{settings}: {message}");
         }
         let of_no_picture = [
-            (r#""resize": {"mode": "short-side"}"#, "needs \"to\""),
+            (r#""resize": {"mode": "short-side", "to": 0}"#, "needs \"to\""),
             (r#""resize": {"mode": "short-side", "to": 2}"#, "less than the size 3 x 4"),
             (r#""resize": {"mode": "stretch"}, "crop": [4, 3]"#, "a crop of 4 x 3 is not the size 3 x 4"),
             (r#""resize": {"mode": "stretch"}, "std": [1, 0, 1]"#, "divide by zero"),

@@ -1,5 +1,6 @@
 //! The real binary in temporary folders: what it prints, writes and returns.
 
+mod cards;
 mod commands;
 mod explain;
 mod formats;

@@ -115,7 +115,7 @@ fn end(
 fn import(settings: &ExplainSettings, files: &[PathBuf]) -> ImportOptions {
     let of_flag = settings.preprocess.as_ref().and_then(|(_, preprocess)| preprocess.fixed_size());
     let card = Card::beside(&settings.model).ok().flatten();
-    let of_card = card.and_then(|card| card.preprocess).map(|preprocess| preprocess.size);
+    let of_card = card.and_then(|card| card.preprocess).and_then(|preprocess| preprocess.fixed_size());
     let of_array = || files.iter().filter(|file| inputs::is_array(file)).find_map(|file| npy_size(file));
     let input_size = of_flag.or(of_card).or_else(of_array);
     ImportOptions { precision: settings.engine.precision, input_size, output: settings.logits.clone() }
@@ -133,6 +133,7 @@ fn introduce(settings: &ExplainSettings, model: &Model, console: &Console) {
     if let Some(warning) = model.card.as_ref().and_then(|card| card.warning.as_deref()) {
         console.note(warning);
     }
+    settings.remarks.iter().for_each(|remark| console.note(remark));
     let needs_layer = settings.methods.iter().any(|choice| choice.method.readout.needs_layer());
     if let (true, None, Some(layer)) = (needs_layer, &settings.explain.layer, model.default_layer()) {
         let value = model.graph.value(layer);
