@@ -1,16 +1,12 @@
-//! From names to files, and the images in them.
+//! The images in files.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::failure::Failure;
 use crate::graph::Shape;
 use crate::picture::{Levels, Picture, Placement};
-
-const PICTURES: [&str; 6] = ["png", "jpg", "jpeg", "tif", "tiff", "webp"];
 
 /// One image, ready for the network.
 pub struct Image {
@@ -56,61 +52,11 @@ impl Image {
     }
 }
 
-/// Every file named, each once, and what could not be listed.
-pub fn list(named: &[PathBuf]) -> (Vec<PathBuf>, Vec<Failure>) {
-    let (mut files, mut failures, mut seen) = (Vec::new(), Vec::new(), HashSet::new());
-    for path in named {
-        match expand(path) {
-            Ok(found) => {
-                let new = |file: &PathBuf| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
-                files.extend(found.into_iter().filter(new));
-            }
-            Err(failure) => failures.push(failure),
-        }
-    }
-    (files, failures)
-}
-
-fn expand(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    if path.is_dir() {
-        return folder(path);
-    }
-    let text = path.to_string_lossy();
-    if path.exists() || !text.contains(['*', '?', '[']) {
-        return Ok(vec![path.to_owned()]);
-    }
-    let matches = glob::glob(&text).map_err(|e| Failure::input(e).about(&text))?;
-    let mut found: Vec<PathBuf> = matches.filter_map(Result::ok).filter(|file| is_input(file)).collect();
-    found.sort();
-    if found.is_empty() {
-        return Err(Failure::input(format!("{text}: matches no picture and no .npy file")));
-    }
-    Ok(found)
-}
-
-/// The pictures and arrays directly in a folder, by name.
-fn folder(path: &Path) -> Result<Vec<PathBuf>, Failure> {
-    let entries = std::fs::read_dir(path).map_err(|e| Failure::input(e).about(path.display()))?;
-    let mut found: Vec<PathBuf> = entries.filter_map(Result::ok).map(|entry| entry.path()).collect();
-    found.retain(|file| is_input(file));
-    found.sort();
-    if found.is_empty() {
-        let message =
-            format!("{}: no picture and no .npy file here; PNG, JPEG, TIFF and WebP are read", path.display());
-        return Err(Failure::input(message));
-    }
-    Ok(found)
-}
-
-fn is_input(path: &Path) -> bool {
-    path.is_file() && (is_array(path) || has_extension(path, &PICTURES))
-}
-
 pub fn is_array(path: &Path) -> bool {
     has_extension(path, &["npy"])
 }
 
-fn has_extension(path: &Path, wanted: &[&str]) -> bool {
+pub fn has_extension(path: &Path, wanted: &[&str]) -> bool {
     path.extension().is_some_and(|e| wanted.iter().any(|w| e.eq_ignore_ascii_case(w)))
 }
 

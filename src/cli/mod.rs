@@ -12,6 +12,7 @@ mod failure;
 mod inputs;
 mod inspect;
 mod interrupt;
+mod listing;
 mod loader;
 mod names;
 mod options;

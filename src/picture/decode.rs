@@ -160,10 +160,24 @@ fn opaque<T: Copy, const STRIDE: usize, const KEPT: usize>(raw: &[T]) -> Vec<T> 
     pixels.map(|pixel| std::array::from_fn::<_, KEPT, _>(|i| pixel[i])).collect::<Vec<_>>().into_flattened()
 }
 
+/// What to do with DICOM.
+pub(crate) const DICOM_HINT: &str = "convert DICOM to 16-bit PNG first";
+
+/// Whether a file is DICOM, by its name, or by the letters behind the preamble of 128 bytes (DICOM PS3.10, 7.1).
+pub(crate) fn is_dicom(path: &Path) -> bool {
+    const PREAMBLE: usize = 128;
+    let is_called_so = |end: &std::ffi::OsStr| ["dcm", "dicom"].iter().any(|known| end.eq_ignore_ascii_case(known));
+    let mut start = [0; PREAMBLE + 4];
+    path.extension().is_some_and(is_called_so)
+        || File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[PREAMBLE..] == *b"DICM"
+}
+
 fn hint(path: &Path) -> &'static str {
+    if is_dicom(path) {
+        return DICOM_HINT;
+    }
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     match extension.as_deref() {
-        Some("dcm" | "dicom") => "convert DICOM to 16-bit PNG first",
         Some("npy") => "a .npy file is a model input: it skips decoding and preprocessing",
         Some("onnx") => "this is a model; the picture comes after it",
         Some("png" | "jpg" | "jpeg" | "tif" | "tiff" | "webp") => {
@@ -303,7 +317,7 @@ mod tests {
         huge_jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
         let tiff = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Tiff);
         let webp = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::WebP);
-        let cases: [(&str, Vec<u8>, &str); 13] = [
+        let cases: [(&str, Vec<u8>, &str); 15] = [
             ("huge.jpg", huge_jpeg, "65535 x 65535 pixels are too many"),
             ("empty.png", vec![], "empty (0 bytes)"),
             ("huge.png", png_header(100_000, 100_000), "100000 x 100000 pixels are too many"),
@@ -316,7 +330,9 @@ mod tests {
             ("cut.tif", tiff[..tiff.len() / 2].to_vec(), "cannot decode"),
             ("cut.webp", webp[..webp.len() - 3].to_vec(), "cannot decode"),
             ("text.txt", b"hello, this is no picture".to_vec(), "not a PNG, JPEG, TIFF or WebP"),
-            ("film.dcm", vec![0; 200], "convert DICOM"),
+            ("film.DCM", vec![0; 200], "convert DICOM"),
+            ("IM001", [&[0; 128][..], b"DICM"].concat(), "convert DICOM"),
+            ("film.png", [&[0; 128][..], b"DICM"].concat(), "convert DICOM"),
         ];
         for (name, bytes, want) in cases {
             let (_folder, path) = file(name, &bytes);

@@ -118,6 +118,29 @@ fn equal_stems_keep_their_folders() {
 }
 
 #[test]
+fn a_folder_says_what_of_it_is_passed_over() {
+    let scene = Scene::new();
+    scene.picture("films/a.png", 24, 24);
+    scene.picture("films/deep/b.png", 24, 24);
+    scene.file("films/old.bmp", b"x");
+    scene.file("films/IM001", &[&[0; 128][..], b"DICM"].concat());
+    let model = rnet();
+    let explain = |options: &[&str]| {
+        let fixed = ["explain", &model, "-m", "saliency", "-t", "0", "--format", "npy"];
+        scene.run(&[&fixed, options].concat())
+    };
+    let note = "note: films/: passed over 1 DICOM, 1 BMP and 1 folder (name 'films/**/*' for what is in folders)";
+    explain(&["films/"]).exits(0).says(&[note]);
+    assert_eq!(scene.listing("heatmaps"), ["a.0.saliency.npy"]);
+    assert!(explain(&["films", "-q"]).exits(0).stderr.is_empty());
+    explain(&["films/**/*"]).exits(0).says(&["films/**/*: passed over 1 DICOM and 1 BMP"]);
+    assert_eq!(scene.listing("heatmaps"), ["a.0.saliency.npy", "b.0.saliency.npy"]);
+    for name in ["films/IM001", "films/IM*"] {
+        explain(&[name]).exits(1).says(&[name, "convert DICOM to 16-bit PNG first"]);
+    }
+}
+
+#[test]
 fn arrays_keep_their_leading_axis() {
     let scene = Scene::new();
     let [c, h, w] = plain_shape();

@@ -15,6 +15,7 @@ use results::{Results, Totals};
 use super::args::{ExplainArgs, Format};
 use super::console::Console;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
+use super::listing::Listing;
 use super::loader::{Loader, Reading};
 use super::options::ExplainSettings;
 use super::outputs::Writer;
@@ -29,7 +30,7 @@ use crate::plan::Batch;
 /// Carries out `explain`: usage, model, backend and inputs are checked in this order.
 pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let settings = ExplainSettings::new(args)?;
-    let (files, failures) = inputs::list(&settings.inputs);
+    let Listing { files, failures, notes } = Listing::of(&settings.inputs);
     let model = engine::model(&settings.model, import(&settings, &files), console)?;
     engine::check_target(&model, &settings.target)?;
     check_baseline(&settings, &model)?;
@@ -42,6 +43,7 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let painter = Arc::new(Painter::new(engine::backend(&settings.engine, console)?));
     console.detail(&format!("{}: {}", painter.name(), painter.device()));
     introduce(&settings, &model, console);
+    notes.iter().for_each(|note| console.note(note));
 
     interrupt::listen(settings.output.display().to_string());
     let explain = |e| Failure::explain(&e);
