@@ -1,6 +1,7 @@
 //! What may be typed. Values are still text here; [`super::options`] gives them meaning.
 
 use std::fmt::{self, Display, Formatter};
+use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -26,6 +27,10 @@ fn colormaps() -> String {
 
 fn whole(text: &str) -> Result<u64, &'static str> {
     text.parse().map_err(|_| "give a whole number, 0 or more")
+}
+
+fn level(text: &str) -> Result<NonZeroU16, &'static str> {
+    text.parse().map_err(|_| "give a level of 16 bits, 1 to 65535")
 }
 
 /// Attribution heatmaps for trained CNNs: an ONNX classifier and images go in, heatmaps come out.
@@ -133,6 +138,9 @@ pub struct ExplainArgs {
     /// How to feed pictures: imagenet, xrv, unit, signed-unit, or a JSON file [default: the model card, else imagenet]
     #[arg(long, value_name = "PRESET|FILE")]
     pub preprocess: Option<String>,
+    /// Level that is white in pictures of 16 bits, such as 4095 where they hold 12; all above it is white, too [default: 65535]
+    #[arg(long, value_name = "N", value_parser = level, allow_negative_numbers = true)]
+    pub white: Option<NonZeroU16>,
     #[arg(long, value_name = "NAME", help = colormaps())]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1

@@ -21,6 +21,8 @@ pub struct Image {
     /// Height and width of what the map is drawn over.
     pub size: [usize; 2],
     pub placement: Placement,
+    /// The brightest level of a file with 16 bits.
+    pub brightest: Option<u16>,
     /// `[C, H, W]`, in the network's input space.
     pub values: Arc<Vec<f32>>,
 }

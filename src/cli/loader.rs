@@ -1,6 +1,7 @@
 //! Images ahead of the computation: several files, and several images of one, are read at a time, and come in their order.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
@@ -24,6 +25,8 @@ pub struct Reading {
     pub shape: Shape,
     /// Without it, every file is an array.
     pub preprocess: Option<Preprocess>,
+    /// The white of pictures with 16 bits.
+    pub white: NonZeroU16,
     /// Maps are drawn over the pictures, which are kept for that.
     pub draws: bool,
 }
@@ -226,11 +229,11 @@ impl Reading {
 
     fn picture(&self, source: usize, preprocess: &Preprocess) -> Result<Image, Failure> {
         let path = &self.files[source];
-        let picture = Picture::open(path).map_err(Failure::input)?;
+        let (picture, brightest) = Picture::open_with(path, self.white).map_err(Failure::input)?;
         let (values, placement) = preprocess.apply(&picture).map_err(|e| Failure::input(e).about(path.display()))?;
         let size = [picture.height, picture.width];
         let picture = self.draws.then_some(picture);
-        Ok(Image { source, index: None, of: 1, picture, size, placement, values: values.into() })
+        Ok(Image { source, index: None, of: 1, picture, size, placement, brightest, values: values.into() })
     }
 
     fn image_of(&self, source: usize, array: &NpyImages, image: usize) -> Result<Image, Failure> {
@@ -238,7 +241,7 @@ impl Reading {
         let (index, of) = (several.then_some(image), if several { array.shape()[0] } else { 1 });
         let size @ [height, width] = [self.shape.height, self.shape.width];
         let placement = Placement { x: 0.0, y: 0.0, width: width as f32, height: height as f32 };
-        Ok(Image { source, index, of, picture: None, size, placement, values: values.into() })
+        Ok(Image { source, index, of, picture: None, size, placement, brightest: None, values: values.into() })
     }
 }
 
@@ -259,8 +262,12 @@ fn open_array(path: &Path, want: Shape) -> Result<NpyImages, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::picture::write_npy;
+    use crate::picture::{decode::WHITE, write_npy};
     use crate::tensor::Tensor;
+
+    fn reading(files: Vec<PathBuf>) -> Reading {
+        Reading { files, shape: Shape::new(1, 2, 3), preprocess: None, white: WHITE, draws: false }
+    }
 
     /// Arrays of one to four images, every seventh file missing.
     fn arrays(folder: &Path) -> Vec<PathBuf> {
@@ -276,9 +283,7 @@ mod tests {
     fn images_come_in_order_whatever_reads_them() {
         let folder = tempfile::tempdir().expect("a folder");
         for (threads, ahead) in [(1, 1), (3, 1), (2, 5), (8, 16)] {
-            let reading =
-                Reading { files: arrays(folder.path()), shape: Shape::new(1, 2, 3), preprocess: None, draws: false };
-            let seen: Vec<(usize, Option<usize>)> = Loader::start(reading, threads, ahead)
+            let seen: Vec<(usize, Option<usize>)> = Loader::start(reading(arrays(folder.path())), threads, ahead)
                 .map(|loaded| match loaded {
                     Loaded::Image(image) => {
                         assert!(image.values.iter().all(|v| *v == image.source as f32));
@@ -300,8 +305,7 @@ mod tests {
     fn no_more_is_read_than_may_be_held() {
         let folder = tempfile::tempdir().expect("a folder");
         let files = arrays(folder.path());
-        let reading = Reading { files: files.clone(), shape: Shape::new(1, 2, 3), preprocess: None, draws: false };
-        let mut loader = Loader::start(reading, 2, 4);
+        let mut loader = Loader::start(reading(files.clone()), 2, 4);
         assert!(matches!(loader.next(), Some(Loaded::Image(image)) if image.source == 0));
         for _ in 0..20 {
             std::thread::sleep(std::time::Duration::from_millis(2));

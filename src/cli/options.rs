@@ -1,6 +1,7 @@
 //! From what was typed to settings that hold: every check that needs no model is here.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroU16;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -62,6 +63,8 @@ pub struct ExplainSettings {
     pub preprocess: Option<(String, Preprocess)>,
     /// What the writer of that file should know.
     pub remarks: Vec<String>,
+    /// The white of pictures with 16 bits, where it is said.
+    pub white: Option<NonZeroU16>,
     /// The options as typed, for the metadata of results.
     pub said: Vec<(&'static str, String)>,
     pub json: bool,
@@ -101,6 +104,7 @@ impl ExplainSettings {
             logits: args.logits,
             engine: engine(&args.engine)?,
             preprocess,
+            white: args.white,
             remarks: remarks.unwrap_or_default(),
             formats: args.format.into_iter().collect(),
             model: args.model,
@@ -262,6 +266,7 @@ fn said(args: &ExplainArgs) -> Vec<(&'static str, String)> {
         ("resolution", format!("{:?}", args.resolution).to_lowercase()),
         ("precision", format!("{:?}", args.engine.precision).to_lowercase()),
     ];
+    said.extend(args.white.map(|white| ("white", white.to_string())));
     if let Some(reduce) = args.reduce {
         said.push(("reduce", format!("{reduce:?}").to_lowercase()));
     }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufReader, Read, Seek};
+use std::num::NonZeroU16;
 use std::path::Path;
 
 use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -14,6 +15,8 @@ use crate::tensor::first_not_finite;
 pub const MAX_SIDE: u32 = 16384;
 /// The most bytes a decoded picture may take (as stored: 1 or 2 per 8 or 16-bit value).
 pub const MAX_BYTES: u64 = 256 << 20;
+/// The level of 16-bit files that is white unless told otherwise.
+pub const WHITE: NonZeroU16 = NonZeroU16::MAX;
 
 impl Picture {
     /// Reads a PNG, JPEG, TIFF (8 or 16 bit, or f32 in `0..=1`) or WebP file, grey or RGB.
@@ -23,6 +26,15 @@ impl Picture {
     /// # Errors
     /// Names the file and what is wrong with it: missing, empty, no picture, too large, damaged.
     pub fn open(path: &Path) -> Result<Picture, PictureError> {
+        Self::open_with(path, WHITE).map(|(picture, _)| picture)
+    }
+
+    /// The same, where `white` is the level of 16-bit files that becomes 1, as does all above it; with the brightest level of
+    /// such a file.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn open_with(path: &Path, white: NonZeroU16) -> Result<(Picture, Option<u16>), PictureError> {
         let read = |source| PictureError::Read { path: path.to_owned(), source };
         let decode = |e: image::ImageError| PictureError::Decode { path: path.to_owned(), reason: one_line(&e) };
 
@@ -41,7 +53,7 @@ impl Picture {
         if reader.format() == Some(ImageFormat::Tiff) {
             let mut file = reader.into_inner();
             if let Some(picture) = grey_float_tiff(path, &mut file)? {
-                return Ok(picture);
+                return Ok((picture, None));
             }
             file.rewind().map_err(read)?;
             reader = ImageReader::with_format(file, ImageFormat::Tiff);
@@ -68,9 +80,10 @@ impl Picture {
         let orientation = decoder.orientation().map_err(decode)?;
         let mut image = DynamicImage::from_decoder(decoder).map_err(decode)?;
         image.apply_orientation(orientation);
-        let picture = from_image(image)
+        let brightest = brightest(&image);
+        let picture = from_image(image, white)
             .ok_or_else(|| PictureError::Decode { path: path.to_owned(), reason: "unknown pixel type".into() })?;
-        check_values(path, picture)
+        Ok((check_values(path, picture)?, brightest))
     }
 }
 
@@ -135,9 +148,24 @@ fn check_values(path: &Path, picture: Picture) -> Result<Picture, PictureError> 
     Ok(picture)
 }
 
-fn from_image(image: DynamicImage) -> Option<Picture> {
+/// The greatest level of 16 bits; alpha is none.
+fn brightest(image: &DynamicImage) -> Option<u16> {
+    let colours =
+        |raw: &[u16], stride: usize| raw.chunks_exact(stride).flat_map(|pixel| &pixel[..stride - 1]).copied().max();
+    match image {
+        DynamicImage::ImageLuma16(i) => i.as_raw().iter().copied().max(),
+        DynamicImage::ImageRgb16(i) => i.as_raw().iter().copied().max(),
+        DynamicImage::ImageLumaA16(i) => colours(i.as_raw(), 2),
+        DynamicImage::ImageRgba16(i) => colours(i.as_raw(), 4),
+        _ => None,
+    }
+}
+
+fn from_image(image: DynamicImage, white: NonZeroU16) -> Option<Picture> {
     let (width, height) = (image.width() as usize, image.height() as usize);
-    let words = |raw: Vec<u16>| Levels::Fine(raw.into_iter().map(|v| f32::from(v) / 65535.0).collect());
+    let white = white.get();
+    let words =
+        |raw: Vec<u16>| Levels::Fine(raw.into_iter().map(|v| f32::from(v.min(white)) / f32::from(white)).collect());
     let (channels, levels) = match image {
         DynamicImage::ImageLuma8(i) => (1, Levels::Eight(i.into_raw())),
         DynamicImage::ImageLumaA8(i) => (1, Levels::Eight(opaque::<_, 2, 1>(i.as_raw()))),
@@ -229,6 +257,18 @@ mod tests {
             assert_eq!((picture.width, picture.height, picture.channels), (3, 1, 1), "{name}");
             assert_eq!(picture.levels.values()[..], [0.0, 257.0 / 65535.0, 258.0 / 65535.0], "{name}");
         }
+    }
+
+    #[test]
+    fn another_level_may_be_white() {
+        let deep = DynamicImage::ImageLumaA16(image::ImageBuffer::from_raw(2, 1, vec![1023, 65535, 4200, 9]).unwrap());
+        let (_folder, path) = file("a.png", &encoded(&deep, ImageFormat::Png));
+        let open = |white| Picture::open_with(&path, white).unwrap();
+        let (picture, brightest) = open(NonZeroU16::new(4092).unwrap());
+        assert_eq!((&picture.levels.values()[..], brightest), (&[0.25, 1.0][..], Some(4200)));
+        assert_eq!(open(WHITE).0, Picture::open(&path).unwrap());
+        let (_folder, path) = file("b.png", &encoded(&DynamicImage::new_rgb8(2, 1), ImageFormat::Png));
+        assert_eq!(Picture::open_with(&path, NonZeroU16::MIN).unwrap(), (Picture::open(&path).unwrap(), None));
     }
 
     #[test]

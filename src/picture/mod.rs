@@ -31,7 +31,7 @@ pub use sheet::{Panel, sheet, stacked};
 
 /// A decoded picture: values in `0..=1`, row-major, channels interleaved (`[height, width, channels]`).
 ///
-/// 8-bit files give `v / 255`, 16-bit files `v / 65535`, so nothing is lost on the way.
+/// 8-bit files give `v / 255`, 16-bit files `v / 65535` unless another level is white, so nothing is lost on the way.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Picture {
     pub width: usize,

@@ -75,6 +75,41 @@ fn one_picture_in_every_format_gives_one_map() {
 }
 
 #[test]
+fn films_of_twelve_bits_are_noted_and_read_with_their_white() {
+    let scene = Scene::new();
+    let grey = GrayImage::from_fn(24, 24, |x, y| Luma([(30 + 5 * x + 4 * y) as u8]));
+    let level = |v: u8, white: f32| (f32::from(v) / 255.0 * white).round() as u16;
+    let stored = |white: f32| ImageBuffer::from_fn(24, 24, |x, y| Luma([level(grey.get_pixel(x, y).0[0], white)]));
+    save(&scene, "eight.png", grey.clone());
+    save(&scene, "sixteen.png", stored(65535.0));
+    save(&scene, "black.png", stored(0.0));
+    save(&scene, "film.png", stored(4080.0));
+    save(&scene, "other.tif", stored(4080.0));
+    let inputs = ["eight.png", "sixteen.png", "black.png", "film.png", "other.tif"];
+    let explain = |options: &[&str]| {
+        let model = rnet();
+        let fixed = ["explain", &model, "-m", "input-x-gradient", "-t", "1", "--format", "npy"];
+        scene.run(&[&fixed, &inputs[..], options].concat())
+    };
+    let ran = explain(&[]).exits(0);
+    let note = "note: 2 pictures, film.png the first of them, store 16 bits and no level above";
+    assert!(ran.stderr.contains(note) && ran.stderr.contains("--white 4095"), "{}", ran.stderr);
+    assert_eq!(ran.stderr.matches("--white").count(), 1, "{}", ran.stderr);
+
+    let ran = explain(&["--white", "4080"]).exits(0);
+    assert!(!ran.stderr.contains("--white"), "{}", ran.stderr);
+    let map = |stem: &str| scene.array_at(&format!("heatmaps/{stem}.1.input-x-gradient.npy"));
+    let want = map("eight");
+    for stem in ["film", "other"] {
+        let off = want.data.iter().zip(&map(stem).data).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+        assert!(off < 1e-2 * want.peak(), "{stem}: off by {:e} of the peak", off / want.peak());
+    }
+    for level in ["0", "65536", "-1"] {
+        explain(&["--white", level]).exits(2).says(&["--white", "1 to 65535"]);
+    }
+}
+
+#[test]
 fn safetensors_say_what_they_hold() {
     let scene = Scene::new();
     save(&scene, "a.png", colour());

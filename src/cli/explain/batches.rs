@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
+use super::dim::Dim;
 use super::encode::Job;
 use super::results::Results;
 use crate::cli::args::Format;
@@ -85,6 +86,7 @@ pub struct Run<'a> {
     /// When the last batch was collected.
     collected: Instant,
     waits: Waits,
+    dim: Dim,
 }
 
 impl<'a> Run<'a> {
@@ -113,11 +115,17 @@ impl<'a> Run<'a> {
             progress: 0.0,
             collected: Instant::now(),
             waits: Waits::default(),
+            dim: Dim::default(),
         }
     }
 
     pub fn waits(&self) -> Waits {
         self.waits
+    }
+
+    /// What there is to say of pictures that use few of their levels.
+    pub fn dim(&self) -> Option<String> {
+        self.dim.text(|source| self.results.file(source).display().to_string())
     }
 
     /// Explains all images, or those until an interrupt.
@@ -140,6 +148,7 @@ impl<'a> Run<'a> {
                     let pending = self.pending.entry(image.source).or_default();
                     pending.read += 1;
                     pending.is_read = pending.read == image.of;
+                    self.dim.see(&image);
                     queue.push(*image);
                 }
             }

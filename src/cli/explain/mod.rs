@@ -2,6 +2,7 @@
 //! written as soon as it is complete, all at the same time and all in order.
 
 mod batches;
+mod dim;
 mod encode;
 mod results;
 
@@ -24,6 +25,7 @@ use crate::backend::Backend;
 use crate::explain::{Drawn, Explainer, Painter};
 use crate::model::Model;
 use crate::onnx::ImportOptions;
+use crate::picture::decode::WHITE;
 use crate::picture::{Card, npy_size};
 use crate::plan::Batch;
 
@@ -59,18 +61,22 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     }
     let start = Instant::now();
     let draws = settings.formats.contains(&Format::Png);
-    let reading = Reading { files: files.clone(), shape: model.input(), preprocess, draws };
+    let white = settings.white.unwrap_or(WHITE);
+    let reading = Reading { files: files.clone(), shape: model.input(), preprocess, white, draws };
     let images = Loader::start(reading, settings.engine.cores(), batch);
-    let (done, mut waits) = std::thread::scope(|scope| {
+    let (done, mut waits, dim) = std::thread::scope(|scope| {
         let jobs = encode::start(scope, settings.engine.cores(), &writer, &results);
         let mut run = Run::new(&settings, &model, explainer, batch, (&writer, &results), (&files, jobs));
         let done = run.all(images);
-        (done, run.waits())
+        (done, run.waits(), run.dim())
     });
     let (totals, took) = (results.finish(), start.elapsed());
     waits.end(took);
     console.finish();
     say_drawn(&painter, console);
+    if let (None, Some(text)) = (settings.white, dim) {
+        console.note(&text);
+    }
     done?;
     end(&settings, &totals, took, &waits, console)
 }
