@@ -146,7 +146,10 @@ pub struct ExplainArgs {
     /// Opacity of the strongest heat, 0 to 1
     #[arg(long, value_name = "A", default_value_t = 0.8, allow_negative_numbers = true)]
     pub alpha: f32,
-    /// Print one JSON object per input, target and method on standard output
+    /// Pass over inputs of which DIR has all files already, by a run with the same options
+    #[arg(long)]
+    pub skip_existing: bool,
+    /// Print one JSON object per input, target and method on standard output, and one per input that failed
     #[arg(long)]
     pub json: bool,
     #[command(flatten)]
@@ -357,6 +360,18 @@ pub enum Format {
     Npy,
     Safetensors,
     Json,
+}
+
+impl Format {
+    /// How names of such files end.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Self::Png => "png",
+            Self::Npy => "npy",
+            Self::Safetensors => "safetensors",
+            Self::Json => "json",
+        }
+    }
 }
 
 /// Names of backends.

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::names::image_stem;
 use crate::graph::Shape;
 use crate::picture::{Levels, Picture, Placement};
 
@@ -42,10 +43,7 @@ impl Image {
 
     /// The stem of its own files, where `stem` is that of the source's.
     pub fn stem(&self, stem: &Path) -> PathBuf {
-        match self.index {
-            Some(index) if self.of > 1 => PathBuf::from(format!("{}-{index}", stem.display())),
-            _ => stem.to_owned(),
-        }
+        image_stem(stem, self.index, self.of)
     }
 
     /// The file that it came from, and its place there if it is one of several.

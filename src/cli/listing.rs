@@ -30,8 +30,8 @@ const NOT_READ: [(&str, &[&str]); 12] = [
 pub struct Listing {
     /// Each once.
     pub files: Vec<PathBuf>,
-    /// What could not be listed.
-    pub failures: Vec<Failure>,
+    /// Names that could not be listed.
+    pub failures: Vec<(PathBuf, Failure)>,
     /// What was passed over.
     pub notes: Vec<String>,
 }
@@ -45,7 +45,7 @@ impl Listing {
                     let new = |file: &PathBuf| seen.insert(file.canonicalize().unwrap_or_else(|_| file.clone()));
                     listing.files.extend(found.into_iter().filter(new));
                 }
-                Err(failure) => listing.failures.push(failure),
+                Err(failure) => listing.failures.push((path.clone(), failure)),
             }
         }
         listing
@@ -201,7 +201,7 @@ mod tests {
         ];
         for (files, message, hint) in cases {
             let folder = folder(files);
-            let failure = Listing::of(&[folder.path().to_owned()]).failures.remove(0);
+            let (_, failure) = Listing::of(&[folder.path().to_owned()]).failures.remove(0);
             assert!(failure.message.contains(message), "{}", failure.message);
             assert_eq!(failure.hint.as_deref(), Some(hint));
         }

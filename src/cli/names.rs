@@ -4,6 +4,8 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
+use crate::explain::Target;
+
 /// One stem for every file, relative to the output folder: the file's own, with as much of its folder in front as tells
 /// equal stems apart, and with its extension where one folder has two of a stem.
 pub fn stems(files: &[PathBuf]) -> Vec<PathBuf> {
@@ -51,10 +53,40 @@ fn counts(names: &[PathBuf]) -> HashMap<PathBuf, usize> {
     counts
 }
 
-/// The paths written in this run.
+/// `<stem>.<label>.<extension>`
+pub fn file_name(stem: &Path, label: &str, extension: &str) -> PathBuf {
+    let mut name = stem.as_os_str().to_owned();
+    name.push(format!(".{label}.{extension}"));
+    name.into()
+}
+
+/// The stem of one image's own files, where `stem` is that of the source and of all its images.
+pub fn image_stem(stem: &Path, image: Option<usize>, images: usize) -> PathBuf {
+    let Some(image) = image.filter(|_| images > 1) else { return stem.to_owned() };
+    let mut name = stem.as_os_str().to_owned();
+    name.push(format!("-{image}"));
+    name.into()
+}
+
+/// What stands for a target in the names of files of several images, whose best classes may differ.
+pub fn ranked(target: &Target, images: usize, rank: usize) -> Option<String> {
+    match target {
+        Target::Top(1) if images > 1 => Some("top".to_owned()),
+        Target::Top(_) if images > 1 => Some(format!("top{}", rank + 1)),
+        _ => None,
+    }
+}
+
+/// The paths written in this run, or found and kept.
 #[derive(Default)]
 pub struct Taken {
     paths: HashSet<PathBuf>,
+}
+
+impl FromIterator<PathBuf> for Taken {
+    fn from_iter<T: IntoIterator<Item = PathBuf>>(paths: T) -> Self {
+        Self { paths: paths.into_iter().collect() }
+    }
 }
 
 impl Taken {
@@ -62,12 +94,11 @@ impl Taken {
     pub fn claim(&mut self, folder: &Path, stem: &Path, label: &str, extension: &str) -> PathBuf {
         let mut number = 1;
         loop {
-            let mut name = stem.as_os_str().to_owned();
+            let mut stem = stem.as_os_str().to_owned();
             if number > 1 {
-                name.push(format!("-{number}"));
+                stem.push(format!("-{number}"));
             }
-            name.push(format!(".{label}.{extension}"));
-            let path = folder.join(name);
+            let path = folder.join(file_name(Path::new(&stem), label, extension));
             if self.paths.insert(path.clone()) {
                 return path;
             }

@@ -67,6 +67,7 @@ pub struct ExplainSettings {
     pub white: Option<NonZeroU16>,
     /// The options as typed, for the metadata of results.
     pub said: Vec<(&'static str, String)>,
+    pub skip_existing: bool,
     pub json: bool,
 }
 
@@ -115,6 +116,7 @@ impl ExplainSettings {
             max_error,
             resolution: args.resolution,
             said,
+            skip_existing: args.skip_existing,
             json: args.json,
         })
     }

@@ -11,10 +11,10 @@ use sha2::{Digest, Sha256};
 use super::args::{Format, Resolution};
 use super::failure::Failure;
 use super::inputs::Image;
-use super::names::Taken;
+use super::names::{Taken, ranked};
 use super::options::{Drawing, ExplainSettings};
 use super::table::number;
-use crate::explain::{Heatmap, Painter, Target};
+use crate::explain::{Heatmap, Painter};
 use crate::model::Model;
 use crate::picture::files::{atomically, write_npy_parts};
 use crate::picture::{
@@ -63,11 +63,12 @@ impl<'a> Writer<'a> {
     /// Names the files of a source, none as one that is `taken`.
     pub fn names(&self, taken: &mut Taken, stem: &Path, images: &[Explained]) -> Names {
         let folder = &self.settings.output;
-        let mut of_format = |label: &str, format: Format| match format {
-            Format::Png => images.iter().map(|it| taken.claim(folder, &it.image.stem(stem), label, "png")).collect(),
-            Format::Npy => vec![taken.claim(folder, stem, label, "npy")],
-            Format::Safetensors => vec![taken.claim(folder, stem, label, "safetensors")],
-            Format::Json => vec![taken.claim(folder, stem, label, "json")],
+        let mut of_format = |label: &str, format: Format| {
+            let mut claim = |stem: &Path| taken.claim(folder, stem, label, format.extension());
+            match format {
+                Format::Png => images.iter().map(|it| claim(&it.image.stem(stem))).collect(),
+                Format::Npy | Format::Safetensors | Format::Json => vec![claim(stem)],
+            }
         };
         let mut of_map = |slot: usize| {
             let label = self.label(images, slot);
@@ -105,12 +106,8 @@ impl<'a> Writer<'a> {
     /// `<target>.<method>`; images of one array may differ in their best classes.
     fn label(&self, images: &[Explained], slot: usize) -> String {
         let first = &images[0].maps[slot];
-        let methods = self.settings.methods.len();
-        let target = match self.settings.target {
-            Target::Top(1) if images.len() > 1 => "top".to_owned(),
-            Target::Top(_) if images.len() > 1 => format!("top{}", slot / methods + 1),
-            _ => first.target.to_string(),
-        };
+        let rank = slot / self.settings.methods.len();
+        let target = ranked(&self.settings.target, images.len(), rank).unwrap_or_else(|| first.target.to_string());
         format!("{target}.{}", first.method)
     }
 

@@ -12,7 +12,7 @@ fn the_synopsis_of_explain_holds() {
     let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
     let options = "--method --target --output --format --logits --backend --device --precision --layer --baseline --epsilon --batch-norm \
         --steps --samples --sigma --seed --batch --smooth --reduce --max-error --resolution --preprocess --colormap \
-        --alpha --threads --json --quiet --verbose --white";
+        --alpha --threads --json --quiet --verbose --white --skip-existing";
     for option in options.split_whitespace() {
         assert!(help.contains(option), "{option}");
     }

@@ -6,6 +6,7 @@ mod explain;
 mod formats;
 mod ran;
 mod refusals;
+mod resume;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,20 +1,20 @@
 //! Images through the explainer: as many batches at a time as keep the device busy.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
 use super::dim::Dim;
 use super::encode::Job;
+use super::existing::Todo;
 use super::results::Results;
 use crate::cli::args::Format;
 use crate::cli::failure::Failure;
 use crate::cli::inputs::Image;
 use crate::cli::interrupt;
 use crate::cli::loader::{Loaded, Loader};
-use crate::cli::names::{Taken, stems};
+use crate::cli::names::Taken;
 use crate::cli::options::ExplainSettings;
 use crate::cli::outputs::{Explained, Writer};
 use crate::explain::{ExplainError, Explainer, Heatmap};
@@ -75,11 +75,11 @@ pub struct Run<'a> {
     writer: &'a Writer<'a>,
     results: &'a Results<'a>,
     jobs: SyncSender<Job>,
-    stems: Vec<PathBuf>,
+    todo: &'a Todo,
     taken: Taken,
     pending: HashMap<usize, Pending>,
     batches: VecDeque<Batch>,
-    /// Images that were submitted.
+    /// Images that were read.
     images: usize,
     /// Sources that are dealt with, with parts of those that are not.
     progress: f64,
@@ -96,7 +96,7 @@ impl<'a> Run<'a> {
         explainer: Explainer<'a>,
         batch: usize,
         (writer, results): (&'a Writer<'a>, &'a Results<'a>),
-        (files, jobs): (&[PathBuf], SyncSender<Job>),
+        (todo, jobs): (&'a Todo, SyncSender<Job>),
     ) -> Self {
         Self {
             settings,
@@ -107,8 +107,8 @@ impl<'a> Run<'a> {
             writer,
             results,
             jobs,
-            stems: stems(files),
-            taken: Taken::default(),
+            todo,
+            taken: todo.written.iter().cloned().collect(),
             pending: HashMap::new(),
             batches: VecDeque::new(),
             images: 0,
@@ -133,7 +133,7 @@ impl<'a> Run<'a> {
     /// # Errors
     /// What ends the run: sources that are complete are written.
     pub fn all(&mut self, mut images: Loader) -> Result<(), Failure> {
-        let mut queue = Vec::new();
+        let (mut first, mut queue) = (0, Vec::new());
         loop {
             let start = Instant::now();
             let loaded = images.next();
@@ -145,6 +145,13 @@ impl<'a> Run<'a> {
             match loaded {
                 Loaded::Failed { source, failure } => self.give_up(source, failure),
                 Loaded::Image(image) => {
+                    let number = self.images + self.todo.skipped[image.source];
+                    self.images += 1;
+                    // Numbers of a batch follow each other.
+                    if first + queue.len() != number {
+                        self.send(first, std::mem::take(&mut queue))?;
+                        first = number;
+                    }
                     let pending = self.pending.entry(image.source).or_default();
                     pending.read += 1;
                     pending.is_read = pending.read == image.of;
@@ -153,14 +160,14 @@ impl<'a> Run<'a> {
                 }
             }
             if queue.len() >= self.explainer.halved().unwrap_or(self.batch) {
-                self.submit(std::mem::take(&mut queue));
-                while self.batches.len() >= self.explainer.in_flight() {
-                    self.collect()?;
-                }
+                let images = std::mem::take(&mut queue);
+                let next = first + images.len();
+                self.send(first, images)?;
+                first = next;
             }
         }
         if !queue.is_empty() && !interrupt::asked() {
-            self.submit(queue);
+            self.submit(first, queue);
         }
         while !self.batches.is_empty() {
             self.collect()?;
@@ -168,16 +175,27 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    fn submit(&mut self, images: Vec<Image>) {
+    /// Submits images, of which there may be none, and collects what makes place for the next.
+    fn send(&mut self, first: usize, images: Vec<Image>) -> Result<(), Failure> {
+        if images.is_empty() {
+            return Ok(());
+        }
+        self.submit(first, images);
+        while self.batches.len() >= self.explainer.in_flight() {
+            self.collect()?;
+        }
+        Ok(())
+    }
+
+    fn submit(&mut self, first: usize, images: Vec<Image>) {
         let submitted = Instant::now();
         let values = images.iter().map(|image| Arc::clone(&image.values)).collect();
         let name = images.first().map_or_else(String::new, |image| self.results.name(image));
         let text = if images.len() > 1 { format!("{name} and {} more", images.len() - 1) } else { name };
         self.results.console().bar().say(&text);
         let weight = images.iter().map(|image| 1.0 / image.of as f64).sum();
-        self.explainer.submit_each(self.images, values, &self.settings.methods, &self.settings.target);
-        self.batches.push_back(Batch { first: self.images, weight, submitted, images });
-        self.images += self.batches.back().map_or(0, |batch| batch.images.len());
+        self.explainer.submit_each(first, values, &self.settings.methods, &self.settings.target);
+        self.batches.push_back(Batch { first, weight, submitted, images });
         self.waits.computing += submitted.elapsed();
     }
 
@@ -275,7 +293,7 @@ impl<'a> Run<'a> {
         if !failures.is_empty() {
             return self.results.failed(source, failures);
         }
-        let names = self.writer.names(&mut self.taken, &self.stems[source], &images);
+        let names = self.writer.names(&mut self.taken, &self.todo.stems[source], &images);
         // The threads are there until the last sender is gone.
         _ = self.jobs.send(Job { source, images, names });
     }

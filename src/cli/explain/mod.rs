@@ -4,6 +4,7 @@
 mod batches;
 mod dim;
 mod encode;
+mod existing;
 mod results;
 
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use batches::{Run, Waits};
+use existing::Todo;
 use results::{Results, Totals};
 
 use super::args::{ExplainArgs, Format};
@@ -46,6 +48,13 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     console.detail(&format!("{}: {}", painter.name(), painter.device()));
     introduce(&settings, &model, console);
     notes.iter().for_each(|note| console.note(note));
+    let all = files.len();
+    let todo = Todo::of(files, &settings, &model);
+    let files = &todo.files;
+    if settings.skip_existing {
+        let (done, folder) = (all - files.len(), settings.output.display());
+        console.note(&format!("{done} of {all} inputs are passed over: all their files are in {folder} already"));
+    }
 
     interrupt::listen(settings.output.display().to_string());
     let explain = |e| Failure::explain(&e);
@@ -55,9 +64,9 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     console.detail(&format!("{} inputs, {batch} images run together", files.len()));
     let writer = Writer::new(&settings, &model, &painter)?;
     console.start(files.len());
-    let results = Results::new(&settings, &model, &files, console);
-    for failure in failures {
-        results.fail(failure);
+    let results = Results::new(&settings, &model, files, console);
+    for (named, failure) in failures {
+        results.fail(&named, failure);
     }
     let start = Instant::now();
     let draws = settings.formats.contains(&Format::Png);
@@ -66,7 +75,7 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let images = Loader::start(reading, settings.engine.cores(), batch);
     let (done, mut waits, dim) = std::thread::scope(|scope| {
         let jobs = encode::start(scope, settings.engine.cores(), &writer, &results);
-        let mut run = Run::new(&settings, &model, explainer, batch, (&writer, &results), (&files, jobs));
+        let mut run = Run::new(&settings, &model, explainer, batch, (&writer, &results), (&todo, jobs));
         let done = run.all(images);
         (done, run.waits(), run.dim())
     });

@@ -1,8 +1,10 @@
 //! What is said of each source: in the order of the sources, whichever is written first.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
+
+use serde_json::json;
 
 use crate::cli::console::Console;
 use crate::cli::failure::{Failure, INPUT};
@@ -92,15 +94,23 @@ impl<'a> Results<'a> {
         image.called(self.files[image.source].display())
     }
 
-    /// Says at once what is wrong with no source in particular.
-    pub fn fail(&self, failure: Failure) {
+    /// Says at once what is wrong with a name that stands for no source.
+    pub fn fail(&self, named: &Path, failure: Failure) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
-        self.say(&mut state, Outcome { said: vec![Said::Failure(failure)], ..Outcome::default() });
+        self.say(&mut state, Outcome { said: self.complaints(named, failure), ..Outcome::default() });
     }
 
     /// Nothing was written of a source.
     pub fn failed(&self, source: usize, failures: Vec<Failure>) {
-        self.deliver(source, Outcome { said: failures.into_iter().map(Said::Failure).collect(), ..Outcome::default() });
+        let said = failures.into_iter().flat_map(|failure| self.complaints(&self.files[source], failure)).collect();
+        self.deliver(source, Outcome { said, ..Outcome::default() });
+    }
+
+    fn complaints(&self, input: &Path, failure: Failure) -> Vec<Said> {
+        let Failure { message, hint, .. } = &failure;
+        let error = hint.as_ref().map_or_else(|| message.clone(), |hint| format!("{message}; {hint}"));
+        let object = self.settings.json.then(|| Said::Object(json!({ "input": input, "error": error }).to_string()));
+        object.into_iter().chain([Said::Failure(failure)]).collect()
     }
 
     /// All maps of a source were written.
