@@ -42,6 +42,7 @@
 //!
 //! [`kernel`] holds the sources of the GPU kernels.
 
+mod alias;
 pub mod backend;
 mod caught;
 #[doc(hidden)]

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use crate::rule::{self, Composite};
-use crate::suggest;
+use crate::{alias, suggest};
 
 /// How the message that arrives is turned into a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -62,8 +62,9 @@ pub enum Completeness {
 ///
 /// let choice: MethodChoice = "smoothgrad-grad-cam".parse()?;
 /// assert_eq!((choice.method.title, choice.smooth), ("Grad-CAM", true));
-/// let slip = "gradcam".parse::<MethodChoice>().unwrap_err();
-/// assert_eq!(slip.suggestion.as_deref(), Some("grad-cam"));
+/// assert_eq!("GradCAM".parse::<MethodChoice>()?.method.name, "grad-cam");
+/// let slip = "grad-cma".parse::<MethodChoice>().unwrap_err().to_string();
+/// assert!(slip.contains("did you mean grad-cam?"));
 /// assert!(METHODS.iter().any(|method| method.name == "lrp-epsilon"));
 /// # Ok::<(), fluoroscope::method::UnknownMethod>(())
 /// ```
@@ -214,29 +215,109 @@ impl MethodChoice {
 
 /// A `--method` that names no method.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown method {name:?}{}; methods: {}", suggestion.as_ref().map_or(String::new(), |s| format!("; did you mean {s}?")), names().join(", "))]
-pub struct UnknownMethod {
-    pub name: String,
-    pub suggestion: Option<String>,
+pub enum UnknownMethod {
+    #[error("unknown method {name:?}{}; methods: {}", suggestion.as_ref().map_or(String::new(), |s| format!("; did you mean {s}?")), names().join(", "))]
+    Name { name: String, suggestion: Option<String> },
+    /// Other tools have it.
+    #[error("method {name:?} is not offered; the nearest that is: {instead}")]
+    NotOffered { name: String, instead: &'static str },
 }
 
-/// The names that [`MethodChoice`] parses; `smoothgrad-METHOD` works for every method.
+/// The names that [`MethodChoice`] parses; `smoothgrad-METHOD` works for every method. Case and separators do not matter, and what
+/// papers and other tools call these methods is understood, too.
 pub fn names() -> Vec<&'static str> {
     METHODS.iter().map(|m| m.name).chain(["smoothgrad"]).collect()
+}
+
+/// The row of a method, whatever the spelling.
+fn row(name: &str) -> Option<&'static Method> {
+    let bare = alias::bare(name);
+    let ours = alias::ours(&bare);
+    METHODS.iter().find(|method| ours == Some(method.name) || alias::bare(method.name) == bare)
+}
+
+/// The name that one without separators may be a slip of.
+fn nearest(bare: &str) -> Option<&'static str> {
+    let bares: Vec<String> = names().into_iter().map(alias::bare).collect();
+    let near = suggest::nearest(bare, bares.iter().map(String::as_str))?;
+    names().into_iter().find(|name| alias::bare(name) == near)
 }
 
 impl std::str::FromStr for MethodChoice {
     type Err = UnknownMethod;
 
     fn from_str(text: &str) -> Result<Self, UnknownMethod> {
-        let (name, smooth) = match text {
-            "smoothgrad" => ("gradient", true),
-            _ => text.strip_prefix("smoothgrad-").map_or((text, false), |rest| (rest, true)),
-        };
-        let method = METHODS.iter().find(|m| m.name == name).ok_or_else(|| UnknownMethod {
-            name: text.to_owned(),
-            suggestion: suggest::nearest(text, names()).map(str::to_owned),
-        })?;
-        Ok(Self { method, smooth })
+        const SMOOTH: &str = "smoothgrad";
+        let bare = alias::bare(text);
+        if bare == SMOOTH || alias::ours(&bare) == Some(SMOOTH) {
+            return Ok(Self { method: row("gradient").expect("a row of the table"), smooth: true });
+        }
+        let lower = text.to_lowercase().replace('_', "-");
+        let smoothed = lower.strip_prefix(SMOOTH).and_then(|rest| rest.strip_prefix('-'));
+        if let Some(method) = smoothed.map_or_else(|| row(text), row) {
+            return Ok(Self { method, smooth: smoothed.is_some() });
+        }
+        let name = text.to_owned();
+        Err(match alias::instead(&bare) {
+            Some(instead) => UnknownMethod::NotOffered { name, instead },
+            None => UnknownMethod::Name { name, suggestion: nearest(&bare).map(str::to_owned) },
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_papers_and_other_tools_are_understood() {
+        for (text, want) in [
+            ("gradcam", "grad-cam"),
+            ("GradCAM", "grad-cam"),
+            ("grad_cam", "grad-cam"),
+            ("LayerGradCam", "grad-cam"),
+            ("GuidedGradCam", "guided-grad-cam"),
+            ("ig", "integrated-gradients"),
+            ("IntegratedGradients", "integrated-gradients"),
+            ("gradient-x-input", "input-x-gradient"),
+            ("grad-x-input", "input-x-gradient"),
+            ("InputXGradient", "input-x-gradient"),
+            ("guided-backpropagation", "guided-backprop"),
+            ("Deconvolution", "deconvnet"),
+            ("deep-lift", "deeplift"),
+            ("EpsilonPlusFlat", "epsilon-plus-flat"),
+            ("LRP", "lrp-epsilon"),
+            ("zplus", "lrp-zplus"),
+            ("SmoothGrad", "smoothgrad"),
+            ("smooth-grad", "smoothgrad"),
+            ("smoothgrad-gradient", "smoothgrad"),
+            ("smoothgrad-cam", "smoothgrad-cam"),
+            ("smoothgrad-ig", "smoothgrad-integrated-gradients"),
+            ("smoothgrad_gradcam", "smoothgrad-grad-cam"),
+        ] {
+            assert_eq!(text.parse::<MethodChoice>().map(|choice| choice.to_string()).as_deref(), Ok(want), "{text}");
+        }
+        for method in &METHODS {
+            assert_eq!(method.name.parse::<MethodChoice>().map(|choice| choice.method.name), Ok(method.name));
+        }
+    }
+
+    #[test]
+    fn what_is_not_offered_has_a_nearest() {
+        for (text, want) in [
+            ("gradcam++", "grad-cam"),
+            ("Grad-CAM++", "grad-cam"),
+            ("ScoreCAM", "grad-cam"),
+            ("layer-cam", "grad-cam"),
+            ("lime", "integrated-gradients"),
+            ("SHAP", "deeplift"),
+            ("smoothgrad-cam++", "smoothgrad-grad-cam"),
+        ] {
+            let message = text.parse::<MethodChoice>().expect_err(text).to_string();
+            assert_eq!(message, format!("method {text:?} is not offered; the nearest that is: {want}"));
+        }
+        // Neither smoothed CAM nor smoothed Grad-CAM for certain.
+        assert!(matches!("smooth-gradcam".parse::<MethodChoice>(), Err(UnknownMethod::Name { .. })));
+        assert!("smoothgrad-smoothgrad".parse::<MethodChoice>().is_err());
     }
 }

@@ -16,6 +16,13 @@ const EXIT_CODES: &str = "Exit codes:
   4    the backend is not available, has too little memory, or its device stopped
   130  interrupted";
 
+/// Groups of options in the help of `explain`; other commands have what they share in the same.
+const EXPLAINED: &str = "What is explained";
+const RULES: &str = "Rules";
+const SAMPLING: &str = "Sampling";
+const WRITING: &str = "Drawing and writing";
+const RUNNING: &str = "Running";
+
 /// Reads a number of things of which there must be one.
 fn count(text: &str) -> Result<usize, &'static str> {
     text.parse().ok().filter(|count| *count > 0).ok_or("give a whole number, 1 or more")
@@ -84,73 +91,108 @@ pub struct ExplainArgs {
     #[arg(required = true)]
     pub input: Vec<PathBuf>,
     /// Methods, separated by commas
-    #[arg(short, long, value_name = "A,B,C", value_delimiter = ',', default_value = "grad-cam")]
+    #[arg(
+        short,
+        long,
+        value_name = "A,B,C",
+        value_delimiter = ',',
+        default_value = "grad-cam",
+        help_heading = EXPLAINED
+    )]
     pub method: Vec<String>,
-    /// Logits to explain: top, top:K, all, an index or a class name
-    #[arg(short, long, value_name = "T", default_value = "top", allow_negative_numbers = true)]
+    /// Logits to explain: top, top:K, all, or indices and class names, separated by commas
+    #[arg(
+        short,
+        long,
+        value_name = "T",
+        default_value = "top",
+        allow_negative_numbers = true,
+        help_heading = EXPLAINED
+    )]
     pub target: String,
-    /// Folder for the results
-    #[arg(short, long, value_name = "DIR", default_value = "heatmaps")]
-    pub output: PathBuf,
-    /// What to write of each map, separated by commas
-    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "png,npy")]
-    pub format: Vec<Format>,
     /// Output or value whose elements are the classes [default: the first output that depends on the image]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = EXPLAINED)]
     pub logits: Option<String>,
-    #[command(flatten)]
-    pub engine: EngineArgs,
     /// Layer of CAM methods: a layer path, node or value name [default: the last spatial activation]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", help_heading = EXPLAINED)]
     pub layer: Option<String>,
+    /// How to feed pictures: imagenet, xrv, unit, signed-unit, or a JSON file [default: the model card, else imagenet]
+    #[arg(long, value_name = "PRESET|FILE", help_heading = EXPLAINED)]
+    pub preprocess: Option<String>,
+    /// Level that is white in 16-bit pictures, such as 4095 for data of 12 bits; all above it is white, too [default: 65535]
+    #[arg(long, value_name = "N", value_parser = level, allow_negative_numbers = true, help_heading = EXPLAINED)]
+    pub white: Option<NonZeroU16>,
     /// Reference input of deeplift and integrated-gradients: zero, mean, blur, blur:SIGMA, a number or FILE.npy
-    #[arg(long, value_name = "B", default_value = "zero", allow_hyphen_values = true)]
+    #[arg(long, value_name = "B", default_value = "zero", allow_hyphen_values = true, help_heading = RULES)]
     pub baseline: String,
     #[command(flatten)]
     pub rules: RuleArgs,
     /// Points on the path of integrated-gradients
-    #[arg(long, value_name = "N", default_value_t = 50, value_parser = count, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 50,
+        value_parser = count,
+        allow_negative_numbers = true,
+        help_heading = SAMPLING
+    )]
     pub steps: usize,
     /// Noisy copies of smoothgrad
-    #[arg(long, value_name = "N", default_value_t = 25, value_parser = count, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 25,
+        value_parser = count,
+        allow_negative_numbers = true,
+        help_heading = SAMPLING
+    )]
     pub samples: usize,
     /// Noise of smoothgrad, relative to the range of the image's values
-    #[arg(long, value_name = "S", default_value_t = 0.15, allow_negative_numbers = true)]
+    #[arg(long, value_name = "S", default_value_t = 0.15, allow_negative_numbers = true, help_heading = SAMPLING)]
     pub sigma: f64,
     /// Seed of smoothgrad's noise
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = whole, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 0,
+        value_parser = whole,
+        allow_negative_numbers = true,
+        help_heading = SAMPLING
+    )]
     pub seed: u64,
-    /// Images that run together: a number, or auto
-    #[arg(long, value_name = "N|auto", default_value = "auto", allow_negative_numbers = true)]
-    pub batch: String,
-    /// Smooth the drawn map with a Gaussian of S pixels of the model input
-    #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true)]
-    pub smooth: f32,
-    /// Channels into one value [default: none for arrays; for pictures sum if signed, else max-abs]
-    #[arg(long, value_name = "R")]
-    pub reduce: Option<ReduceArg>,
-    /// Exit 1 if a completeness error exceeds E
-    #[arg(long, value_name = "E", allow_negative_numbers = true)]
-    pub max_error: Option<f64>,
+    /// Folder for the results
+    #[arg(short, long, value_name = "DIR", default_value = "heatmaps", help_heading = WRITING)]
+    pub output: PathBuf,
+    /// What to write of each map, separated by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "png,npy", help_heading = WRITING)]
+    pub format: Vec<Format>,
     /// Grid of written maps: the model input's, a CAM layer's own, or the original picture's
-    #[arg(long, value_name = "WHERE", default_value = "input")]
+    #[arg(long, value_name = "WHERE", default_value = "input", help_heading = WRITING)]
     pub resolution: Resolution,
-    /// How to feed pictures: imagenet, xrv, unit, signed-unit, or a JSON file [default: the model card, else imagenet]
-    #[arg(long, value_name = "PRESET|FILE")]
-    pub preprocess: Option<String>,
-    /// Level that is white in pictures of 16 bits, such as 4095 where they hold 12; all above it is white, too [default: 65535]
-    #[arg(long, value_name = "N", value_parser = level, allow_negative_numbers = true)]
-    pub white: Option<NonZeroU16>,
-    #[arg(long, value_name = "NAME", help = colormaps())]
+    /// Channels into one value [default: none for arrays; for pictures sum if signed, else max-abs]
+    #[arg(long, value_name = "R", help_heading = WRITING)]
+    pub reduce: Option<ReduceArg>,
+    /// Smooth the drawn map with a Gaussian of S pixels of the model input
+    #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true, help_heading = WRITING)]
+    pub smooth: f32,
+    #[arg(long, value_name = "NAME", help = colormaps(), help_heading = WRITING)]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1
-    #[arg(long, value_name = "A", default_value_t = 0.8, allow_negative_numbers = true)]
+    #[arg(long, value_name = "A", default_value_t = 0.8, allow_negative_numbers = true, help_heading = WRITING)]
     pub alpha: f32,
+    #[command(flatten)]
+    pub engine: EngineArgs,
+    /// Images that run together: a number, or auto
+    #[arg(long, value_name = "N|auto", default_value = "auto", allow_negative_numbers = true, help_heading = RUNNING)]
+    pub batch: String,
+    /// Exit 1 if a completeness error exceeds E
+    #[arg(long, value_name = "E", allow_negative_numbers = true, help_heading = RUNNING)]
+    pub max_error: Option<f64>,
     /// Pass over inputs of which DIR has all files already, by a run with the same options
-    #[arg(long)]
+    #[arg(long, help_heading = RUNNING)]
     pub skip_existing: bool,
     /// Print one JSON object per input, target and method on standard output, and one per input that failed
-    #[arg(long)]
+    #[arg(long, help_heading = RUNNING)]
     pub json: bool,
     #[command(flatten)]
     pub talk: TalkArgs,
@@ -163,7 +205,7 @@ pub struct EngineArgs {
     pub place: PlaceArgs,
     /// Floating-point type of weights and arithmetic: f64 on the CPU only; f16 and bf16, in which the cuda backend stores
     /// values and computes in f32, with epsilon relative to each layer; wgpu has f16 where the device does
-    #[arg(long, value_name = "TYPE", default_value = "f32")]
+    #[arg(long, value_name = "TYPE", default_value = "f32", help_heading = RUNNING)]
     pub precision: PrecisionArg,
 }
 
@@ -171,13 +213,13 @@ pub struct EngineArgs {
 #[derive(Args, Clone, Debug)]
 pub struct PlaceArgs {
     /// What computes: auto is cuda where it is available, else wgpu where that has hardware, else cpu
-    #[arg(long, value_name = "NAME", default_value = "auto")]
+    #[arg(long, value_name = "NAME", default_value = "auto", help_heading = RUNNING)]
     pub backend: BackendArg,
     /// Number of the device, as `devices` lists them, or a part of its name [default: the first that can run the kernels]
-    #[arg(long, value_name = "N|NAME", value_parser = device)]
+    #[arg(long, value_name = "N|NAME", value_parser = device, help_heading = RUNNING)]
     pub device: Option<DeviceArg>,
     /// Threads of the cpu backend, of reading and of writing files [default: one per core]
-    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, value_name = "N", value_parser = count, allow_negative_numbers = true, help_heading = RUNNING)]
     pub threads: Option<usize>,
 }
 
@@ -185,10 +227,10 @@ pub struct PlaceArgs {
 #[derive(Args, Clone, Debug)]
 pub struct RuleArgs {
     /// Absolute stabiliser of LRP
-    #[arg(long, value_name = "E", default_value = "1e-6", allow_negative_numbers = true)]
+    #[arg(long, value_name = "E", default_value = "1e-6", allow_negative_numbers = true, help_heading = RULES)]
     pub epsilon: f64,
     /// LRP at batch normalisation that no convolution absorbs
-    #[arg(long, value_name = "R", default_value = "epsilon")]
+    #[arg(long, value_name = "R", default_value = "epsilon", help_heading = RULES)]
     pub batch_norm: BatchNormArg,
 }
 
@@ -196,10 +238,10 @@ pub struct RuleArgs {
 #[derive(Args, Clone, Copy, Debug)]
 pub struct TalkArgs {
     /// Say nothing but errors
-    #[arg(short, long, conflicts_with = "verbose")]
+    #[arg(short, long, conflicts_with = "verbose", help_heading = RUNNING)]
     pub quiet: bool,
     /// Say more
-    #[arg(short, long)]
+    #[arg(short, long, help_heading = RUNNING)]
     pub verbose: bool,
 }
 

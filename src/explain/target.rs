@@ -16,13 +16,14 @@ pub enum Target {
     /// The K largest logits of each image.
     Top(usize),
     Index(usize),
-    /// A class name of the model card, in whatever case where that is no other class.
+    /// A class name of the model card, in whatever case where that is no other class; else indices and names, separated by
+    /// commas.
     Name(String),
     All,
 }
 
 impl Target {
-    /// `top`, `top:K`, `all`, an index or a class name.
+    /// `top`, `top:K`, `all`, an index, a class name, or several of the latter two: `281,tabby`.
     pub fn parse(text: &str) -> Result<Self, String> {
         if let Some(count) = text.strip_prefix("top:") {
             return match count.parse() {
@@ -61,6 +62,7 @@ impl Target {
                     found => found,
                 };
                 match found.len() {
+                    0 if name.contains(',') => several(name, logits, classes),
                     0 => Err(ExplainError::Target { target: format!("{name:?}"), hint: hint(name, logits, classes) }),
                     1 => Ok(found),
                     _ => Err(ExplainError::AmbiguousTarget { name: name.clone(), found: listed(&found, classes) }),
@@ -68,6 +70,20 @@ impl Target {
             }
         }
     }
+}
+
+/// The classes of a list, each once. Names may have commas, too, so a list is what is no name.
+fn several(list: &str, logits: &[f64], classes: &[String]) -> Result<Vec<usize>, ExplainError> {
+    let mut found = Vec::new();
+    for part in list.split(',').map(str::trim) {
+        let target = part.parse().map_or_else(|_| Target::Name(part.to_owned()), Target::Index);
+        for class in target.resolve(logits, classes)? {
+            if !found.contains(&class) {
+                found.push(class);
+            }
+        }
+    }
+    Ok(found)
 }
 
 fn places(classes: &[String], is_meant: impl Fn(&String) -> bool) -> Vec<usize> {
@@ -83,6 +99,9 @@ fn listed(found: &[usize], classes: &[String]) -> String {
 fn hint(name: &str, logits: &[f64], classes: &[String]) -> String {
     if name.parse::<i128>().is_ok() {
         return range(logits);
+    }
+    if ["top", "all"].contains(&name) || name.starts_with("top:") {
+        return "a list has indices and class names; top, top:K and all stand alone".to_owned();
     }
     if classes.is_empty() {
         return "the model card names no classes; use an index, top, top:K or all".to_owned();
@@ -118,6 +137,29 @@ mod tests {
         assert!(resolve("-1").unwrap().unwrap_err().to_string().contains("0 to 2"));
         assert!(resolve("zebra").unwrap().unwrap_err().to_string().contains("3 classes, such as \"cat\", \"dog\""));
         assert!(resolve("top:0").is_err());
+    }
+
+    #[test]
+    fn lists_have_indices_and_names() {
+        let classes = ["cat", "dog", "tench, Tinca tinca", "fox"].map(str::to_owned);
+        let resolve = |text: &str| Target::parse(text).map(|t| t.resolve(&[0.0; 4], &classes));
+        for (text, want) in
+            [("3,0", &[3, 0][..]), ("fox, Cat", &[3, 0]), ("1,dog,fox,1", &[1, 3]), ("Tench, Tinca Tinca", &[2])]
+        {
+            assert_eq!(resolve(text).unwrap().unwrap(), want, "{text}");
+        }
+        for (text, want) in [
+            ("0,4", "no target 4; the model has classes 0 to 3"),
+            ("cat,foz", "no target \"foz\"; did you mean \"fox\"?"),
+            ("0,", "no target \"\""),
+            (",", "no target \"\""),
+            ("top,3", "no target \"top\"; a list has indices and class names"),
+            ("3,all", "top, top:K and all stand alone"),
+            ("3,top:2", "top, top:K and all stand alone"),
+        ] {
+            let message = resolve(text).unwrap().unwrap_err().to_string();
+            assert!(message.contains(want), "{text}: {message}");
+        }
     }
 
     #[test]

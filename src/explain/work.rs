@@ -53,7 +53,8 @@ impl Targets<'_> {
             Self::Fixed(targets) => targets.len(),
             Self::Chosen(Target::All, _) => classes,
             Self::Chosen(Target::Top(count), _) => (*count).min(classes),
-            Self::Chosen(Target::Index(_) | Target::Name(_), _) => 1,
+            Self::Chosen(Target::Index(_), _) => 1,
+            Self::Chosen(Target::Name(_), _) => self.of(&vec![0.0; classes]).map_or(1, |targets| targets.len()),
         }
     }
 

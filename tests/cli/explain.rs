@@ -200,6 +200,43 @@ fn json_lines_tell_everything() {
 }
 
 #[test]
+fn several_targets_and_foreign_names_are_taken() {
+    let scene = Scene::new();
+    scene.picture("a.png", 24, 24);
+    let [c, h, w] = plain_shape();
+    scene.array("b.npy", &[2, c, h, w]);
+    let files = |model: &str, input: &str, target: &str, method: &str, folder: &str| {
+        let args = ["explain", model, input, "-t", target, "-m", method, "--format", "npy", "-o", folder];
+        scene.run(&args).exits(0);
+        scene.listing(folder)
+    };
+    let names = files(&rnet(), "a.png", "face,0,1", "GradCAM,ig,gradient-x-input", "list");
+    let want: Vec<String> = ["0", "1"]
+        .iter()
+        .flat_map(|class| {
+            ["grad-cam", "input-x-gradient", "integrated-gradients"].map(|m| format!("a.{class}.{m}.npy"))
+        })
+        .collect();
+    assert_eq!(names, want);
+    assert_eq!(files(&rnet(), "a.png", "all", "grad-cam,integrated-gradients,input-x-gradient", "all"), want);
+    for name in &want {
+        assert_eq!(scene.array_at(&format!("list/{name}")), scene.array_at(&format!("all/{name}")), "{name}");
+    }
+    assert_eq!(files(&plain(), "b.npy", "2,0", "gradient", "batch"), ["b.0.gradient.npy", "b.2.gradient.npy"]);
+}
+
+#[test]
+fn help_is_grouped() {
+    let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
+    let headings = ["What is explained:", "Rules:", "Sampling:", "Drawing and writing:", "Running:"];
+    let at =
+        headings.map(|heading| help.find(&format!("\n{heading}\n")).unwrap_or_else(|| panic!("no {heading}: {help}")));
+    assert!(at.is_sorted(), "{help}");
+    let rest = help.split("\nOptions:\n").nth(1).expect("a group").split("\n\n").next().expect("lines");
+    assert!(rest.lines().all(|line| !line.trim_start().starts_with("--")), "an option without a group: {rest}");
+}
+
+#[test]
 fn a_limit_on_the_error_is_held() {
     let scene = Scene::new();
     scene.picture("a.png", 24, 24);

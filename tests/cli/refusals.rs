@@ -12,8 +12,11 @@ fn wrong_usage_exits_2() {
     let scene = Scene::new();
     scene.picture("a.png", 24, 24);
     let array = scene.array("small.npy", &[3, 2, 2]).display().to_string();
-    let cases: [(&[&str], &[&str]); 24] = [
-        (&["-m", "gradcam"], &["unknown method", "did you mean grad-cam?"]),
+    let cases: [(&[&str], &[&str]); 27] = [
+        (&["-m", "gradcma"], &["unknown method", "did you mean grad-cam?"]),
+        (&["-m", "gradcam++"], &["method \"gradcam++\" is not offered", "the nearest that is: grad-cam"]),
+        (&["-t", "0,2"], &["no target 2", "classes 0 to 1"]),
+        (&["-t", "0,top"], &["no target \"top\"", "top, top:K and all stand alone"]),
         (&["--colormap", "virdis"], &["virdis", "did you mean viridis?"]),
         (&["--preprocess", "imagenot"], &["imagenot", "did you mean imagenet?"]),
         (&["--layer", "stage.conv9"], &["stage.conv9", "nearest", "stage.conv"]),
