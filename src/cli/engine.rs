@@ -209,7 +209,7 @@ pub fn check_target(model: &Model, target: &Target) -> Result<(), Failure> {
     target.resolve(&logits, &model.classes).map(|_| ()).map_err(|error| Failure::explain(&error))
 }
 
-/// The layer that CAM methods read; the one `name`d, else the card's, else the last.
+/// The layer that CAM methods read: the one called `name`, where there is a name, else the card's, else the last.
 pub fn layer(model: &Model, name: Option<&str>) -> Result<Option<ValueId>, Failure> {
     match name {
         Some(name) => model.graph.find(name).map(Some).map_err(Failure::usage),

@@ -35,6 +35,14 @@ impl Picture {
     /// # Errors
     /// As [`Picture::open`].
     pub fn open_with(path: &Path, white: NonZeroU16) -> Result<(Picture, Option<u16>), PictureError> {
+        Self::decoded(path, white).map_err(|error| match error {
+            // Its preamble may be the beginning of a TIFF, which a few are as a whole.
+            PictureError::Decode { path, .. } if is_dicom(&path) => PictureError::Format { path, hint: DICOM_HINT },
+            error => error,
+        })
+    }
+
+    fn decoded(path: &Path, white: NonZeroU16) -> Result<(Picture, Option<u16>), PictureError> {
         let read = |source| PictureError::Read { path: path.to_owned(), source };
         let decode = |e: image::ImageError| PictureError::Decode { path: path.to_owned(), reason: one_line(&e) };
 
@@ -357,7 +365,7 @@ mod tests {
         huge_jpeg[frame + 5..frame + 9].copy_from_slice(&[0xff; 4]);
         let tiff = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::Tiff);
         let webp = encoded(&DynamicImage::new_rgb8(64, 64), ImageFormat::WebP);
-        let cases: [(&str, Vec<u8>, &str); 15] = [
+        let cases: [(&str, Vec<u8>, &str); 16] = [
             ("huge.jpg", huge_jpeg, "65535 x 65535 pixels are too many"),
             ("empty.png", vec![], "empty (0 bytes)"),
             ("huge.png", png_header(100_000, 100_000), "100000 x 100000 pixels are too many"),
@@ -373,6 +381,7 @@ mod tests {
             ("film.DCM", vec![0; 200], "convert DICOM"),
             ("IM001", [&[0; 128][..], b"DICM"].concat(), "convert DICOM"),
             ("film.png", [&[0; 128][..], b"DICM"].concat(), "convert DICOM"),
+            ("IM002", [&b"II*\0\xff\xff\0\0"[..], &[0; 120], b"DICM"].concat(), "convert DICOM"),
         ];
         for (name, bytes, want) in cases {
             let (_folder, path) = file(name, &bytes);

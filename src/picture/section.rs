@@ -10,6 +10,7 @@ const FIELDS: [&str; 8] = ["channels", "size", "square", "resize", "crop", "rang
 const FIELDS_OF_RESIZE: [&str; 5] = ["mode", "to", "long_side", "filter", "antialias"];
 
 #[derive(Deserialize)]
+#[serde(expecting = "an object with the fields of `preprocess`")]
 pub(super) struct Section {
     channels: Option<Channels>,
     size: Option<[usize; 2]>,
@@ -26,6 +27,7 @@ pub(super) struct Section {
 }
 
 #[derive(Default, Deserialize)]
+#[serde(expecting = "an object with mode, to, long_side, filter or antialias")]
 struct Resizing {
     mode: Option<Mode>,
     to: Option<usize>,
@@ -177,11 +179,13 @@ mod tests {
     }
 
     #[test]
-    fn one_number_serves_all_channels() {
+    fn numbers_serve_all_channels_and_what_is_none_is_told() {
         let section = section(json!({"mean": 0.5, "std": 2}));
         assert_eq!((section.mean, section.std), (vec![0.5], vec![2.0]));
         let message = serde_json::from_str::<Preprocess>(r#"{"mean": "half"}"#).unwrap_err().to_string();
         assert!(message.contains("a number or a list of numbers"), "{message}");
+        let message = serde_json::from_str::<Preprocess>(r#"{"resize": "stretch"}"#).unwrap_err().to_string();
+        assert!(message.contains("an object with mode, to"), "{message}");
     }
 
     #[test]

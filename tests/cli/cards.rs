@@ -72,6 +72,8 @@ fn a_layer_that_the_model_lacks_is_an_error() {
     // Whoever looks for the right name finds it, and can give it.
     assert!(scene.run(&["inspect", "net.onnx"]).exits(0).stdout.contains("conv1"));
     explain(&scene, &["--layer", "stage.conv1"]).exits(0);
-    scene.file("net.card.json", br#"{"cam_layer": {"value": "stage.conv1"}}"#);
-    explain(&scene, &[]).exits(0).says(&["CAM methods read layer"]);
+    scene.file("net.card.json", br#"{"cam_layer": {"value": "stage.conv3"}}"#);
+    explain(&scene, &[]).exits(0).says(&["CAM methods read layer", "conv3"]);
+    // Before another output there may be other layers.
+    scene.run(&["inspect", "net.onnx", "-m", "grad-cam", "--logits", "stage.conv1"]).exits(0);
 }
