@@ -172,9 +172,9 @@ pub struct ExplainArgs {
     /// Channels into one value [default: none for arrays; for pictures sum if signed, else max-abs]
     #[arg(long, value_name = "R", help_heading = WRITING)]
     pub reduce: Option<ReduceArg>,
-    /// Smooth the drawn map with a Gaussian of S pixels of the model input
-    #[arg(long, value_name = "S", default_value_t = 0.0, allow_negative_numbers = true, help_heading = WRITING)]
-    pub smooth: f32,
+    /// Smooth the drawn map with a Gaussian of S pixels of the model input; auto is 3 where that has 224, and 0 for CAMs
+    #[arg(long, value_name = "S|auto", default_value = "auto", allow_negative_numbers = true, help_heading = WRITING)]
+    pub smooth: String,
     #[arg(long, value_name = "NAME", help = colormaps(), help_heading = WRITING)]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1

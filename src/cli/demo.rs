@@ -16,9 +16,7 @@ use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
 use crate::onnx::ImportOptions;
-use crate::picture::{
-    Caption, Paint, Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png,
-};
+use crate::picture::{Caption, Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
 use crate::tensor::Tensor;
 
 const METHODS: [&str; 11] = [
@@ -40,8 +38,7 @@ const PHOTO_MODEL: &str = "models/efficientnet-lite0.onnx";
 const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 /// Points of the path integral: enough for a picture.
 const STEPS: usize = 32;
-/// Pixels of the input: single gradients are too fine to be seen.
-const SMOOTH: f32 = 3.0;
+const DRAWING: Drawing = Drawing { colormap: None, alpha: 0.8, smooth: None, reduce: None };
 
 /// A picture of the demo, ready for its model.
 struct Subject {
@@ -270,10 +267,11 @@ fn draw(
 ) -> Result<(), PictureError> {
     let mut blocks = Vec::new();
     for of_class in shown.chunk_by(|a, b| a.heatmap.target == b.heatmap.target) {
-        let planes = of_class.iter().map(|shown| drawn(&shown.heatmap, model)).collect::<Result<Vec<_>, _>>()?;
+        let planes =
+            of_class.iter().map(|shown| plane(&shown.heatmap, &DRAWING, model)).collect::<Result<Vec<_>, _>>()?;
         let mut panels = Vec::new();
         for (shown, (map, paint)) in of_class.iter().zip(&planes) {
-            let whole = caption(&shown.heatmap, &subject.name());
+            let whole = caption(&shown.heatmap, &subject.name(), &DRAWING, model);
             let picture = painter.overlay(&subject.picture, map, &subject.placement, paint, &whole)?;
             let name = format!("{}.{}.png", prefix(subject, shown), shown.heatmap.method);
             let about = [("Software", "fluoroscope"), ("Method", shown.heatmap.method.method.name)];
@@ -285,12 +283,6 @@ fn draw(
     }
     let path = folder.join(format!("{}.sheet.png", subject.stem()));
     write_png(&path, &stacked(&blocks), &[("Software", "fluoroscope")])
-}
-
-/// What the eye can follow: fine maps are smoothed.
-fn drawn(heatmap: &Heatmap, model: &Model) -> Result<(Tensor, Paint), PictureError> {
-    let smooth = if heatmap.method.method.readout.is_cam() { 0.0 } else { SMOOTH };
-    plane(heatmap, &Drawing { colormap: None, alpha: 0.8, smooth, reduce: None }, model)
 }
 
 fn heading(subject: &Subject, shown: &Shown) -> String {

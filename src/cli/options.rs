@@ -38,8 +38,8 @@ impl Engine {
 pub struct Drawing {
     pub colormap: Option<Colormap>,
     pub alpha: f32,
-    /// Sigma of the Gaussian, in pixels of the model input.
-    pub smooth: f32,
+    /// Sigma of the Gaussian, in pixels of the model input; by default what lets the eye follow a fine map.
+    pub smooth: Option<f32>,
     pub reduce: Option<Reduce>,
 }
 
@@ -94,7 +94,7 @@ impl ExplainSettings {
         let drawing = Drawing {
             colormap: args.colormap.map(|name| Colormap::named(&name)).transpose().map_err(Failure::usage)?,
             alpha: args.alpha,
-            smooth: not_negative("--smooth", f64::from(args.smooth))? as f32,
+            smooth: smooth(&args.smooth)?,
             reduce: args.reduce.map(reduce),
         };
         let (preprocess, remarks) = args.preprocess.map(preprocess).transpose()?.unzip();
@@ -215,6 +215,14 @@ fn baseline(text: &str) -> Result<Baseline, Failure> {
     Ok(Baseline::Tensor(Arc::new(tensor)))
 }
 
+fn smooth(text: &str) -> Result<Option<f32>, Failure> {
+    match text.parse::<f32>() {
+        _ if text == "auto" => Ok(None),
+        Ok(sigma) if sigma.is_finite() && sigma >= 0.0 => Ok(Some(sigma)),
+        _ => Err(Failure::usage(format!("--smooth {text} is out of range; give a finite number, 0 or more, or auto"))),
+    }
+}
+
 fn batch(text: &str) -> Result<Option<usize>, Failure> {
     match text.parse::<usize>() {
         _ if text == "auto" => Ok(None),
@@ -264,7 +272,7 @@ fn said(args: &ExplainArgs) -> Vec<(&'static str, String)> {
         ("samples", args.samples.to_string()),
         ("sigma", args.sigma.to_string()),
         ("seed", args.seed.to_string()),
-        ("smooth", args.smooth.to_string()),
+        ("smooth", args.smooth.clone()),
         ("resolution", format!("{:?}", args.resolution).to_lowercase()),
         ("precision", format!("{:?}", args.engine.precision).to_lowercase()),
     ];

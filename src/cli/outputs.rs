@@ -175,8 +175,10 @@ impl<'a> Writer<'a> {
         let name = image.called(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let drawn = || {
             let picture = image.shown(self.model.input());
-            let (plane, paint) = plane(heatmap, &self.settings.drawing, self.model)?;
-            let drawn = self.painter.overlay(&picture, &plane, &image.placement, &paint, &caption(heatmap, &name))?;
+            let drawing = &self.settings.drawing;
+            let (plane, paint) = plane(heatmap, drawing, self.model)?;
+            let caption = caption(heatmap, &name, drawing, self.model);
+            let drawn = self.painter.overlay(&picture, &plane, &image.placement, &paint, &caption)?;
             let mut about = self.metadata(path, heatmap);
             about.extend(image.index.map(|index| ("Image", index.to_string())));
             let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
@@ -217,7 +219,7 @@ pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Ten
     let signed = of_method && matches!(how, Reduce::Sum | Reduce::Mean);
     let reduced = reduce(&heatmap.map, how)?;
     // Sigma counts pixels of the input, whatever the grid of the map.
-    let sigma = drawing.smooth * reduced.shape[1] as f32 / model.input().width as f32;
+    let sigma = sigma(heatmap, drawing, model) * reduced.shape[1] as f32 / model.input().width as f32;
     let plane = gaussian_smooth(&reduced, sigma)?;
     let colormap = drawing.colormap.unwrap_or_else(|| Colormap::default_for(signed));
     let symmetric = signed || colormap.is_diverging();
@@ -225,12 +227,26 @@ pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Ten
     Ok((plane, Paint { colormap, scale, alpha: drawing.alpha }))
 }
 
-/// Method and class, then the numbers and the file.
-pub fn caption(heatmap: &Heatmap, name: &str) -> Caption {
+/// By how many pixels of the input the map is smoothed: a CAM is smooth as it is, and of others a pixel alone is not seen.
+fn sigma(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> f32 {
+    const OF_WIDTH: f32 = 3.0 / 224.0;
+    let is_cam = heatmap.method.method.readout.is_cam();
+    drawing.smooth.unwrap_or(if is_cam { 0.0 } else { OF_WIDTH * model.input().width as f32 })
+}
+
+/// Method and class, then the numbers, how it is smoothed and the file.
+pub fn caption(heatmap: &Heatmap, name: &str, drawing: &Drawing, model: &Model) -> Caption {
     let report = &heatmap.report;
     let title = format!("{}: {}", heatmap.method.title(), heatmap.class);
-    let subtitle = format!("logit {}, probability {:.3}", number(report.logit), report.probability);
-    Caption { title, subtitle: if name.is_empty() { subtitle } else { format!("{subtitle}; {name}") } }
+    let mut subtitle = format!("logit {}, probability {:.3}", number(report.logit), report.probability);
+    let sigma = sigma(heatmap, drawing, model);
+    if sigma > 0.0 {
+        subtitle += &format!("; smoothed by {} px", (10.0 * sigma).round() / 10.0);
+    }
+    if !name.is_empty() {
+        subtitle += &format!("; {name}");
+    }
+    Caption { title, subtitle }
 }
 
 fn record(path: &Path, explained: &Explained, heatmap: &Heatmap) -> Value {

@@ -87,6 +87,26 @@ fn another_output_can_be_explained() {
     }
 }
 
+/// A fine map is drawn for the eye, an array is what was computed.
+#[test]
+fn pictures_are_smoothed_and_arrays_are_not() {
+    let scene = Scene::new();
+    scene.picture("a.png", 50, 31);
+    let model = rnet();
+    let drawn = |options: &[&str], into: &str| {
+        let args = [&["explain", &model, "a.png", "-t", "0", "-m", "gradient,grad-cam", "-o", into], options].concat();
+        scene.run(&args).exits(0);
+        ["gradient", "grad-cam"].map(|method| {
+            let picture = image::open(scene.path(&format!("{into}/a.0.{method}.png"))).expect("a picture").to_rgb8();
+            (picture, scene.array_at(&format!("{into}/a.0.{method}.npy")))
+        })
+    };
+    let ([fine, cam], [raw_fine, raw_cam]) = (drawn(&[], "auto"), drawn(&["--smooth", "0"], "raw"));
+    assert!(fine.0 != raw_fine.0 && fine.1 == raw_fine.1 && cam == raw_cam);
+    // 3 of 224, of 24.
+    assert!(fine == drawn(&["--smooth", "0.32142857"], "same")[0]);
+}
+
 #[test]
 fn reduction_and_resolution_shape_the_raw_map() {
     let scene = Scene::new();
