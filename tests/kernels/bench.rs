@@ -138,6 +138,14 @@ impl Bench {
         Constant::new(self.random(count), Precision::F32)
     }
 
+    /// Tensors that are made here are in f32, as images and maps are where others are in halves.
+    pub fn in_f32<T>(&mut self, make: impl FnOnce(&mut Self) -> T) -> T {
+        let stored = std::mem::replace(&mut self.precision, Precision::F32);
+        let made = make(self);
+        self.precision = stored;
+        made
+    }
+
     /// A tensor of the program, `[c, h, w]` an item.
     fn place(&mut self, per: Per, element: Element, [c, h, w]: [usize; 3]) -> Port {
         let layout = self.layout(c);

@@ -61,6 +61,7 @@ pub fn all() -> Vec<Case> {
     convolutions::whole_words(&mut cases);
     convolutions::merged_groups(&mut cases);
     convolutions::dense_layers(&mut cases);
+    ends(&mut cases);
     cases
 }
 
@@ -290,6 +291,25 @@ fn ones() -> Case {
         let out = b.expect(Per::Image, Element::Float, Array::from_fn(x.n, shape, |_| 1.0));
         b.step(Kernel::ActivationForward, vec![x_view], vec![], out, vec![Stage::Take { part: Part::One }]);
     })
+}
+
+/// From images and to maps, which are in f32.
+fn ends(cases: &mut Vec<Case>) {
+    let shape = [16, 3, 5];
+    cases.push(case("activation_forward: ones of an image in f32", move |b| {
+        let (x_view, x) = b.in_f32(|b| b.noise(Per::Image, shape, 1.0));
+        let out = b.expect(Per::Image, Element::Float, Array::from_fn(x.n, shape, |_| 1.0));
+        b.step(Kernel::ActivationForward, vec![x_view], vec![], out, vec![Stage::Take { part: Part::One }]);
+    }));
+    cases.push(case("activation_backward: a product as a map in f32", move |b| {
+        let (m_view, m) = b.noise(Per::Message, shape, 1.0);
+        let (x_view, x) = b.noise(Per::Image, shape, 1.0);
+        let image = |n| b.item(Per::Image, Per::Message, n);
+        let product = Array::from_fn(m.n, shape, |[n, c, h, w]| m.at([n, c, h, w]) * x.at([image(n), c, h, w]));
+        let out = b.in_f32(|b| b.expect(Per::Message, Element::Float, product));
+        let stage = Stage::Times { operand: x_view.into(), part: Part::All };
+        b.step(Kernel::ActivationBackward, vec![m_view], vec![], out, vec![stage]);
+    }));
 }
 
 /// Shares that are zero wherever z is negative, which stand in its place.

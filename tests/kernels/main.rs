@@ -295,20 +295,23 @@ fn agree_with_the_formulas(precision: Precision) {
 #[test]
 fn every_set_of_stages_that_is_assembled_is_run() {
     let of_any_tile = |(stem, stages): (&'static str, String)| (kernel::entry(stem), stages);
-    let small = [Precision::F32, Precision::F16, Precision::Bf16].map(|stored| (stored, programs::small(stored)));
+    let stored = [Precision::F32, Precision::F16, Precision::Bf16];
+    let small = stored.map(|stored| (stored, programs::small(stored)));
     let of_programs = RUNS.iter().flat_map(|(precision, chip, _)| {
         let (_, programs) = small.iter().find(|(stored, _)| stored == precision).expect("a precision of the runs");
         programs::sets_in_use(programs, *chip)
     });
     let of_case = |case: &cases::Case| {
-        let program = case.bench(SETTINGS[0]).program();
-        let launch = launch_on(NO_UNITS, &program, &program.steps[0]).expect("a launch");
-        fused::set(launch.stem, &launch.fused)
+        stored.map(|stored| {
+            let program = case.bench_in(SETTINGS[0], stored).program();
+            let launch = launch_on(NO_UNITS, &program, &program.steps[0]).expect("a launch");
+            fused::set(launch.stem, &launch.fused)
+        })
     };
     let cases = cases::all();
-    let run = of_programs.chain(cases.iter().map(of_case));
+    let run = of_programs.chain(cases.iter().flat_map(of_case));
     let run: BTreeSet<(&str, String)> = run.map(of_any_tile).collect();
-    let assembled = fused::used(fused::launches(&[Precision::F32, Precision::F16, Precision::Bf16]));
+    let assembled = fused::used(fused::launches(&stored));
     // Prologues alone are for the table of registers: no program has them.
     let bare = fused::used([]);
     let assembled = assembled.into_keys().filter(|set| !bare.contains_key(set)).map(of_any_tile);

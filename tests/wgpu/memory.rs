@@ -155,9 +155,9 @@ fn filters_of_more_than_a_binding_lie_in_parts() {
 fn loops_come_to_their_end_or_it_is_said_that_they_would_not() {
     let backend = opened(WgpuOptions::default());
     let is_llvmpipe = backend.adapter().driver.contains("llvmpipe");
-    // The last is too long for subgroups and for a tile.
+    // The last would be for subgroups in tiles and for a tile, but its kernel has 32 products a turn.
     for (map, outputs, is_too_long) in
-        [([3, 60, 60], 64, false), ([3, 64, 64], 64, is_llvmpipe), ([96, 64, 64], 20, is_llvmpipe)]
+        [([3, 60, 60], 64, false), ([3, 64, 64], 64, is_llvmpipe), ([96, 64, 64], 20, false)]
     {
         match agrees_with_the_cpu(&dense_of(map, outputs), &backend) {
             Ok(()) => assert!(!is_too_long, "{map:?}"),
