@@ -399,6 +399,8 @@ pub struct ManArgs {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
 pub enum Format {
     Png,
+    /// All methods side by side
+    Sheet,
     Npy,
     Safetensors,
     Json,
@@ -408,11 +410,21 @@ impl Format {
     /// How names of such files end.
     pub fn extension(self) -> &'static str {
         match self {
-            Self::Png => "png",
+            Self::Png | Self::Sheet => "png",
             Self::Npy => "npy",
             Self::Safetensors => "safetensors",
             Self::Json => "json",
         }
+    }
+
+    /// What stands for the method in the names of such files.
+    pub fn of(self, method: &str) -> &str {
+        if self == Self::Sheet { "sheet" } else { method }
+    }
+
+    /// A picture, for which the image is kept.
+    pub fn is_drawn(self) -> bool {
+        matches!(self, Self::Png | Self::Sheet)
     }
 }
 

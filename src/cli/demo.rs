@@ -6,17 +6,18 @@ use std::time::Instant;
 
 use super::args::DemoArgs;
 use super::console::Console;
+use super::drawing::{caption, heading, panel, plane};
 use super::engine;
 use super::failure::{DONE, Failure, INPUT};
 use super::options::{Drawing, Engine, methods, place};
-use super::outputs::{caption, make_folder, plane};
+use super::outputs::make_folder;
 use super::table::{Align, Table, error, number, optional};
 use crate::explain::{ExplainOptions, Explainer, Heatmap, Painter, Target};
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
 use crate::onnx::ImportOptions;
-use crate::picture::{Caption, Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
+use crate::picture::{Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
 use crate::tensor::Tensor;
 
 const METHODS: [&str; 11] = [
@@ -276,28 +277,20 @@ fn draw(
             let name = format!("{}.{}.png", prefix(subject, shown), shown.heatmap.method);
             let about = [("Software", "fluoroscope"), ("Method", shown.heatmap.method.method.name)];
             write_png(&folder.join(name), &picture, &about)?;
-            panels.push(Panel { map, placement: subject.placement, paint: *paint, caption: panel(shown) });
+            let caption = panel(&shown.heatmap, of_finding(shown));
+            panels.push(Panel { map, placement: subject.placement, paint: *paint, caption });
         }
         let Some(first) = of_class.first() else { continue };
-        blocks.push(sheet(&heading(subject, first), &subject.picture, &panels)?);
+        blocks.push(sheet(&heading(&first.heatmap, &subject.name()), &subject.picture, &panels)?);
     }
     let path = folder.join(format!("{}.sheet.png", subject.stem()));
     write_png(&path, &stacked(&blocks), &[("Software", "fluoroscope")])
 }
 
-fn heading(subject: &Subject, shown: &Shown) -> String {
-    let report = &shown.heatmap.report;
-    let (name, class) = (subject.name(), &shown.heatmap.class);
-    format!("{name}: {class}, logit {:.2}, probability {:.3}", report.logit, report.probability)
-}
-
-fn panel(shown: &Shown) -> Caption {
-    let report = &shown.heatmap.report;
-    let found =
-        shown.found.and_then(|found| Some(format!("heat ratio {:.1}, IoU {:.2}", found.heat_ratio?, found.iou)));
-    let sum = report.completeness_error.map(|_| format!("sum {:.3}", report.sum));
-    let said: Vec<String> = sum.into_iter().chain(found).collect();
-    Caption { title: shown.heatmap.method.title(), subtitle: said.join(", ") }
+/// How well a map finds the finding.
+fn of_finding(shown: &Shown) -> Option<String> {
+    let found = shown.found?;
+    Some(format!("heat ratio {:.1}, IoU {:.2}", found.heat_ratio?, found.iou))
 }
 
 /// Picture and class, as a file name that every file system takes.

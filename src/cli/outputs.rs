@@ -5,23 +5,23 @@ use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use image::RgbImage;
+use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::args::{Format, Resolution};
+use super::drawing::{caption, heading, panel, plane};
 use super::failure::Failure;
 use super::inputs::Image;
 use super::names::{Taken, ranked};
-use super::options::{Drawing, ExplainSettings};
-use super::table::number;
+use super::options::ExplainSettings;
 use crate::explain::{Heatmap, Painter};
 use crate::model::Model;
 use crate::picture::files::{atomically, write_npy_parts};
-use crate::picture::{
-    Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, reduce, spread, write_png,
-    write_safetensors,
-};
+use crate::picture::{Panel, PictureError, Reduce, reduce, sheet, spread, write_png, write_safetensors};
 use crate::tensor::Tensor;
+
+const SOFTWARE: &str = concat!("fluoroscope ", env!("CARGO_PKG_VERSION"));
 
 /// One image of a source with its maps: targets outer, methods inner.
 pub struct Explained {
@@ -60,21 +60,28 @@ impl<'a> Writer<'a> {
         Ok(Self { settings, model, painter, hash: content_hash(&model.path) })
     }
 
-    /// Names the files of a source, none as one that is `taken`.
+    /// Names the files of a source, none as one that is `taken`. All maps of a target have one sheet.
     pub fn names(&self, taken: &mut Taken, stem: &Path, images: &[Explained]) -> Names {
-        let folder = &self.settings.output;
-        let mut of_format = |label: &str, format: Format| {
-            let mut claim = |stem: &Path| taken.claim(folder, stem, label, format.extension());
+        let (folder, methods) = (&self.settings.output, self.settings.methods.len());
+        let mut of_format = |slot: usize, format: Format| {
+            let label = self.label(images, slot, format);
+            let mut claim = |stem: &Path| taken.claim(folder, stem, &label, format.extension());
             match format {
-                Format::Png => images.iter().map(|it| claim(&it.image.stem(stem))).collect(),
+                Format::Png | Format::Sheet => images.iter().map(|it| claim(&it.image.stem(stem))).collect(),
                 Format::Npy | Format::Safetensors | Format::Json => vec![claim(stem)],
             }
         };
-        let mut of_map = |slot: usize| {
-            let label = self.label(images, slot);
-            self.settings.formats.iter().map(|format| of_format(&label, *format)).collect()
-        };
-        (0..images.first().map_or(0, |image| image.maps.len())).map(&mut of_map).collect()
+        let mut names: Names = Vec::new();
+        for slot in 0..images.first().map_or(0, |image| image.maps.len()) {
+            let first = slot - slot % methods;
+            let of_map = self.settings.formats.iter().enumerate().map(|(i, format)| match format {
+                Format::Sheet if slot > first => names[first][i].clone(),
+                _ => of_format(slot, *format),
+            });
+            let of_map = of_map.collect();
+            names.push(of_map);
+        }
+        names
     }
 
     /// Writes the maps of all images of one source; one entry a map, images outer.
@@ -84,14 +91,16 @@ impl<'a> Writer<'a> {
         }
         let mut rows: Vec<Vec<Written>> = images.iter().map(|_| Vec::new()).collect();
         for (slot, names) in names.iter().enumerate() {
-            let records: Vec<Value> = images.iter().map(|image| record(path, image, &image.maps[slot])).collect();
+            let records: Vec<Value> = images.iter().map(|image| self.record(path, image, &image.maps[slot])).collect();
             for (format, files) in self.settings.formats.iter().zip(names) {
-                if *format == Format::Png {
-                    for (file, image) in files.iter().zip(images) {
-                        self.png(file, path, image, &image.maps[slot])?;
-                    }
-                } else {
-                    self.together(*format, &files[0], path, (images, slot), &records)?;
+                let each = || files.iter().zip(images);
+                let methods = self.settings.methods.len();
+                match format {
+                    Format::Png => each().try_for_each(|(file, image)| self.png(file, path, image, &image.maps[slot]))?,
+                    Format::Sheet if slot % methods > 0 => {}
+                    Format::Sheet => each()
+                        .try_for_each(|(file, image)| self.sheet(file, path, image, &image.maps[slot..][..methods]))?,
+                    _ => self.together(*format, &files[0], path, (images, slot), &records)?,
                 }
             }
             for (i, (row, mut record)) in rows.iter_mut().zip(records).enumerate() {
@@ -103,12 +112,12 @@ impl<'a> Writer<'a> {
         Ok(rows)
     }
 
-    /// `<target>.<method>`; images of one array may differ in their best classes.
-    fn label(&self, images: &[Explained], slot: usize) -> String {
+    /// `<target>.<method>`, or `<target>.sheet`; images of one array may differ in their best classes.
+    fn label(&self, images: &[Explained], slot: usize, format: Format) -> String {
         let first = &images[0].maps[slot];
         let rank = slot / self.settings.methods.len();
         let target = ranked(&self.settings.target, images.len(), rank).unwrap_or_else(|| first.target.to_string());
-        format!("{target}.{}", first.method)
+        format!("{target}.{}", format.of(&first.method.to_string()))
     }
 
     /// A file for all images of a source.
@@ -121,7 +130,7 @@ impl<'a> Writer<'a> {
         records: &[Value],
     ) -> Result<(), Failure> {
         let done = match format {
-            Format::Png | Format::Npy => self.stack(images, slot).and_then(|(shape, maps)| {
+            Format::Png | Format::Sheet | Format::Npy => self.stack(images, slot).and_then(|(shape, maps)| {
                 let parts: Vec<&[f32]> = maps.iter().map(|map| map.data.as_slice()).collect();
                 write_npy_parts(file, &shape, &parts)
             }),
@@ -172,96 +181,98 @@ impl<'a> Writer<'a> {
 
     fn png(&self, file: &Path, path: &Path, explained: &Explained, heatmap: &Heatmap) -> Result<(), Failure> {
         let image = &explained.image;
-        let name = image.called(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy());
         let drawn = || {
             let picture = image.shown(self.model.input());
             let drawing = &self.settings.drawing;
             let (plane, paint) = plane(heatmap, drawing, self.model)?;
-            let caption = caption(heatmap, &name, drawing, self.model);
+            let caption = caption(heatmap, &called(image, path), drawing, self.model);
             let drawn = self.painter.overlay(&picture, &plane, &image.placement, &paint, &caption)?;
-            let mut about = self.metadata(path, heatmap);
-            about.extend(image.index.map(|index| ("Image", index.to_string())));
-            let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
-            write_png(file, &drawn, &about)
+            self.write_png(file, path, image, heatmap, &drawn)
         };
         drawn().map_err(Failure::input)
     }
 
+    /// The maps of a target side by side.
+    fn sheet(&self, file: &Path, path: &Path, explained: &Explained, maps: &[Heatmap]) -> Result<(), Failure> {
+        let image = &explained.image;
+        let drawn = || {
+            let picture = image.shown(self.model.input());
+            let drawn = |heatmap| plane(heatmap, &self.settings.drawing, self.model);
+            let planes = maps.iter().map(drawn).collect::<Result<Vec<_>, _>>()?;
+            let panels = planes.iter().zip(maps).map(|((map, paint), heatmap)| {
+                let caption = panel(heatmap, None);
+                Panel { map, placement: image.placement, paint: *paint, caption }
+            });
+            let panels: Vec<Panel> = panels.collect();
+            let drawn = sheet(&heading(&maps[0], &called(image, path)), &picture, &panels)?;
+            self.write_png(file, path, image, &maps[0], &drawn)
+        };
+        drawn().map_err(Failure::input)
+    }
+
+    fn write_png(
+        &self,
+        file: &Path,
+        path: &Path,
+        image: &Image,
+        heatmap: &Heatmap,
+        drawn: &RgbImage,
+    ) -> Result<(), PictureError> {
+        let mut about = self.metadata(path, heatmap);
+        about.extend(image.index.map(|index| ("Image", index.to_string())));
+        let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        write_png(file, drawn, &about)
+    }
+
     /// What it takes to make a map again.
     fn metadata(&self, path: &Path, heatmap: &Heatmap) -> Vec<(&'static str, String)> {
-        let name = |path: &Path| path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let options: serde_json::Map<String, Value> =
-            self.settings.said.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect();
         let mut about = vec![
-            ("Software", concat!("fluoroscope ", env!("CARGO_PKG_VERSION")).to_owned()),
-            ("Model", name(&self.model.path)),
+            ("Software", SOFTWARE.to_owned()),
+            ("Model", file_name(&self.model.path)),
             ("Model-SHA256", self.hash.clone()),
-            ("Input", name(path)),
+            ("Input", file_name(path)),
             ("Method", heatmap.method.to_string()),
             ("Target", heatmap.target.to_string()),
             ("Class", heatmap.class.clone()),
             ("Logit", heatmap.report.logit.to_string()),
-            ("Options", Value::Object(options).to_string()),
+            ("Options", self.options().to_string()),
         ];
         about.extend(heatmap.report.layer.clone().map(|layer| ("Layer", layer)));
         about
     }
-}
 
-/// One map as a plane to draw, and how to paint it.
-pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Tensor, Paint), PictureError> {
-    let of_method = heatmap.method.method.signed();
-    let how = match drawing.reduce {
-        None | Some(Reduce::None) if of_method => Reduce::Sum,
-        None | Some(Reduce::None) => Reduce::MaxAbs,
-        Some(how) => how,
-    };
-    let signed = of_method && matches!(how, Reduce::Sum | Reduce::Mean);
-    let reduced = reduce(&heatmap.map, how)?;
-    // Sigma counts pixels of the input, whatever the grid of the map.
-    let sigma = sigma(heatmap, drawing, model) * reduced.shape[1] as f32 / model.input().width as f32;
-    let plane = gaussian_smooth(&reduced, sigma)?;
-    let colormap = drawing.colormap.unwrap_or_else(|| Colormap::default_for(signed));
-    let symmetric = signed || colormap.is_diverging();
-    let scale = if symmetric { Scale::signed(&plane) } else { Scale::unsigned(&plane) };
-    Ok((plane, Paint { colormap, scale, alpha: drawing.alpha }))
-}
-
-/// By how many pixels of the input the map is smoothed: a CAM is smooth as it is, and of others a pixel alone is not seen.
-fn sigma(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> f32 {
-    const OF_WIDTH: f32 = 3.0 / 224.0;
-    let is_cam = heatmap.method.method.readout.is_cam();
-    drawing.smooth.unwrap_or(if is_cam { 0.0 } else { OF_WIDTH * model.input().width as f32 })
-}
-
-/// Method and class, then the numbers, how it is smoothed and the file.
-pub fn caption(heatmap: &Heatmap, name: &str, drawing: &Drawing, model: &Model) -> Caption {
-    let report = &heatmap.report;
-    let title = format!("{}: {}", heatmap.method.title(), heatmap.class);
-    let mut subtitle = format!("logit {}, probability {:.3}", number(report.logit), report.probability);
-    let sigma = sigma(heatmap, drawing, model);
-    if sigma > 0.0 {
-        subtitle += &format!("; smoothed by {} px", (10.0 * sigma).round() / 10.0);
+    /// What changes a map, as typed.
+    fn options(&self) -> Value {
+        self.settings.said.iter().map(|(key, value)| ((*key).to_owned(), json!(value))).collect::<Map<_, _>>().into()
     }
-    if !name.is_empty() {
-        subtitle += &format!("; {name}");
+
+    fn record(&self, path: &Path, explained: &Explained, heatmap: &Heatmap) -> Value {
+        let mut record = json!({
+            "input": path,
+            "target": heatmap.target,
+            "class": heatmap.class,
+            "method": heatmap.method.to_string(),
+            "report": heatmap.report,
+            "seconds": explained.seconds / explained.maps.len() as f64,
+            "software": SOFTWARE,
+            "model": file_name(&self.model.path),
+            "model_sha256": self.hash,
+            "options": self.options(),
+        });
+        if let Some(index) = explained.image.index {
+            record["image"] = json!(index);
+        }
+        record
     }
-    Caption { title, subtitle }
 }
 
-fn record(path: &Path, explained: &Explained, heatmap: &Heatmap) -> Value {
-    let mut record = json!({
-        "input": path,
-        "target": heatmap.target,
-        "class": heatmap.class,
-        "method": heatmap.method.to_string(),
-        "report": heatmap.report,
-        "seconds": explained.seconds / explained.maps.len() as f64,
-    });
-    if let Some(index) = explained.image.index {
-        record["image"] = json!(index);
-    }
-    record
+fn file_name(path: &Path) -> String {
+    path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned()
+}
+
+/// The file that an image came from, for captions.
+fn called(image: &Image, path: &Path) -> String {
+    image.called(file_name(path))
 }
 
 /// Makes a folder for results.

@@ -87,6 +87,34 @@ fn another_output_can_be_explained() {
     }
 }
 
+#[test]
+fn a_sheet_has_all_methods_of_a_target() {
+    let scene = Scene::new();
+    scene.picture("a.png", 50, 31);
+    let model = rnet();
+    let args = ["explain", &model, "a.png", "-t", "0,1", "-m", "gradient,grad-cam", "--format", "sheet,npy", "--json"];
+    let ran = scene.run(&args).exits(0);
+    let mut sheets = Vec::new();
+    for line in ran.stdout.lines() {
+        let object: Value = serde_json::from_str(line).expect("JSON");
+        assert_eq!((&object["options"]["smooth"], &object["model"]), (&"auto".into(), &"rnet.onnx".into()));
+        assert_eq!(object["model_sha256"].as_str().map(str::len), Some(64));
+        let target = object["target"].as_u64().expect("a class");
+        let sheet = format!("heatmaps/a.{target}.sheet.png");
+        assert_eq!(object["outputs"][0], sheet.as_str());
+        sheets.push(sheet);
+    }
+    assert_eq!(sheets.len(), 4);
+    assert_eq!(std::fs::read_dir(scene.path("heatmaps")).expect("a folder").count(), 2 + 4, "a sheet for each target");
+    // The picture and two maps, in columns of 320 pixels with 20 about them.
+    let sizes = [&sheets[0], &sheets[3]].map(|name| image::image_dimensions(scene.path(name)).expect("a picture"));
+    assert_eq!(sizes.map(|(width, _)| width), [3 * 340 + 20; 2]);
+    let again = scene.run(&[&args[..], &["--skip-existing"]].concat()).exits(0);
+    assert!(again.stdout.is_empty(), "{}", again.stdout);
+    std::fs::remove_file(scene.path(&sheets[3])).expect("a sheet");
+    assert_eq!(scene.run(&[&args[..], &["--skip-existing"]].concat()).exits(0).stdout.lines().count(), 4);
+}
+
 /// A fine map is drawn for the eye, an array is what was computed.
 #[test]
 fn pictures_are_smoothed_and_arrays_are_not() {

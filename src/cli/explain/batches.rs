@@ -9,7 +9,6 @@ use super::dim::Dim;
 use super::encode::Job;
 use super::existing::Todo;
 use super::results::Results;
-use crate::cli::args::Format;
 use crate::cli::failure::Failure;
 use crate::cli::inputs::Image;
 use crate::cli::interrupt;
@@ -263,7 +262,7 @@ impl<'a> Run<'a> {
         pending.dealt_with += 1;
         match maps {
             Ok(maps) => {
-                image.release(self.settings.formats.contains(&Format::Png));
+                image.release(self.settings.formats.iter().any(|format| format.is_drawn()));
                 pending.done.push(Explained { image, maps, seconds });
             }
             Err(error) => pending.failures.push(Failure::explain(&error).about(self.results.name(&image))),

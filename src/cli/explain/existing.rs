@@ -108,9 +108,10 @@ impl<'a> Existing<'a> {
 
     fn files_of_target(&self, stem: &Path, images: usize, target: &str) -> Option<Vec<PathBuf>> {
         let of_format = |method: &str, format: Format| -> Vec<PathBuf> {
-            let name = |stem: &Path| file_name(stem, &format!("{target}.{method}"), format.extension());
+            let label = format!("{target}.{}", format.of(method));
+            let name = |stem: &Path| file_name(stem, &label, format.extension());
             match format {
-                Format::Png => (0..images).map(|image| name(&image_stem(stem, Some(image), images))).collect(),
+                Format::Png | Format::Sheet => (0..images).map(|image| name(&image_stem(stem, Some(image), images))).collect(),
                 Format::Npy | Format::Safetensors | Format::Json => vec![name(stem)],
             }
         };

@@ -15,7 +15,7 @@ use batches::{Run, Waits};
 use existing::Todo;
 use results::{Results, Totals};
 
-use super::args::{ExplainArgs, Format};
+use super::args::ExplainArgs;
 use super::console::Console;
 use super::failure::{BACKEND, DONE, Failure, INPUT};
 use super::listing::Listing;
@@ -69,7 +69,7 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
         results.fail(&named, failure);
     }
     let start = Instant::now();
-    let draws = settings.formats.contains(&Format::Png);
+    let draws = settings.formats.iter().any(|format| format.is_drawn());
     let white = settings.white.unwrap_or(WHITE);
     let reading = Reading { files: files.clone(), shape: model.input(), preprocess, white, draws };
     let images = Loader::start(reading, settings.engine.cores(), batch);

@@ -1,0 +1,64 @@
+//! How maps are drawn, and what is written about them there.
+
+use super::options::Drawing;
+use super::table::number;
+use crate::explain::Heatmap;
+use crate::model::Model;
+use crate::picture::{Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, reduce};
+use crate::tensor::Tensor;
+
+/// One map as a plane to draw, and how to paint it.
+pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Tensor, Paint), PictureError> {
+    let of_method = heatmap.method.method.signed();
+    let how = match drawing.reduce {
+        None | Some(Reduce::None) if of_method => Reduce::Sum,
+        None | Some(Reduce::None) => Reduce::MaxAbs,
+        Some(how) => how,
+    };
+    let signed = of_method && matches!(how, Reduce::Sum | Reduce::Mean);
+    let reduced = reduce(&heatmap.map, how)?;
+    // Sigma counts pixels of the input, whatever the grid of the map.
+    let sigma = sigma(heatmap, drawing, model) * reduced.shape[1] as f32 / model.input().width as f32;
+    let plane = gaussian_smooth(&reduced, sigma)?;
+    let colormap = drawing.colormap.unwrap_or_else(|| Colormap::default_for(signed));
+    let symmetric = signed || colormap.is_diverging();
+    let scale = if symmetric { Scale::signed(&plane) } else { Scale::unsigned(&plane) };
+    Ok((plane, Paint { colormap, scale, alpha: drawing.alpha }))
+}
+
+/// By how many pixels of the input the map is smoothed: a CAM is smooth as it is, and of others a pixel alone is not seen.
+fn sigma(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> f32 {
+    const OF_WIDTH: f32 = 3.0 / 224.0;
+    let is_cam = heatmap.method.method.readout.is_cam();
+    drawing.smooth.unwrap_or(if is_cam { 0.0 } else { OF_WIDTH * model.input().width as f32 })
+}
+
+/// Method and class, then the numbers, how it is smoothed and the file.
+pub fn caption(heatmap: &Heatmap, name: &str, drawing: &Drawing, model: &Model) -> Caption {
+    let report = &heatmap.report;
+    let title = format!("{}: {}", heatmap.method.title(), heatmap.class);
+    let mut subtitle = format!("logit {}, probability {:.3}", number(report.logit), report.probability);
+    let sigma = sigma(heatmap, drawing, model);
+    if sigma > 0.0 {
+        subtitle += &format!("; smoothed by {} px", (10.0 * sigma).round() / 10.0);
+    }
+    if !name.is_empty() {
+        subtitle += &format!("; {name}");
+    }
+    Caption { title, subtitle }
+}
+
+/// Above the maps of a class, side by side.
+pub fn heading(heatmap: &Heatmap, name: &str) -> String {
+    let report = &heatmap.report;
+    let logit = format!("{}, logit {:.2}, probability {:.3}", heatmap.class, report.logit, report.probability);
+    if name.is_empty() { logit } else { format!("{name}: {logit}") }
+}
+
+/// Above one of them: the method, then its sum where that should be the logit, and what else there is.
+pub fn panel(heatmap: &Heatmap, more: Option<String>) -> Caption {
+    let report = &heatmap.report;
+    let sum = report.completeness_error.map(|_| format!("sum {:.3}", report.sum));
+    let said: Vec<String> = sum.into_iter().chain(more).collect();
+    Caption { title: heatmap.method.title(), subtitle: said.join(", ") }
+}
