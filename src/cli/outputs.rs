@@ -96,7 +96,9 @@ impl<'a> Writer<'a> {
                 let each = || files.iter().zip(images);
                 let methods = self.settings.methods.len();
                 match format {
-                    Format::Png => each().try_for_each(|(file, image)| self.png(file, path, image, &image.maps[slot]))?,
+                    Format::Png => {
+                        each().try_for_each(|(file, image)| self.png(file, path, image, &image.maps[slot]))?
+                    }
                     Format::Sheet if slot % methods > 0 => {}
                     Format::Sheet => each()
                         .try_for_each(|(file, image)| self.sheet(file, path, image, &image.maps[slot..][..methods]))?,

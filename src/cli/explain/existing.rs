@@ -111,7 +111,9 @@ impl<'a> Existing<'a> {
             let label = format!("{target}.{}", format.of(method));
             let name = |stem: &Path| file_name(stem, &label, format.extension());
             match format {
-                Format::Png | Format::Sheet => (0..images).map(|image| name(&image_stem(stem, Some(image), images))).collect(),
+                Format::Png | Format::Sheet => {
+                    (0..images).map(|image| name(&image_stem(stem, Some(image), images))).collect()
+                }
                 Format::Npy | Format::Safetensors | Format::Json => vec![name(stem)],
             }
         };
