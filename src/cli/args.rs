@@ -417,11 +417,6 @@ impl Format {
         }
     }
 
-    /// What stands for the method in the names of such files.
-    pub fn of(self, method: &str) -> &str {
-        if self == Self::Sheet { "sheet" } else { method }
-    }
-
     /// A picture, for which the image is kept.
     pub fn is_drawn(self) -> bool {
         matches!(self, Self::Png | Self::Sheet)

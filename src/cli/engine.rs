@@ -52,7 +52,7 @@ pub fn backend(engine: &Engine, console: &Console) -> Result<Box<dyn Backend>, F
             _ if error.code == USAGE => Err(error),
             _ => cuda(Some(device)),
         }),
-        (BackendArg::Auto, None) if matches!(stored, Precision::F16 | Precision::Bf16) => halves(stored),
+        (BackendArg::Auto, None) if matches!(stored, Precision::F16 | Precision::Bf16) => halves(stored, console),
         (BackendArg::Auto, None) if stored == Precision::F32 => auto(engine, console).map_err(failed),
         (BackendArg::Auto | BackendArg::Cpu, _) => cpu(engine).map_err(failed),
     }
@@ -95,23 +95,30 @@ fn choose<T>(
 }
 
 /// What computes halves where nothing is asked for: cuda, else an adapter of hardware, of f16 alone.
-fn halves(stored: Precision) -> Result<Box<dyn Backend>, Failure> {
+fn halves(stored: Precision, console: &Console) -> Result<Box<dyn Backend>, Failure> {
     let refused = match cuda(None) {
         Ok(backend) => return Ok(backend),
-        Err(error) => failed(error).message,
+        Err(error) => error,
     };
-    let (by, hint) = match stored {
-        Precision::F16 => match wgpu(Wanted::Hardware, stored) {
-            Err(Failure { code: BACKEND, .. }) => (
-                "f16 is stored by cuda, or by wgpu on hardware, of which there is none here",
-                "leave out --precision, or add --backend wgpu if `fluoroscope devices` lists an adapter with f16",
-            ),
-            // One that does not store it says so.
-            started => return started,
-        },
-        _ => ("bf16 is stored by cuda alone", "leave out --precision"),
-    };
-    Err(Failure { code: BACKEND, message: format!("{by}: {refused}"), hint: Some(hint.to_owned()) })
+    if stored == Precision::Bf16 {
+        return Err(stored_by("bf16 is stored by cuda alone", &[refused]));
+    }
+    match opened(Wanted::Hardware) {
+        Err(error) => Err(stored_by("f16 is stored by cuda, or by an adapter of hardware", &[refused, error])),
+        Ok(backend) => {
+            if !matches!(refused, BackendError::Unavailable { .. }) {
+                console.note(&format!("{} computes: {}", backend.device(), failed(refused).message));
+            }
+            storing(backend, stored)
+        }
+    }
+}
+
+/// By whom, and why it does not start.
+fn stored_by(whom: &str, refused: &[BackendError]) -> Failure {
+    let reasons: Vec<String> = refused.iter().map(|error| Failure::new(BACKEND, error).message).collect();
+    let hint = "leave out --precision; `fluoroscope devices` lists what there is, with f16 where it is stored";
+    Failure { code: BACKEND, message: format!("{whom}: {}", reasons.join("; ")), hint: Some(hint.to_owned()) }
 }
 
 fn cpu(engine: &Engine) -> Result<Box<dyn Backend>, BackendError> {
@@ -156,8 +163,15 @@ fn wanted(device: &DeviceArg) -> Wanted {
 }
 
 fn wgpu(adapter: Wanted, stored: Precision) -> Result<Box<dyn Backend>, Failure> {
-    let options = WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() };
-    let backend = WgpuBackend::new(options).map_err(failed)?;
+    storing(opened(adapter).map_err(failed)?, stored)
+}
+
+fn opened(adapter: Wanted) -> Result<WgpuBackend, BackendError> {
+    WgpuBackend::new(WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() })
+}
+
+/// The backend, if its adapter stores numbers so.
+fn storing(backend: WgpuBackend, stored: Precision) -> Result<Box<dyn Backend>, Failure> {
     let AdapterInfo { name, stores_f16, .. } = backend.adapter();
     if stored == Precision::F16 && !stores_f16 {
         let way_out = "leave out --precision, or choose with --device one that `fluoroscope devices` lists with f16";
@@ -168,7 +182,7 @@ fn wgpu(adapter: Wanted, stored: Precision) -> Result<Box<dyn Backend>, Failure>
 
 /// An adapter whose driver takes the kernels.
 fn checked(adapter: Wanted) -> Result<Box<dyn Backend>, BackendError> {
-    let backend = WgpuBackend::new(WgpuOptions { adapter, folder: cache_folder(), ..WgpuOptions::default() })?;
+    let backend = opened(adapter)?;
     backend.check()?;
     Ok(Box::new(backend))
 }

@@ -5,7 +5,6 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::names::image_stem;
 use crate::graph::Shape;
 use crate::picture::{Levels, Picture, Placement};
 
@@ -39,11 +38,6 @@ impl Image {
         if !is_drawn || self.picture.is_some() {
             self.values = Arc::default();
         }
-    }
-
-    /// The stem of its own files, where `stem` is that of the source's.
-    pub fn stem(&self, stem: &Path) -> PathBuf {
-        image_stem(stem, self.index, self.of)
     }
 
     /// The file that it came from, and its place there if it is one of several.

@@ -103,6 +103,9 @@ struct Passed {
 
 /// Inputs by name, and the rest.
 fn sorted(paths: impl Iterator<Item = PathBuf>) -> (Vec<PathBuf>, Passed) {
+    // Names that begin with a dot are nobody's pictures.
+    let is_hidden = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with('.'));
+    let paths = paths.filter(|path| !is_hidden(path));
     let (mut found, rest): (Vec<PathBuf>, Vec<PathBuf>) = paths.partition(|path| is_input(path));
     found.sort();
     let mut passed = Passed::default();
@@ -111,13 +114,9 @@ fn sorted(paths: impl Iterator<Item = PathBuf>) -> (Vec<PathBuf>, Passed) {
 }
 
 impl Passed {
-    /// Names that begin with a dot are nobody's pictures.
     fn count(&mut self, path: &Path) {
         let name = path.file_name().unwrap_or_default().to_string_lossy().to_lowercase();
         let ends = |(_, ends): &&(&str, &[&str])| ends.iter().any(|end| name.ends_with(&format!(".{end}")));
-        if name.starts_with('.') {
-            return;
-        }
         if path.is_dir() {
             self.folders += 1;
         } else if path.is_file() && is_dicom(path) {

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
+use super::args::Format;
 use crate::explain::Target;
 
 /// One stem for every file, relative to the output folder: the file's own, with as much of its folder in front as tells
@@ -58,6 +59,19 @@ pub fn file_name(stem: &Path, label: &str, extension: &str) -> PathBuf {
     let mut name = stem.as_os_str().to_owned();
     name.push(format!(".{label}.{extension}"));
     name.into()
+}
+
+/// `<target>.<method>`, or `<target>.sheet`.
+pub fn label(target: &str, method: &str, format: Format) -> String {
+    format!("{target}.{}", if format == Format::Sheet { "sheet" } else { method })
+}
+
+/// The stems of a format's files: pictures have one for each image, others one for all.
+pub fn stems_of(format: Format, stem: &Path, images: usize) -> Vec<PathBuf> {
+    match format.is_drawn() {
+        true => (0..images).map(|image| image_stem(stem, Some(image), images)).collect(),
+        false => vec![stem.to_owned()],
+    }
 }
 
 /// The stem of one image's own files, where `stem` is that of the source and of all its images.

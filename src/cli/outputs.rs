@@ -13,7 +13,7 @@ use super::args::{Format, Resolution};
 use super::drawing::{caption, heading, panel, plane};
 use super::failure::Failure;
 use super::inputs::Image;
-use super::names::{Taken, ranked};
+use super::names::{Taken, label, ranked, stems_of};
 use super::options::ExplainSettings;
 use crate::explain::{Heatmap, Painter};
 use crate::model::Model;
@@ -65,11 +65,8 @@ impl<'a> Writer<'a> {
         let (folder, methods) = (&self.settings.output, self.settings.methods.len());
         let mut of_format = |slot: usize, format: Format| {
             let label = self.label(images, slot, format);
-            let mut claim = |stem: &Path| taken.claim(folder, stem, &label, format.extension());
-            match format {
-                Format::Png | Format::Sheet => images.iter().map(|it| claim(&it.image.stem(stem))).collect(),
-                Format::Npy | Format::Safetensors | Format::Json => vec![claim(stem)],
-            }
+            let stems = stems_of(format, stem, images.len());
+            stems.iter().map(|stem| taken.claim(folder, stem, &label, format.extension())).collect()
         };
         let mut names: Names = Vec::new();
         for slot in 0..images.first().map_or(0, |image| image.maps.len()) {
@@ -96,14 +93,15 @@ impl<'a> Writer<'a> {
                 let each = || files.iter().zip(images);
                 let methods = self.settings.methods.len();
                 match format {
-                    Format::Png => {
-                        each().try_for_each(|(file, image)| self.png(file, path, image, &image.maps[slot]))?
-                    }
-                    Format::Sheet if slot % methods > 0 => {}
+                    Format::Png => each().try_for_each(|(file, image)| self.png(file, path, image, &image.maps[slot])),
+                    Format::Sheet if slot % methods > 0 => Ok(()),
                     Format::Sheet => each()
-                        .try_for_each(|(file, image)| self.sheet(file, path, image, &image.maps[slot..][..methods]))?,
-                    _ => self.together(*format, &files[0], path, (images, slot), &records)?,
+                        .try_for_each(|(file, image)| self.sheet(file, path, image, &image.maps[slot..][..methods])),
+                    Format::Npy => self.npy(&files[0], (images, slot)),
+                    Format::Safetensors => self.safetensors(&files[0], path, (images, slot), &records),
+                    Format::Json => json(&files[0], &images[0].image, &records),
                 }
+                .map_err(Failure::input)?;
             }
             for (i, (row, mut record)) in rows.iter_mut().zip(records).enumerate() {
                 let files: Vec<PathBuf> = names.iter().map(|files| files[i.min(files.len() - 1)].clone()).collect();
@@ -114,41 +112,33 @@ impl<'a> Writer<'a> {
         Ok(rows)
     }
 
-    /// `<target>.<method>`, or `<target>.sheet`; images of one array may differ in their best classes.
+    /// What tells the files of a map apart; images of one array may differ in their best classes.
     fn label(&self, images: &[Explained], slot: usize, format: Format) -> String {
         let first = &images[0].maps[slot];
         let rank = slot / self.settings.methods.len();
         let target = ranked(&self.settings.target, images.len(), rank).unwrap_or_else(|| first.target.to_string());
-        format!("{target}.{}", format.of(&first.method.to_string()))
+        label(&target, &first.method.to_string(), format)
     }
 
-    /// A file for all images of a source.
-    fn together(
+    fn npy(&self, file: &Path, (images, slot): (&[Explained], usize)) -> Result<(), PictureError> {
+        let (shape, maps) = self.stack(images, slot)?;
+        let parts: Vec<&[f32]> = maps.iter().map(|map| map.data.as_slice()).collect();
+        write_npy_parts(file, &shape, &parts)
+    }
+
+    fn safetensors(
         &self,
-        format: Format,
         file: &Path,
         path: &Path,
         (images, slot): (&[Explained], usize),
         records: &[Value],
-    ) -> Result<(), Failure> {
-        let done = match format {
-            Format::Png | Format::Sheet | Format::Npy => self.stack(images, slot).and_then(|(shape, maps)| {
-                let parts: Vec<&[f32]> = maps.iter().map(|map| map.data.as_slice()).collect();
-                write_npy_parts(file, &shape, &parts)
-            }),
-            Format::Safetensors => self.stack(images, slot).and_then(|(shape, maps)| {
-                let about = self.metadata(path, &images[0].maps[slot]);
-                let mut about: BTreeMap<String, String> = about.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
-                about.insert("Reports".to_owned(), json!(records).to_string());
-                let data = maps.iter().map(|map| map.data.as_slice()).collect::<Vec<_>>().concat();
-                write_safetensors(file, &BTreeMap::from([("map".to_owned(), Tensor::new(&shape, data))]), &about)
-            }),
-            Format::Json => {
-                let whole = if images[0].image.index.is_some() { json!(records) } else { records[0].clone() };
-                atomically(file, |out| writeln!(out, "{whole:#}"))
-            }
-        };
-        done.map_err(Failure::input)
+    ) -> Result<(), PictureError> {
+        let (shape, maps) = self.stack(images, slot)?;
+        let about = self.metadata(path, &images[0].maps[slot..=slot]);
+        let mut about: BTreeMap<String, String> = about.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+        about.insert("Reports".to_owned(), json!(records).to_string());
+        let data = maps.iter().map(|map| map.data.as_slice()).collect::<Vec<_>>().concat();
+        write_safetensors(file, &BTreeMap::from([("map".to_owned(), Tensor::new(&shape, data))]), &about)
     }
 
     /// The maps as they are written: raw, and their shape together, with a leading axis where the input had one.
@@ -181,35 +171,28 @@ impl<'a> Writer<'a> {
         Ok(Cow::Owned(Tensor::new(&[map.shape[0], height, width], data)))
     }
 
-    fn png(&self, file: &Path, path: &Path, explained: &Explained, heatmap: &Heatmap) -> Result<(), Failure> {
-        let image = &explained.image;
-        let drawn = || {
-            let picture = image.shown(self.model.input());
-            let drawing = &self.settings.drawing;
-            let (plane, paint) = plane(heatmap, drawing, self.model)?;
-            let caption = caption(heatmap, &called(image, path), drawing, self.model);
-            let drawn = self.painter.overlay(&picture, &plane, &image.placement, &paint, &caption)?;
-            self.write_png(file, path, image, heatmap, &drawn)
-        };
-        drawn().map_err(Failure::input)
+    fn png(&self, file: &Path, path: &Path, explained: &Explained, heatmap: &Heatmap) -> Result<(), PictureError> {
+        let (image, drawing) = (&explained.image, &self.settings.drawing);
+        let picture = image.shown(self.model.input());
+        let (plane, paint) = plane(heatmap, drawing, self.model)?;
+        let caption = caption(heatmap, &called(image, path), drawing, self.model);
+        let drawn = self.painter.overlay(&picture, &plane, &image.placement, &paint, &caption)?;
+        self.write_png(file, path, image, std::slice::from_ref(heatmap), &drawn)
     }
 
     /// The maps of a target side by side.
-    fn sheet(&self, file: &Path, path: &Path, explained: &Explained, maps: &[Heatmap]) -> Result<(), Failure> {
+    fn sheet(&self, file: &Path, path: &Path, explained: &Explained, maps: &[Heatmap]) -> Result<(), PictureError> {
         let image = &explained.image;
-        let drawn = || {
-            let picture = image.shown(self.model.input());
-            let drawn = |heatmap| plane(heatmap, &self.settings.drawing, self.model);
-            let planes = maps.iter().map(drawn).collect::<Result<Vec<_>, _>>()?;
-            let panels = planes.iter().zip(maps).map(|((map, paint), heatmap)| {
-                let caption = panel(heatmap, None);
-                Panel { map, placement: image.placement, paint: *paint, caption }
-            });
-            let panels: Vec<Panel> = panels.collect();
-            let drawn = sheet(&heading(&maps[0], &called(image, path)), &picture, &panels)?;
-            self.write_png(file, path, image, &maps[0], &drawn)
-        };
-        drawn().map_err(Failure::input)
+        let picture = image.shown(self.model.input());
+        let drawn = |heatmap| plane(heatmap, &self.settings.drawing, self.model);
+        let planes = maps.iter().map(drawn).collect::<Result<Vec<_>, _>>()?;
+        let panels = planes.iter().zip(maps).map(|((map, paint), heatmap)| {
+            let caption = panel(heatmap, None);
+            Panel { map, placement: image.placement, paint: *paint, caption }
+        });
+        let panels: Vec<Panel> = panels.collect();
+        let drawn = sheet(&heading(&maps[0], &called(image, path)), &picture, &panels)?;
+        self.write_png(file, path, image, maps, &drawn)
     }
 
     fn write_png(
@@ -217,29 +200,30 @@ impl<'a> Writer<'a> {
         file: &Path,
         path: &Path,
         image: &Image,
-        heatmap: &Heatmap,
+        maps: &[Heatmap],
         drawn: &RgbImage,
     ) -> Result<(), PictureError> {
-        let mut about = self.metadata(path, heatmap);
+        let mut about = self.metadata(path, maps);
         about.extend(image.index.map(|index| ("Image", index.to_string())));
         let about: Vec<(&str, &str)> = about.iter().map(|(key, value)| (*key, value.as_str())).collect();
         write_png(file, drawn, &about)
     }
 
-    /// What it takes to make a map again.
-    fn metadata(&self, path: &Path, heatmap: &Heatmap) -> Vec<(&'static str, String)> {
+    /// What it takes to make maps of a target again.
+    fn metadata(&self, path: &Path, maps: &[Heatmap]) -> Vec<(&'static str, String)> {
+        let (first, methods) = (&maps[0], maps.iter().map(|heatmap| heatmap.method.to_string()));
         let mut about = vec![
             ("Software", SOFTWARE.to_owned()),
             ("Model", file_name(&self.model.path)),
             ("Model-SHA256", self.hash.clone()),
             ("Input", file_name(path)),
-            ("Method", heatmap.method.to_string()),
-            ("Target", heatmap.target.to_string()),
-            ("Class", heatmap.class.clone()),
-            ("Logit", heatmap.report.logit.to_string()),
+            ("Method", methods.collect::<Vec<_>>().join(",")),
+            ("Target", first.target.to_string()),
+            ("Class", first.class.clone()),
+            ("Logit", first.report.logit.to_string()),
             ("Options", self.options().to_string()),
         ];
-        about.extend(heatmap.report.layer.clone().map(|layer| ("Layer", layer)));
+        about.extend(maps.iter().find_map(|heatmap| heatmap.report.layer.clone()).map(|layer| ("Layer", layer)));
         about
     }
 
@@ -266,6 +250,11 @@ impl<'a> Writer<'a> {
         }
         record
     }
+}
+
+fn json(file: &Path, first: &Image, records: &[Value]) -> Result<(), PictureError> {
+    let whole = if first.index.is_some() { json!(records) } else { records[0].clone() };
+    atomically(file, |out| writeln!(out, "{whole:#}"))
 }
 
 fn file_name(path: &Path) -> String {

@@ -148,8 +148,8 @@ struct Submitted<'m> {
 
 impl<'m> Explainer<'m> {
     /// # Errors
-    /// [`ExplainError::Layer`] where `options.layer` names nothing, [`ExplainError::CamLayer`] where the card's does, [`ExplainError::Zero`] where `options` ask for no image, point
-    /// or copy.
+    /// [`ExplainError::Layer`] where `options.layer` names nothing, [`ExplainError::CamLayer`] where the card's does,
+    /// [`ExplainError::Zero`] where `options` ask for no image, point or copy.
     pub fn new(model: &'m Model, backend: Box<dyn Backend>, options: ExplainOptions) -> Result<Self, ExplainError> {
         let counts = [("batch", options.batch.unwrap_or(1)), ("steps", options.steps), ("samples", options.samples)];
         if let Some((what, _)) = counts.into_iter().find(|(_, count)| *count == 0) {

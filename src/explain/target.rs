@@ -62,7 +62,7 @@ impl Target {
                     found => found,
                 };
                 match found.len() {
-                    0 if name.contains(',') => several(name, logits, classes),
+                    0 if name.contains(',') && near(name, classes).is_none() => several(name, logits, classes),
                     0 => Err(ExplainError::Target { target: format!("{name:?}"), hint: hint(name, logits, classes) }),
                     1 => Ok(found),
                     _ => Err(ExplainError::AmbiguousTarget { name: name.clone(), found: listed(&found, classes) }),
@@ -106,13 +106,18 @@ fn hint(name: &str, logits: &[f64], classes: &[String]) -> String {
     if classes.is_empty() {
         return "the model card names no classes; use an index, top, top:K or all".to_owned();
     }
-    match suggest::nearest(name, classes.iter().map(String::as_str)) {
+    match near(name, classes) {
         Some(near) => format!("did you mean {near:?}?"),
         None => {
             let few = classes.iter().take(3).map(|class| format!("{class:?}")).collect::<Vec<_>>().join(", ");
             format!("the model card names {} classes, such as {few}; `inspect MODEL --json` lists them", classes.len())
         }
     }
+}
+
+/// A class that may be meant by `name`.
+fn near<'c>(name: &str, classes: &'c [String]) -> Option<&'c str> {
+    suggest::nearest(name, classes.iter().map(String::as_str))
 }
 
 fn range(logits: &[f64]) -> String {
@@ -152,6 +157,7 @@ mod tests {
             ("0,4", "no target 4; the model has classes 0 to 3"),
             ("cat,foz", "no target \"foz\"; did you mean \"fox\"?"),
             ("0,", "no target \"\""),
+            ("tench, Tinca tincaa", "did you mean \"tench, Tinca tinca\"?"),
             (",", "no target \"\""),
             ("top,3", "no target \"top\"; a list has indices and class names"),
             ("3,all", "top, top:K and all stand alone"),

@@ -149,7 +149,7 @@ impl Builder {
     /// constants.
     fn blind(&mut self, node: &SourceNode) -> Result<Vec<Result<Known, ImportError>>, ImportError> {
         let inputs = self.data_inputs(node);
-        let of_sizes = matches!(node.op.as_str(), "Shape" | "Size") || inputs.iter().all(|id| self.sizes.contains(id));
+        let of_sizes = node.op == "Shape" || inputs.iter().all(|id| self.sizes.contains(id));
         if !of_sizes && !may_take_data(node) {
             return Err(unsupported(node));
         }

@@ -98,5 +98,12 @@ fn halves_are_refused_where_nothing_stores_them() {
     let absent = [("CUDA_VISIBLE_DEVICES", "")];
     let refused = scene.explain(&absent, "plain", "maps", &["--precision", "bf16"]).exits(4);
     refused.says(&["bf16 is stored by cuda alone", "finds no device", "hint: leave out --precision"]);
+    let refused = scene.explain(&absent, "plain", "maps", &["--precision", "f16"]).exits(4);
+    refused.says(&[
+        "f16 is stored by cuda, or by",
+        "finds no device",
+        "finds an adapter",
+        "hint: leave out --precision",
+    ]);
     assert!(scene.files("maps").is_empty());
 }

@@ -64,7 +64,7 @@ impl Scene {
     }
 }
 
-/// The lines of a run without what differs between runs: times and the folder.
+/// The lines of a run about maps, without what differs between runs: times and the folder.
 fn objects(ran: &Ran) -> Vec<Value> {
     let object = |line: &str| {
         let mut object: Value = serde_json::from_str(line).expect("JSON");
@@ -73,7 +73,7 @@ fn objects(ran: &Ran) -> Vec<Value> {
         }
         object
     };
-    ran.stdout.lines().map(object).collect()
+    ran.stdout.lines().map(object).filter(|object| object.get("error").is_none()).collect()
 }
 
 fn errors(ran: &Ran) -> Vec<&str> {

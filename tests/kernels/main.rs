@@ -26,6 +26,7 @@ mod wgpu;
 
 use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use bench::{Bench, Entry, SETTINGS, Setting, TOLERANCE};
 use fluoroscope::backend::Backend;
@@ -136,15 +137,29 @@ fn tiles_of_every_size_give_the_same_bits() {
 /// A step's parameters hold two numbers in a word.
 #[test]
 fn windows_beyond_half_a_word_are_refused() {
-    let plain =
-        ConvParams { kernel: [2, 1], stride: [1, 1], dilation: [70_000, 1], pads: [70_000, 0, 0, 0], groups: 1 };
-    let pads = ConvParams { stride: [35_000, 1], dilation: [1, 1], pads: [0, 0, 70_000, 0], ..plain };
-    for (params, cells) in [(plain, 70_000), (pads, 70_000)] {
-        let geometry = convolutions::Geometry::new("", [3, 2, 2], 5, params);
-        for case in convolutions::convolution(geometry) {
-            let program = case.bench(SETTINGS[0]).program();
-            let error = launch_on(NO_UNITS, &program, &program.steps[0]).expect_err("refused");
-            assert_eq!((error.count, error.limit), (cells, 65_535), "{error}");
+    use fluoroscope::graph::{Pool, PoolKind};
+    const MANY: usize = 70_000;
+    let mut program = convolutions::convolution(convolutions::table()[0])[0].bench(SETTINGS[0]).program();
+    let point = ConvParams { kernel: [1, 1], stride: [1, 1], dilation: [1, 1], pads: [0; 4], groups: 1 };
+    let windows = [
+        ConvParams { kernel: [MANY, 1], ..point },
+        ConvParams { stride: [1, MANY], ..point },
+        ConvParams { dilation: [MANY, 1], ..point },
+        ConvParams { pads: [0, MANY, 0, 0], ..point },
+        ConvParams { pads: [0, 0, MANY, 0], ..point },
+    ];
+    let of_pool = |ConvParams { kernel, stride, dilation, pads, .. }| {
+        let pool = Pool { kind: PoolKind::Max, kernel, stride, dilation, pads, ceil: false };
+        Kernel::PoolMaxForward { pool, index: None }
+    };
+    let convolutions =
+        [Kernel::Conv2dForward, Kernel::Conv2dBackward, Kernel::DepthwiseForward, Kernel::DepthwiseBackward];
+    for window in windows {
+        for kernel in convolutions.iter().map(|kernel| kernel(window)).chain([of_pool(window)]) {
+            let program = Arc::make_mut(&mut program);
+            program.steps[0].kernel = kernel;
+            let error = launch_on(NO_UNITS, program, &program.steps[0]).expect_err("refused");
+            assert_eq!((error.count, error.limit), (MANY, 65_535), "{error}");
         }
     }
 }

@@ -127,9 +127,9 @@ fn dense_of(map: [usize; 3], outputs: usize) -> Model {
     nets::model(net.finish(x))
 }
 
-/// Whether a gradient is as on the CPU, if there is one.
-fn agrees_with_the_cpu(model: &Model, backend: &Arc<WgpuBackend>) -> Result<(), ExplainError> {
-    let gradient = |backend: Box<dyn Backend>| maps_by(model, backend, &["gradient"], 1, 1);
+/// Whether gradients of a batch are as on the CPU, if there are any.
+fn agrees_with_the_cpu(model: &Model, backend: &Arc<WgpuBackend>, count: usize) -> Result<(), ExplainError> {
+    let gradient = |backend: Box<dyn Backend>| maps_by(model, backend, &["gradient"], count, count);
     let found = gradient(Box::new(Arc::clone(backend)))?;
     let cpu = CpuBackend::new(Precision::F32, None).expect("threads start");
     let apart = difference(&found[0], &gradient(Box::new(cpu)).expect("a map")[0]);
@@ -147,7 +147,24 @@ fn filters_of_more_than_a_binding_lie_in_parts() {
     let model = dense_of(map, outputs);
     let limits = Limits { tensor: Some(BINDING as u64), ..Limits::default() };
     let backend = opened(WgpuOptions { limits, ..WgpuOptions::default() });
-    agrees_with_the_cpu(&model, &backend).expect("a map");
+    agrees_with_the_cpu(&model, &backend, 1).expect("a map");
+}
+
+/// Up to eight items go by a kernel of dense layers on a processor, more by tiles, and of the former there are blocks of four.
+#[test]
+fn a_dense_layer_has_the_same_bits_in_every_batch() {
+    let backend = opened(WgpuOptions::default());
+    for map in [[16, 3, 3], [300, 1, 1]] {
+        let model = dense_of(map, 44);
+        let gradients = |batch: usize, backend: Box<dyn Backend>| {
+            maps_by(&model, backend, &["gradient", "lrp-zplus"], 18, batch).expect("maps")
+        };
+        let [one, five, nine, all] = [1, 5, 9, 18].map(|batch| gradients(batch, Box::new(Arc::clone(&backend))));
+        assert!(one == five && one == nine && one == all, "{map:?}");
+        let cpu = gradients(18, Box::new(CpuBackend::new(Precision::F32, None).expect("threads start")));
+        let apart = one.iter().zip(&cpu).map(|(found, wanted)| difference(found, wanted)).fold(0.0, f32::max);
+        assert!(apart <= 1e-4, "{map:?}: {apart:e} of the peak");
+    }
 }
 
 /// Mesa's llvmpipe ends all loops of a thread after 65,535 iterations, and says nothing.
@@ -155,11 +172,14 @@ fn filters_of_more_than_a_binding_lie_in_parts() {
 fn loops_come_to_their_end_or_it_is_said_that_they_would_not() {
     let backend = opened(WgpuOptions::default());
     let is_llvmpipe = backend.adapter().driver.contains("llvmpipe");
-    // The last would be for subgroups in tiles and for a tile, but its kernel has 32 products a turn.
-    for (map, outputs, is_too_long) in
-        [([3, 60, 60], 64, false), ([3, 64, 64], 64, is_llvmpipe), ([96, 64, 64], 20, false)]
-    {
-        match agrees_with_the_cpu(&dense_of(map, outputs), &backend) {
+    // The last would be for subgroups in tiles and for a tile, but a dense layer's kernel has 32 products a turn.
+    for (map, outputs, count, is_too_long) in [
+        ([3, 60, 60], 64, 1, false),
+        ([3, 64, 64], 64, 1, is_llvmpipe),
+        ([96, 64, 64], 20, 1, false),
+        ([96, 64, 64], 20, 9, false),
+    ] {
+        match agrees_with_the_cpu(&dense_of(map, outputs), &backend, count) {
             Ok(()) => assert!(!is_too_long, "{map:?}"),
             Err(error) => {
                 assert!(is_too_long, "{map:?}: {error}");

@@ -283,10 +283,10 @@ pub fn convolution(
     fields.blocks = variant.tile().map_or(fields.blocks, blocks);
     let inputs = groups[if forward { 1 } else { 2 }] as usize;
     fields.iterations = variant.iterations(&p, inputs);
-    fields.on_cpu = match dense::on_cpu(program, step, &p, size) {
+    let of_tile = iterations::by_subgroups(&p, inputs);
+    fields.on_cpu = match dense::on_cpu(program, step, &p, size, of_tile) {
         Some(stem) => Some((stem, dense::blocks(items, channels, forward), iterations::dense(&p, inputs))),
-        None => by_subgroups(variant, count, channels, forward)
-            .map(|(stem, tile)| (stem, blocks(tile), iterations::by_subgroups(&p, inputs))),
+        None => by_subgroups(variant, count, channels, forward).map(|(stem, tile)| (stem, blocks(tile), of_tile)),
     };
     // A thread's 32 channels begin at those of a word, unless an earlier group ends within one.
     let begins_words = count == 1 || (channels / count).is_multiple_of(BITS_OF_A_WORD);

@@ -1,13 +1,14 @@
 //! Dense layers: convolutions of which one window covers all of an item.
 
 use super::fields::LANES;
+use super::iterations::MOST_OF_LLVMPIPE;
 use crate::program::{ConvParams, Kernel, Operand, Program, Prologue, Stage, Step, View};
 
 /// Items and columns of a block, forward and back: what follows from `height` and `width` in `parts/dense.wgsl`. Where neighbours of
 /// a column are of other products, rows of w are long and each thread reads more of one.
 const ITEMS: usize = 4;
 const COLUMNS: [usize; 2] = [256, 32];
-/// Of more items than lanes a tile leaves none idle, and loads less.
+/// Of more items than lanes a tile leaves none idle, and loads less, if the driver lets it come to its end.
 const MOST_ITEMS: usize = LANES;
 
 /// A dense layer's message to a map, which its one window covers: pixels and channels of the map lie side by side as the weights
@@ -30,19 +31,27 @@ pub fn is_one_window(program: &Program, step: &Step, p: &ConvParams) -> bool {
     is_dense && step.stages.iter().all(goes_along) && views().all(lies_flat)
 }
 
-/// The kernel of a dense layer, with an output of this size, for a driver that computes on a CPU: a tile's subgroups would have an item
-/// for each of eight lanes. It adds up in the same order, so that the choice may depend on the batch.
-pub fn on_cpu(program: &Program, step: &Step, p: &ConvParams, size: [usize; 2]) -> Option<&'static str> {
+/// The kernel of a dense layer, with an output of this size, for a driver that computes on a CPU: a tile's subgroups, which take so
+/// many iterations, would have an item for each of eight lanes. It adds up in the same order, so that the choice may depend on the
+/// batch.
+pub fn on_cpu(
+    program: &Program,
+    step: &Step,
+    p: &ConvParams,
+    size: [usize; 2],
+    of_tile: usize,
+) -> Option<&'static str> {
     let source = program.buffer(step.inputs[0]);
     let items = program.count(program.buffer(step.output).per);
     let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
     let covers = p.kernel == [source.height, source.width] && p.pads == [0; 4] && p.groups == 1;
-    let is_dense = covers && size == [1, 1] && (forward || source.area() == 1) && items <= MOST_ITEMS;
+    let is_dense = covers && size == [1, 1] && (forward || source.area() == 1);
+    let is_better = items <= MOST_ITEMS || of_tile > MOST_OF_LLVMPIPE;
     // What is per channel cannot be told from where a product lies.
     let is_whole = step.inputs[0].offset == 0 && step.inputs[0].channels == source.channels;
     let lies_flat = is_whole && step.prologue.iter().flat_map(Prologue::weights).next().is_none();
     let stem = if forward { "conv2d_forward.dense.subgroup" } else { "conv2d_backward.dense.subgroup" };
-    (is_dense && (source.area() == 1 || lies_flat)).then_some(stem)
+    (is_dense && is_better && (source.area() == 1 || lies_flat)).then_some(stem)
 }
 
 /// How many blocks that takes.

@@ -4,6 +4,9 @@
 use crate::graph::Resize;
 use crate::program::ConvParams;
 
+/// Mesa's llvmpipe ends all loops of a thread after so many iterations together (`LP_MAX_TGSI_LOOP_ITERATIONS`), and says nothing.
+pub const MOST_OF_LLVMPIPE: usize = 65_535;
+
 /// Loops as part of the body of others: what they take, and what they take where no thread enters them.
 #[derive(Clone, Copy, Default)]
 pub struct Loops {

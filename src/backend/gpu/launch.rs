@@ -115,7 +115,7 @@ pub struct Launch {
     /// Which of them the kernel writes.
     pub written: Vec<bool>,
     pub params: Box<[u8; PARAM_BYTES]>,
-    /// Blocks of 256 threads, of 64 by subgroups.
+    /// Blocks of 256 threads, of 64 or 8 by subgroups.
     pub blocks: u32,
     /// A bound on the iterations of a thread's loops, all together, in WGSL.
     pub iterations: usize,

@@ -16,6 +16,7 @@ mod uploads;
 
 pub use bindings::within_bindings;
 pub use fields::LANES;
+pub use iterations::MOST_OF_LLVMPIPE;
 pub use launch::{
     Chip, Launch, LaunchError, MatrixUnits, OnCpu, PARAM_BYTES, Pointer, SplitFilters, launch, launch_on, type_of,
 };

@@ -10,7 +10,7 @@ use super::adapters::{Absence, Adapter, AdapterInfo};
 use super::edge::promise;
 use super::texels;
 use crate::backend::BackendError;
-use crate::backend::gpu::{LANES, Launch};
+use crate::backend::gpu::{LANES, Launch, MOST_OF_LLVMPIPE};
 use crate::program::Program;
 
 /// What is used where an adapter has it.
@@ -22,9 +22,6 @@ const FEATURES: wgpu::Features = wgpu::Features::TIMESTAMP_QUERY
 
 /// What a device will say of an operation that was begun.
 pub type Outcome<T> = Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send>>;
-
-/// Iterations of all loops of a shader after which Mesa's `LP_MAX_TGSI_LOOP_ITERATIONS` ends them.
-const ITERATIONS_OF_LLVMPIPE: usize = 65_535;
 
 /// Bounds below those of the device itself.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -116,7 +113,7 @@ impl Device {
         let on_cpu = info.is_software && has_lanes;
         let by_pairs = info.is_software && features.contains(wgpu::Features::SHADER_INT64);
         let is_llvmpipe = info.driver.contains("llvmpipe");
-        let most_iterations = if is_llvmpipe { ITERATIONS_OF_LLVMPIPE } else { usize::MAX };
+        let most_iterations = if is_llvmpipe { MOST_OF_LLVMPIPE } else { usize::MAX };
         let by_texels = is_llvmpipe;
         Ok(Arc::new(Self { raw, queue, info, limits, on_cpu, by_pairs, by_texels, most_iterations, account, faults }))
     }

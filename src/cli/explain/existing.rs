@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::cli::args::Format;
 use crate::cli::inputs::is_array;
-use crate::cli::names::{file_name, image_stem, ranked, stems};
+use crate::cli::names::{file_name, label, ranked, stems, stems_of};
 use crate::cli::options::ExplainSettings;
 use crate::explain::Target;
 use crate::model::Model;
@@ -108,14 +108,9 @@ impl<'a> Existing<'a> {
 
     fn files_of_target(&self, stem: &Path, images: usize, target: &str) -> Option<Vec<PathBuf>> {
         let of_format = |method: &str, format: Format| -> Vec<PathBuf> {
-            let label = format!("{target}.{}", format.of(method));
-            let name = |stem: &Path| file_name(stem, &label, format.extension());
-            match format {
-                Format::Png | Format::Sheet => {
-                    (0..images).map(|image| name(&image_stem(stem, Some(image), images))).collect()
-                }
-                Format::Npy | Format::Safetensors | Format::Json => vec![name(stem)],
-            }
+            let label = label(target, method, format);
+            let stems = stems_of(format, stem, images);
+            stems.iter().map(|stem| file_name(stem, &label, format.extension())).collect()
         };
         let methods = self.settings.methods.iter().map(ToString::to_string);
         let names = methods.flat_map(|method| {

@@ -53,7 +53,10 @@ pub fn run(args: ExplainArgs, console: &mut Console) -> Result<u8, Failure> {
     let files = &todo.files;
     if settings.skip_existing {
         let (done, folder) = (all - files.len(), settings.output.display());
-        console.note(&format!("{done} of {all} inputs are passed over: all their files are in {folder} already"));
+        let unchecked =
+            if settings.max_error.is_some() && done > 0 { "; --max-error is not checked there" } else { "" };
+        let there = format!("all their files are in {folder} already{unchecked}");
+        console.note(&format!("{done} of {all} inputs are passed over: {there}"));
     }
 
     interrupt::listen(settings.output.display().to_string());
