@@ -170,11 +170,8 @@ fn networks(folder: &str) -> Vec<PathBuf> {
     nets
 }
 
-/// What networks of the usual size have in halves, too: theirs are not those of small ones.
-const IN_HALVES: [&str; 2] = ["chest-densenet.onnx", "efficientnet-lite0.onnx"];
-
-/// The programs of all methods: of the golden networks, one with groups and those in use, whose values are stored so; of the latter
-/// in halves some.
+/// The programs of all methods: of the golden networks and one with groups, whose values are stored so, and of those in use in
+/// f32, if that is asked for.
 pub fn programs(stored: &[Precision]) -> Vec<Program> {
     programs_up_to(usize::MAX, stored)
 }
@@ -182,15 +179,11 @@ pub fn programs(stored: &[Precision]) -> Vec<Program> {
 /// The same of images of at most so many pixels.
 pub fn programs_up_to(pixels: usize, stored: &[Precision]) -> Vec<Program> {
     let small = networks("data/golden").into_iter().chain([root().join("tests/fixtures/onnx/resnext.onnx")]);
-    let in_use = ["data/models", "data/chest"].into_iter().flat_map(networks);
+    let small = small.flat_map(|net| stored.iter().map(move |it| (net.clone(), *it)));
+    let in_use = ["data/models", "data/chest"].into_iter().flat_map(networks).map(|net| (net, Precision::F32));
+    let in_use = in_use.filter(|(_, precision)| stored.contains(precision));
     let mut programs = Vec::new();
-    let in_use = in_use.map(|net| (IN_HALVES.iter().any(|name| net.ends_with(name)), net));
-    for ((in_halves, net), precision) in
-        small.map(|net| (true, net)).chain(in_use).flat_map(|net| stored.iter().map(move |it| (net.clone(), *it)))
-    {
-        if precision.is_half() && !in_halves {
-            continue;
-        }
+    for (net, precision) in small.chain(in_use) {
         let model = Model::open_with(&net, precision).unwrap_or_else(|e| panic!("{}: {e}", net.display()));
         if model.input().height * model.input().width > pixels {
             continue;
