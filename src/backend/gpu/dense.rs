@@ -4,8 +4,8 @@ use super::fields::LANES;
 use super::iterations::MOST_OF_LLVMPIPE;
 use crate::program::{ConvParams, Kernel, Operand, Program, Prologue, Stage, Step, View};
 
-/// Items and columns of a block, forward and back: what follows from `height` and `width` in `parts/dense.wgsl`. Where neighbours of
-/// a column are of other products, rows of w are long and each thread reads more of one.
+/// Items of a block, and its columns forward and back: what follows from `height` and `width` in `parts/dense.wgsl`. Forward the products
+/// of a column lie whole rows of w apart, so a block reads more of each row.
 const ITEMS: usize = 4;
 const COLUMNS: [usize; 2] = [256, 32];
 /// Of more items than lanes a tile leaves none idle, and loads less, if the driver lets it come to its end.
