@@ -210,7 +210,10 @@ fn arrays_keep_their_leading_axis() {
     assert_eq!(pictures.len(), 3 * 2 + 2, "{pictures:?}");
     assert_eq!(text_of(&scene, "heatmaps/batch-2.top.gradient.png", "Image"), "2");
     assert_eq!(text_of(&scene, "heatmaps/batch-2.top.gradient.png", "Input"), "batch.npy");
-    let table = scene.run(&args).exits(0).stdout;
+    let ran = scene.run(&[&args[..], &["--verbose"]].concat()).exits(0);
+    // Each file is named once, whichever of its images it was written with.
+    assert_eq!(ran.stderr.lines().filter(|line| line.contains("wrote ")).count(), 4 + pictures.len(), "{}", ran.stderr);
+    let table = ran.stdout;
     for row in ["batch.npy[0] ", "batch.npy[2] ", "one.npy "] {
         assert!(table.lines().any(|line| line.starts_with(row)), "no {row:?} in {table}");
     }

@@ -16,7 +16,8 @@ use crate::knobs::Knobs;
 use crate::ledger::{Counts, Ledger};
 use crate::memory::DeviceMemory;
 use crate::module::{Function, Loaded};
-use crate::pinned::Pinned;
+use crate::pace::{self, Clocks};
+use crate::pinned::{POISON, Pinned};
 use crate::stream::Stream;
 
 pub(crate) struct Driver {
@@ -39,6 +40,7 @@ pub(crate) struct Driver {
     pub counts: Counts,
     /// The most streams of a device that had work before them at a time.
     pub busy_streams: usize,
+    pub clocks: Clocks,
     /// What a kernel's fault makes of all later calls: only a new process recovers.
     pub sticky: Option<Code>,
     /// Texts of errors, oldest first. Kept, for callers hold pointers to them.
@@ -67,7 +69,8 @@ impl Driver {
             initialised: false,
             contexts: (0..devices).map(|_| None).collect(),
             memory: DeviceMemory::new(devices, &knobs),
-            pinned: Pinned::new(knobs.fail_pinned),
+            // What nothing writes would be NaNs and numbers without meaning.
+            pinned: Pinned::new(knobs.fail_pinned, if knobs.pace.is_some() { 0 } else { POISON }),
             streams: Table::default(),
             events: Table::default(),
             captures: Table::default(),
@@ -79,6 +82,7 @@ impl Driver {
             launches: 0,
             counts: Counts::default(),
             busy_streams: 0,
+            clocks: Clocks::new(devices),
             sticky: None,
             texts: Vec::new(),
             knobs,
@@ -127,11 +131,17 @@ pub(crate) fn call(body: impl FnOnce(&mut Driver) -> Result<()>) -> u32 {
         let message = message.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
         Err(driver.fault(Code::Unknown, format!("a bug of the interpreter or the driver: {message}")))
     });
-    let Err(Error { code, text }) = result else { return 0 };
-    if let Some(text) = text {
-        driver.say(&text);
-    }
-    code as u32
+    let awaited = driver.clocks.awaited.take();
+    let code = result.map_or_else(
+        |Error { code, text }| {
+            text.inspect(|text| driver.say(text));
+            code as u32
+        },
+        |()| 0,
+    );
+    drop(guard);
+    awaited.map(pace::sleep_until);
+    code
 }
 
 /// Runs a call that needs `cuInit`.

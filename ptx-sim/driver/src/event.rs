@@ -58,8 +58,9 @@ impl Driver {
 
     /// Notes that a stream has come to the mark of an event, which may be gone by then.
     pub fn stamp(&mut self, event: Handle) {
+        let now = self.clocks.now();
         if let Ok(Event { state: State::Stream { passed, .. }, .. }) = self.events.get_mut(event) {
-            *passed = Some(Instant::now());
+            *passed = Some(now);
         }
     }
 
@@ -80,7 +81,7 @@ impl Driver {
     pub fn query_event(&mut self, event: Handle) -> Result<()> {
         let Some(point) = self.point_of(event)? else { return Ok(()) };
         if self.is_done(point) {
-            return Ok(());
+            return self.clocks.has_passed(point);
         }
         // A loop that asks until the work is done must come to its end.
         self.step(point.stream)?;
@@ -88,7 +89,7 @@ impl Driver {
     }
 
     pub fn synchronize_event(&mut self, event: Handle) -> Result<()> {
-        self.point_of(event)?.map_or(Ok(()), |point| self.reach(point))
+        self.point_of(event)?.map_or(Ok(()), |point| self.wait_for(point))
     }
 
     /// Milliseconds of the host between two events.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::error::Code;
+use crate::pace::Pace;
 
 /// When work runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +51,8 @@ pub(crate) struct Knobs {
     pub checks: bool,
     /// Launches run; else they are checked, counted without a row of their kernel, and leave memory as it is.
     pub runs: bool,
+    /// How long work takes that is not done.
+    pub pace: Option<Pace>,
     /// One schedule, or three whose results must be equal.
     pub seeds: Vec<u64>,
     pub max_instructions: u64,
@@ -91,6 +94,7 @@ impl Knobs {
             graphs: get(env, "PTX_SIM_GRAPHS", "0 or 1", switch)?.unwrap_or(true),
             checks: get(env, "PTX_SIM_CHECKS", "0 or 1", switch)?.unwrap_or(true),
             runs: get(env, "PTX_SIM_RUN", "0 or 1", switch)?.unwrap_or(true),
+            pace: get(env, "PTX_SIM_PACE", "microseconds of a kernel, GB/s of a copy", Pace::read)?,
             seeds: get(env, "PTX_SIM_SEED", "one number, or three with commas between", seeds)?.unwrap_or(vec![0]),
             max_instructions: get(env, "PTX_SIM_MAX_INSTRUCTIONS", "a number", number)?.unwrap_or(1 << 31),
             order: get(env, "PTX_SIM_ORDER", "eager or late", order)?.unwrap_or(Order::Eager),
@@ -225,6 +229,7 @@ mod tests {
             ("PTX_SIM_FAIL_GRAPH", "12345"),
             ("PTX_SIM_SEED", "1,2"),
             ("PTX_SIM_CHECKS", "yes"),
+            ("PTX_SIM_PACE", "5"),
             ("PTX_SIM_RUN", "no"),
             ("PTX_SIM_PTX_VERSION", "8"),
         ] {

@@ -76,7 +76,7 @@ impl Driver {
             return Err(self.fault(Code::LaunchFailed, format!("kernel {kernel}: its module was unloaded")));
         };
         let Some(found) = loaded.module.kernel(kernel) else { return Err(Code::InvalidHandle.into()) };
-        if !self.knobs.runs {
+        if !self.knobs.runs || self.knobs.pace.is_some() {
             return Ok(());
         }
         let started = Instant::now();

@@ -15,6 +15,7 @@ mod ledger;
 mod memory;
 mod module;
 mod op;
+mod pace;
 mod pinned;
 mod stream;
 

@@ -101,6 +101,7 @@ impl Driver {
             }
             Op::Join => Ok(()),
             Op::Free { address } => self.memory.free(*address),
+            Op::CopyIn { .. } | Op::CopyOut { .. } if self.knobs.pace.is_some() => Ok(()),
             Op::CopyIn { to, from } => self.copy_in(*to, from),
             Op::CopyOut { from, to } => self.copy_out(*from, *to),
             Op::CopyAcross { to, from, len } => self.memory.copy(*to, *from, *len).map_err(gone),

@@ -10,19 +10,21 @@ use crate::knobs::FailAt;
 const PAGE: usize = 4096;
 
 /// What fresh bytes hold; four of them are a NaN, so that a value nothing has written shows.
-const POISON: u8 = 0xff;
+pub(crate) const POISON: u8 = 0xff;
 
 #[derive(Debug)]
 pub(crate) struct Pinned {
     blocks: BTreeMap<usize, Layout>,
     fail: Option<FailAt>,
+    fresh: u8,
     /// So many were asked for.
     pub allocations: u64,
 }
 
 impl Pinned {
-    pub fn new(fail: Option<FailAt>) -> Self {
-        Pinned { blocks: BTreeMap::new(), fail, allocations: 0 }
+    /// `fresh`: what new bytes hold.
+    pub fn new(fail: Option<FailAt>, fresh: u8) -> Self {
+        Pinned { blocks: BTreeMap::new(), fail, fresh, allocations: 0 }
     }
 
     pub fn alloc(&mut self, bytes: usize) -> Result<usize> {
@@ -40,7 +42,7 @@ impl Pinned {
             return Err(Code::OutOfMemory.into());
         }
         // SAFETY: the block was allocated with so many bytes just now.
-        unsafe { start.write_bytes(POISON, bytes) };
+        unsafe { start.write_bytes(self.fresh, bytes) };
         self.blocks.insert(start.expose_provenance(), layout);
         Ok(start.expose_provenance())
     }
@@ -65,7 +67,7 @@ mod tests {
 
     #[test]
     fn blocks_are_known_while_they_live() {
-        let mut pinned = Pinned::new(None);
+        let mut pinned = Pinned::new(None, POISON);
         let at = pinned.alloc(100).unwrap();
         assert_eq!(at % PAGE, 0);
         assert!(pinned.contains(at, 100) && pinned.contains(at + 99, 1));

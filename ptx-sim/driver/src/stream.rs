@@ -63,7 +63,7 @@ impl Driver {
         let busy = self.streams.iter().filter(|(_, other)| other.device == device && !other.queue.is_empty()).count();
         self.busy_streams = self.busy_streams.max(busy);
         match self.knobs.order {
-            Order::Eager => self.finish(stream),
+            Order::Eager => self.reach(self.end_of(stream)?),
             Order::Late => Ok(()),
         }
     }
@@ -111,17 +111,29 @@ impl Driver {
     /// Does the next item of a stream, if there is one.
     pub fn step(&mut self, stream: Handle) -> Result<()> {
         let Some((_, after)) = self.streams.get_mut(stream)?.queue.front_mut() else { return Ok(()) };
-        for point in std::mem::take(after) {
-            self.reach(point)?;
+        let points = std::mem::take(after);
+        for point in &points {
+            self.reach(*point)?;
         }
         let queue = self.streams.get_mut(stream)?;
         let Some((op, _)) = queue.queue.pop_front() else { return Ok(()) };
         queue.done += 1;
+        let (device, end) = (queue.device, Point { stream, count: queue.done });
+        if let Some(pace) = self.knobs.pace {
+            self.clocks.pass(device, end, &points, pace.cost(&op));
+        }
         self.execute(&op)
     }
 
+    /// The same, and the caller goes on when the device has come there.
+    pub fn wait_for(&mut self, point: Point) -> Result<()> {
+        self.reach(point)?;
+        self.clocks.wait_for(point);
+        Ok(())
+    }
+
     pub fn finish(&mut self, stream: Handle) -> Result<()> {
-        self.reach(self.end_of(stream)?)
+        self.wait_for(self.end_of(stream)?)
     }
 
     pub fn finish_device(&mut self, device: usize) -> Result<()> {
@@ -138,6 +150,7 @@ impl Driver {
             self.abandon_capture(capture, stream);
         }
         self.finish(stream)?;
+        self.clocks.forget(stream);
         self.streams.remove(stream).map(drop)
     }
 }

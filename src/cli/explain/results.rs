@@ -1,6 +1,6 @@
 //! What is said of each source: in the order of the sources, whichever is written first.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
@@ -116,9 +116,15 @@ impl<'a> Results<'a> {
     /// All maps of a source were written.
     pub fn written(&self, source: usize, images: &[Explained], written: &[Vec<Written>]) {
         let mut outcome = Outcome { images: images.len(), ..Outcome::default() };
+        // An array's images, and a sheet's maps, share a file.
+        let mut files = BTreeSet::new();
         for (image, written) in images.iter().zip(written) {
             for (heatmap, written) in image.maps.iter().zip(written) {
                 self.describe(image, heatmap, written, &mut outcome.said);
+                if !self.settings.json {
+                    let new = written.files.iter().filter(|file| files.insert(*file));
+                    outcome.said.extend(new.map(|file| Said::Detail(format!("wrote {}", file.display()))));
+                }
                 outcome.maps += 1;
             }
         }
@@ -172,7 +178,6 @@ impl<'a> Results<'a> {
             said.push(Said::Object(written.record.to_string()));
         } else {
             said.push(Said::Row(self.table.row(&self.cells(image, heatmap))));
-            said.extend(written.files.iter().map(|file| Said::Detail(format!("wrote {}", file.display()))));
         }
         self.check(&self.name(&image.image), heatmap, said);
     }

@@ -55,8 +55,9 @@ pub extern "C" fn cuStreamQuery(stream: Handle) -> u32 {
     in_context(|driver, device| {
         let stream = driver.stream(device, stream)?;
         driver.refuse_capturing(stream)?;
-        if driver.is_done(driver.end_of(stream)?) {
-            return Ok(());
+        let end = driver.end_of(stream)?;
+        if driver.is_done(end) {
+            return driver.clocks.has_passed(end);
         }
         // A loop that asks until the work is done must come to its end.
         driver.step(stream)?;

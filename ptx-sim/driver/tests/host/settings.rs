@@ -1,6 +1,7 @@
 //! The knobs, and libraries that are no driver or an old one.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use cudarc::driver::{CudaContext, PushKernelArg, sys};
 use cudarc::nvrtc::Ptx;
@@ -76,6 +77,32 @@ fn launches_that_do_not_run_leave_memory_as_it_is() {
         // SAFETY: the arguments are those that the kernel declares.
         let refused = unsafe { launch.launch(config(1, 2048)) }.map(drop).unwrap_err();
         assert_eq!(code(&refused), sys::CUresult::CUDA_ERROR_INVALID_VALUE);
+    });
+}
+
+#[test]
+fn work_with_a_pace_takes_its_time() {
+    in_child("settings::work_with_a_pace_takes_its_time", &[("PTX_SIM_PACE", "20000,1")], || {
+        let context = CudaContext::new(0).unwrap();
+        let stream = context.new_stream().unwrap();
+        let function = function(&context, SCALE, "scale");
+        let mut x = stream.alloc_zeros::<f32>(1 << 20).unwrap();
+        stream.synchronize().unwrap();
+        let timed = Some(sys::CUevent_flags::CU_EVENT_DEFAULT);
+        let (began, start) = (Instant::now(), stream.record_event(timed).unwrap());
+        scale(&stream, &function, &mut x, 2.0, 3.0).unwrap();
+        let middle = stream.record_event(timed).unwrap();
+        // Four megabytes at one gigabyte a second.
+        // SAFETY: nothing reads the memory.
+        let mut host = unsafe { context.alloc_pinned::<f32>(1 << 20) }.unwrap();
+        stream.memcpy_dtoh(&x, &mut host).unwrap();
+        let end = stream.record_event(timed).unwrap();
+        assert!(!end.is_complete());
+        end.synchronize().unwrap();
+        assert!(end.is_complete() && began.elapsed() >= Duration::from_millis(24));
+        assert!(start.elapsed_ms(&middle).unwrap() >= 20.0);
+        assert!(middle.elapsed_ms(&end).unwrap() >= 4.1);
+        assert_eq!(host.as_slice().unwrap()[..3], [0.0; 3]);
     });
 }
 
