@@ -81,7 +81,8 @@ impl Model {
         let mut card = Card::beside(path)?;
         let of_card = card.as_ref().and_then(|card| card.preprocess.as_ref()).and_then(Preprocess::fixed_size);
         let options = ImportOptions { input_size: options.input_size.or(of_card), ..options };
-        let graph = onnx::load(path, &options)?;
+        let mut graph = onnx::load(path, &options)?;
+        graph.average_output();
         let outputs = graph.shape(graph.output).len();
         let mut classes = card.as_ref().map_or_else(Vec::new, |card| card.classes.clone());
         if options.output.is_some() && classes.len() != outputs {

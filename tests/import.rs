@@ -368,6 +368,34 @@ fn assert_logits(name: &str, want: [f64; 4]) {
     }
 }
 
+/// The logits of a network that segments are the means of its map's channels.
+#[test]
+fn a_map_is_explained_by_class() {
+    let path = root().join("data/golden/decoder.onnx");
+    let options =
+        ImportOptions { precision: Precision::F64, output: Some("conv14".to_owned()), ..ImportOptions::default() };
+    let by_class = Model::import(&path, options.clone()).unwrap();
+    let by_pixel = Model { graph: load(&path, &options).unwrap(), ..by_class.clone() };
+    let map = by_pixel.graph.shape(by_pixel.graph.output);
+    assert_eq!((map, by_class.graph.shape(by_class.graph.output)), (Shape::new(8, 24, 28), Shape::new(8, 1, 1)));
+    let note = "the output is a map of 24x28 pixels: a class's logit is its mean over all of them";
+    assert!(by_class.graph.notes.iter().any(|told| told == note), "{:?}", by_class.graph.notes);
+    check_invariants(&by_class.graph);
+    let shape = by_class.input();
+    let image = (0..shape.len()).map(|i| (0.37 * i as f32).sin()).collect();
+    let image = Tensor::new(&[shape.channels, shape.height, shape.width], image);
+    let logits = |model: &Model| {
+        let backend = Box::new(CpuBackend::new(Precision::F64, Some(1)).unwrap());
+        Explainer::new(model, backend, ExplainOptions::default()).unwrap().logits(&image).unwrap().remove(0)
+    };
+    let (classes, pixels) = (logits(&by_class), logits(&by_pixel));
+    assert_eq!(classes.len(), 8);
+    for (class, pixels) in classes.iter().zip(pixels.chunks(map.area())) {
+        let mean = pixels.iter().sum::<f64>() / map.area() as f64;
+        assert!((class - mean).abs() < 1e-12, "{class} is not {mean}");
+    }
+}
+
 #[test]
 fn constants_may_vary_in_space() {
     assert_logits("spatial", [2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]);

@@ -172,6 +172,29 @@ impl Graph {
         paths
     }
 
+    /// Ends a network whose output is a map, such as one that segments, in each channel's mean over the map: a channel is a
+    /// class of its pixels, and a heatmap is that of a class, wherever it is.
+    pub fn average_output(&mut self) {
+        let shape = self.shape(self.output);
+        if !shape.is_spatial() {
+            return;
+        }
+        self.notes.push(format!(
+            "the output is a map of {}x{} pixels: a class's logit is its mean over all of them",
+            shape.height, shape.width
+        ));
+        // Row by row first: a single window over a large map would be one sum for a channel, and nothing to do side by side.
+        let map = self.value(self.output).name.clone();
+        let steps = [("rows", [1, shape.width], [shape.height, 1]), ("mean", [shape.height, 1], [1, 1])];
+        for (what, kernel, [height, width]) in steps.into_iter().filter(|(_, kernel, _)| *kernel != [1, 1]) {
+            let (name, output) = (format!("{map}.{what}"), ValueId(self.values.len()));
+            let op = Op::Pool(Pool::unpadded(PoolKind::Average { include_pad: false }, kernel));
+            self.values.push(Value { name: name.clone(), shape: Shape::new(shape.channels, height, width) });
+            self.nodes.push(Node { op, inputs: vec![self.output], output, name, path: String::new() });
+            self.output = output;
+        }
+    }
+
     /// The output of the last activation with spatial extent, or of the concatenation that joins the last ones; else of
     /// the last spatial node: Grad-CAM's default layer.
     pub fn last_spatial_activation(&self) -> Option<ValueId> {

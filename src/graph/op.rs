@@ -175,6 +175,11 @@ pub struct Pool {
 }
 
 impl Pool {
+    /// A window of this height and width at every place, none in padding; one over all of a map of that size.
+    pub fn unpadded(kind: PoolKind, kernel: [usize; 2]) -> Self {
+        Self { kind, kernel, stride: [1, 1], dilation: [1, 1], pads: [0; 4], ceil: false }
+    }
+
     /// Number of windows along both axes of an input of this shape; `None` where not even one fits.
     pub fn windows(&self, input: Shape) -> Option<[usize; 2]> {
         let count = |axis: usize, size: usize| {

@@ -132,15 +132,20 @@ pub(crate) fn call(body: impl FnOnce(&mut Driver) -> Result<()>) -> u32 {
         Err(driver.fault(Code::Unknown, format!("a bug of the interpreter or the driver: {message}")))
     });
     let awaited = driver.clocks.awaited.take();
-    let code = result.map_or_else(
-        |Error { code, text }| {
-            text.inspect(|text| driver.say(text));
+    let code = match result {
+        Ok(()) => 0,
+        Err(Error { code, text }) => {
+            if let Some(text) = text {
+                driver.say(&text);
+            }
             code as u32
-        },
-        |()| 0,
-    );
+        }
+    };
+    // Others may call meanwhile.
     drop(guard);
-    awaited.map(pace::sleep_until);
+    if let Some(time) = awaited {
+        pace::sleep_until(time);
+    }
     code
 }
 

@@ -53,7 +53,6 @@ impl Lower<'_> {
             }
         }
         let kind = if node.op == "GlobalMaxPool" { PoolKind::Max } else { PoolKind::Average { include_pad: false } };
-        let pool = Pool { kind, kernel: [h, w], stride: [1, 1], dilation: [1, 1], pads: [0; 4], ceil: false };
-        self.op(Op::Pool(pool), x, dims)
+        self.op(Op::Pool(Pool::unpadded(kind, [h, w])), x, dims)
     }
 }
