@@ -110,7 +110,7 @@ pub struct ExplainArgs {
         help_heading = EXPLAINED
     )]
     pub target: String,
-    /// Output or value whose elements are the classes [default: the first output that depends on the image]
+    /// Output or value whose channels are the classes [default: the first output that depends on the image]
     #[arg(long, value_name = "NAME", help_heading = EXPLAINED)]
     pub logits: Option<String>,
     /// Layer of CAM methods: a layer path, node or value name [default: the last spatial activation]
@@ -175,6 +175,9 @@ pub struct ExplainArgs {
     /// Smooth the drawn map with a Gaussian of S pixels of the model input; auto is 3 where that has 224, and 0 for CAMs
     #[arg(long, value_name = "S|auto", default_value = "auto", allow_negative_numbers = true, help_heading = WRITING)]
     pub smooth: String,
+    /// Value of the end colours: peak, a map's strongest; P%, that of a percentile of its pixels; or a number, for all maps the same
+    #[arg(long, value_name = "peak|P%|N", default_value = "peak", allow_negative_numbers = true, help_heading = WRITING)]
+    pub scale: String,
     #[arg(long, value_name = "NAME", help = colormaps(), help_heading = WRITING)]
     pub colormap: Option<String>,
     /// Opacity of the strongest heat, 0 to 1
@@ -263,7 +266,7 @@ pub struct InspectArgs {
     /// Show the rule that each node gets, and plan memory for this method
     #[arg(short, long, value_name = "M")]
     pub method: Option<String>,
-    /// Output or value whose elements are the classes [default: the first output that depends on the image]
+    /// Output or value whose channels are the classes [default: the first output that depends on the image]
     #[arg(long, value_name = "NAME")]
     pub logits: Option<String>,
     /// Layer of CAM methods

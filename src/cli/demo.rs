@@ -17,7 +17,7 @@ use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
 use crate::onnx::ImportOptions;
-use crate::picture::{Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
+use crate::picture::{Extent, Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
 use crate::tensor::Tensor;
 
 const METHODS: [&str; 11] = [
@@ -39,7 +39,7 @@ const PHOTO_MODEL: &str = "models/efficientnet-lite0.onnx";
 const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 /// Points of the path integral: enough for a picture.
 const STEPS: usize = 32;
-const DRAWING: Drawing = Drawing { colormap: None, alpha: 0.8, smooth: None, reduce: None };
+const DRAWING: Drawing = Drawing { colormap: None, alpha: 0.8, smooth: None, reduce: None, extent: Extent::Peak };
 
 /// A picture of the demo, ready for its model.
 struct Subject {

@@ -4,7 +4,7 @@ use super::options::Drawing;
 use super::table::number;
 use crate::explain::Heatmap;
 use crate::model::Model;
-use crate::picture::{Caption, Colormap, Paint, PictureError, Reduce, Scale, gaussian_smooth, reduce};
+use crate::picture::{Caption, Colormap, Extent, Paint, PictureError, Reduce, gaussian_smooth, reduce};
 use crate::tensor::Tensor;
 
 /// One map as a plane to draw, and how to paint it.
@@ -19,10 +19,14 @@ pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Ten
     let reduced = reduce(&heatmap.map, how)?;
     // Sigma counts pixels of the input, whatever the grid of the map.
     let sigma = sigma(heatmap, drawing, model) * reduced.shape[1] as f32 / model.input().width as f32;
-    let plane = gaussian_smooth(&reduced, sigma)?;
+    let mut plane = gaussian_smooth(&reduced, sigma)?;
     let colormap = drawing.colormap.unwrap_or_else(|| Colormap::default_for(signed));
     let symmetric = signed || colormap.is_diverging();
-    let scale = if symmetric { Scale::signed(&plane) } else { Scale::unsigned(&plane) };
+    let scale = drawing.extent.scale(&plane, symmetric);
+    if drawing.extent != Extent::Peak {
+        // What lies beyond has the end colours. A device draws a map by its own peak.
+        plane.data.iter_mut().for_each(|value| *value = value.clamp(-scale.high, scale.high));
+    }
     Ok((plane, Paint { colormap, scale, alpha: drawing.alpha }))
 }
 
@@ -41,6 +45,9 @@ pub fn caption(heatmap: &Heatmap, name: &str, drawing: &Drawing, model: &Model) 
     let sigma = sigma(heatmap, drawing, model);
     if sigma > 0.0 {
         subtitle += &format!("; smoothed by {} px", (10.0 * sigma).round() / 10.0);
+    }
+    if drawing.extent != Extent::Peak {
+        subtitle += &format!("; scale {}", drawing.extent);
     }
     if !name.is_empty() {
         subtitle += &format!("; {name}");

@@ -14,7 +14,7 @@ use crate::explain::{Baseline, ExplainOptions, Target};
 use crate::graph::Precision;
 use crate::method::MethodChoice;
 use crate::picture::preprocess::PRESETS;
-use crate::picture::{Card, Colormap, Preprocess, Reduce, read_array};
+use crate::picture::{Card, Colormap, Extent, Preprocess, Reduce, read_array};
 use crate::rule::{BatchNormRule, RuleOptions};
 
 /// What to compute with.
@@ -41,6 +41,7 @@ pub struct Drawing {
     /// Sigma of the Gaussian, in pixels of the model input; by default what lets the eye follow a fine map.
     pub smooth: Option<f32>,
     pub reduce: Option<Reduce>,
+    pub extent: Extent,
 }
 
 /// `explain`, ready to be carried out.
@@ -96,6 +97,7 @@ impl ExplainSettings {
             alpha: args.alpha,
             smooth: smooth(&args.smooth)?,
             reduce: args.reduce.map(reduce),
+            extent: extent(&args.scale)?,
         };
         let (preprocess, remarks) = args.preprocess.map(preprocess).transpose()?.unzip();
         let max_error = args.max_error.map(|limit| not_negative("--max-error", limit)).transpose()?;
@@ -223,6 +225,11 @@ fn smooth(text: &str) -> Result<Option<f32>, Failure> {
     }
 }
 
+fn extent(text: &str) -> Result<Extent, Failure> {
+    let message = || format!("--scale {text} is none; give peak, a percentage such as 99%, or a value above 0");
+    Extent::parse(text).ok_or_else(|| Failure::usage(message()))
+}
+
 fn batch(text: &str) -> Result<Option<usize>, Failure> {
     match text.parse::<usize>() {
         _ if text == "auto" => Ok(None),
@@ -273,6 +280,7 @@ fn said(args: &ExplainArgs) -> Vec<(&'static str, String)> {
         ("sigma", args.sigma.to_string()),
         ("seed", args.seed.to_string()),
         ("smooth", args.smooth.clone()),
+        ("scale", args.scale.clone()),
         ("resolution", format!("{:?}", args.resolution).to_lowercase()),
         ("precision", format!("{:?}", args.engine.precision).to_lowercase()),
     ];

@@ -175,9 +175,88 @@ impl Scale {
     }
 }
 
+/// Which value of a map takes the end colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Extent {
+    /// Its strongest.
+    #[default]
+    Peak,
+    /// The least that so many percent of all pixels do not exceed, above 0 and up to 100; the strongest where that is zero.
+    Percent(f32),
+    /// This one, whatever the map, so that pictures can be compared.
+    Value(f32),
+}
+
+impl Extent {
+    /// `peak`, a percentage such as `99%`, or a value above 0.
+    ///
+    /// ```
+    /// use fluoroscope::picture::Extent;
+    ///
+    /// assert_eq!(Extent::parse("99.5%"), Some(Extent::Percent(99.5)));
+    /// assert_eq!(Extent::parse("0.25"), Some(Extent::Value(0.25)));
+    /// assert_eq!(Extent::parse("101%"), None);
+    /// ```
+    pub fn parse(text: &str) -> Option<Self> {
+        if text == "peak" {
+            return Some(Self::Peak);
+        }
+        let (number, most, extent): (_, _, fn(f32) -> Self) = match text.strip_suffix('%') {
+            Some(percent) => (percent, 100.0, Self::Percent),
+            None => (text, f32::MAX, Self::Value),
+        };
+        number.parse().ok().filter(|value| *value > 0.0 && *value <= most).map(extent)
+    }
+
+    /// The scale of a map, from zero or, with `symmetric`, about it.
+    pub fn scale(self, map: &Tensor, symmetric: bool) -> Scale {
+        let own = if symmetric { Scale::signed(map) } else { Scale::unsigned(map) };
+        let high = match self {
+            Self::Peak => own.high,
+            Self::Value(value) => value,
+            Self::Percent(percent) => {
+                let sizes = map.data.iter().map(|v| if symmetric { v.abs() } else { v.max(0.0) });
+                let mut sizes: Vec<f32> = sizes.collect();
+                sizes.sort_by(f32::total_cmp);
+                let rank = (f64::from(percent) / 100.0 * sizes.len() as f64).ceil() as usize;
+                sizes.get(rank.saturating_sub(1)).copied().filter(|size| *size > 0.0).unwrap_or(own.high)
+            }
+        };
+        Scale { low: if symmetric { -high } else { 0.0 }, high }
+    }
+}
+
+impl std::fmt::Display for Extent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Peak => f.write_str("peak"),
+            Self::Percent(percent) => write!(f, "{percent} %"),
+            Self::Value(value) => write!(f, "{value}"),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn extents_are_read_and_found() {
+        for bad in ["", "%", "0", "0%", "-1", "-1%", "100.5%", "nan", "inf", "nan%", "Peak", "99 %"] {
+            assert_eq!(Extent::parse(bad), None, "{bad}");
+        }
+        let map = Tensor::new(&[2, 5], vec![-4.0, 1.0, 0.0, 2.0, -3.0, 0.0, 0.0, 0.0, 0.0, 8.0]);
+        let scale = |text: &str, symmetric| Extent::parse(text).unwrap().scale(&map, symmetric);
+        let about = |high: f32| Scale { low: -high, high };
+        assert_eq!((scale("peak", true), scale("peak", false)), (Scale::signed(&map), Scale::unsigned(&map)));
+        // Sizes: five zeros, 1, 2, 3, 4, 8; of what is positive: seven zeros, 1, 2, 8.
+        assert_eq!([90.0, 89.9, 80.1, 80.0].map(|p| Extent::Percent(p).scale(&map, true).high), [4.0, 4.0, 4.0, 3.0]);
+        assert_eq!((scale("100%", true), scale("90%", false)), (about(8.0), Scale { low: 0.0, high: 2.0 }));
+        assert_eq!((scale("50%", true), scale("70%", false)), (about(8.0), Scale::unsigned(&map)));
+        assert_eq!((scale("0.5", true), scale("20", false)), (about(0.5), Scale { low: 0.0, high: 20.0 }));
+        let zeros = Tensor::zeros(&[2, 2]);
+        assert_eq!(Extent::Percent(99.0).scale(&zeros, true).position(0.0), None);
+    }
 
     #[test]
     fn ends_and_middles_are_the_right_colours() {

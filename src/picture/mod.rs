@@ -20,7 +20,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 
 pub use card::Card;
-pub use colour::{Colormap, Palette, Scale};
+pub use colour::{Colormap, Extent, Palette, Scale};
 pub use files::{write_npy, write_png, write_safetensors};
 pub use levels::Levels;
 pub use npy::{NpyImages, npy_size, read_array, read_npy};

@@ -11,7 +11,7 @@ use super::{Scene, data, plain, plain_shape, rnet};
 fn the_synopsis_of_explain_holds() {
     let help = Scene::new().run(&["explain", "--help"]).exits(0).stdout;
     let options = "--method --target --output --format --logits --backend --device --precision --layer --baseline --epsilon --batch-norm \
-        --steps --samples --sigma --seed --batch --smooth --reduce --max-error --resolution --preprocess --colormap \
+        --steps --samples --sigma --seed --batch --smooth --scale --reduce --max-error --resolution --preprocess --colormap \
         --alpha --threads --json --quiet --verbose --white --skip-existing";
     for option in options.split_whitespace() {
         assert!(help.contains(option), "{option}");
@@ -117,6 +117,34 @@ fn a_sheet_has_all_methods_of_a_target() {
     assert!(again.stdout.is_empty(), "{}", again.stdout);
     std::fs::remove_file(scene.path(&sheets[3])).expect("a sheet");
     assert_eq!(scene.run(&[&args[..], &["--skip-existing"]].concat()).exits(0).stdout.lines().count(), 4);
+}
+
+/// One strong pixel would leave the rest pale, and another map's pictures could not be compared.
+#[test]
+fn end_colours_have_the_value_that_is_asked_for() {
+    let scene = Scene::new();
+    scene.picture("a.png", 50, 31);
+    let model = rnet();
+    let drawn = |scale: &str, into: &str| {
+        let fixed = ["explain", &model, "a.png", "-t", "0", "-m", "gradient,grad-cam", "-o", into, "--json"];
+        let ran = scene.run(&[&fixed[..], &["--scale", scale]].concat()).exits(0);
+        assert_eq!(ran.objects()[0]["options"]["scale"], scale);
+        ["gradient", "grad-cam"].map(|method| {
+            let picture = image::open(scene.path(&format!("{into}/a.0.{method}.png"))).expect("a picture").to_rgb8();
+            (picture, scene.array_at(&format!("{into}/a.0.{method}.npy")))
+        })
+    };
+    let (peak, percent, value) = (drawn("peak", "peak"), drawn("90%", "percent"), drawn("1e6", "value"));
+    for ((peak, percent), value) in peak.iter().zip(&percent).zip(&value) {
+        assert!(peak.1 == percent.1 && peak.1 == value.1, "arrays are what was computed");
+        assert!(peak.0 != percent.0 && percent.0 != value.0);
+    }
+    // No heat is left: below the caption, the map's picture is the original, dimmed.
+    let colours = |picture: &image::RgbImage| {
+        let pixels = picture.enumerate_pixels().filter(|(x, y, _)| *x < 200 && (60..150).contains(y));
+        pixels.filter(|(_, _, p)| p.0.iter().max().unwrap_or(&0) - p.0.iter().min().unwrap_or(&0) > 60).count()
+    };
+    assert!(colours(&percent[0].0) > colours(&value[0].0), "{} {}", colours(&percent[0].0), colours(&value[0].0));
 }
 
 /// A fine map is drawn for the eye, an array is what was computed.

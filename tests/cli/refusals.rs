@@ -12,7 +12,7 @@ fn wrong_usage_exits_2() {
     let scene = Scene::new();
     scene.picture("a.png", 24, 24);
     let array = scene.array("small.npy", &[3, 2, 2]).display().to_string();
-    let cases: [(&[&str], &[&str]); 27] = [
+    let cases: [(&[&str], &[&str]); 28] = [
         (&["-m", "gradcma"], &["unknown method", "did you mean grad-cam?"]),
         (&["-m", "gradcam++"], &["method \"gradcam++\" is not offered", "the nearest that is: grad-cam"]),
         (&["-t", "0,2"], &["no target 2", "classes 0 to 1"]),
@@ -30,6 +30,7 @@ fn wrong_usage_exits_2() {
         (&["-t", "-1"], &["no target \"-1\"", "classes 0 to 1"]),
         (&["--epsilon", "-1"], &["--epsilon -1", "0 or more"]),
         (&["--smooth", "-2"], &["--smooth -2", "0 or more"]),
+        (&["--scale", "0%"], &["--scale 0%", "99%"]),
         (&["--sigma", "-0.1"], &["--sigma -0.1", "0 or more"]),
         (&["--max-error", "-1"], &["--max-error -1", "0 or more"]),
         (&["--alpha", "-1"], &["--alpha -1", "0 to 1"]),
