@@ -17,7 +17,7 @@ use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
 use crate::model::Model;
 use crate::onnx::ImportOptions;
-use crate::picture::{Extent, Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
+use crate::picture::{Panel, Picture, PictureError, Placement, Reduce, reduce, sheet, stacked, write_png};
 use crate::tensor::Tensor;
 
 const METHODS: [&str; 11] = [
@@ -39,7 +39,7 @@ const PHOTO_MODEL: &str = "models/efficientnet-lite0.onnx";
 const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 /// Points of the path integral: enough for a picture.
 const STEPS: usize = 32;
-const DRAWING: Drawing = Drawing { colormap: None, alpha: 0.8, smooth: None, reduce: None, extent: Extent::Peak };
+const DRAWING: Drawing = Drawing { colormap: None, alpha: 0.8, smooth: None, reduce: None, extent: None };
 
 /// A picture of the demo, ready for its model.
 struct Subject {
@@ -331,7 +331,7 @@ mod tests {
         assert_eq!(code.map_err(|failure| failure.message), Ok(DONE));
 
         // A column of 320 pixels for the picture and each method, 20 about them; a row for each class.
-        let sheets = [("chelsea.sheet.png", [1040, 258]), ("test-2.sheet.png", [1040, 591])];
+        let sheets = [("chelsea.sheet.png", [1040, 258]), ("test-2.sheet.png", [1040, 588])];
         for (name, size) in sheets {
             assert_eq!(png_size(&output.join(name)), size, "{name}");
         }

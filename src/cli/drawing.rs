@@ -22,8 +22,9 @@ pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Ten
     let mut plane = gaussian_smooth(&reduced, sigma)?;
     let colormap = drawing.colormap.unwrap_or_else(|| Colormap::default_for(signed));
     let symmetric = signed || colormap.is_diverging();
-    let scale = drawing.extent.scale(&plane, symmetric);
-    if drawing.extent != Extent::Peak {
+    let extent = extent(heatmap, drawing);
+    let scale = extent.scale(&plane, symmetric);
+    if extent != Extent::Peak {
         // What lies beyond has the end colours. A device draws a map by its own peak.
         plane.data.iter_mut().for_each(|value| *value = value.clamp(-scale.high, scale.high));
     }
@@ -37,7 +38,13 @@ fn sigma(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> f32 {
     drawing.smooth.unwrap_or(if is_cam { 0.0 } else { OF_WIDTH * model.input().width as f32 })
 }
 
-/// Method and class, then the numbers, how it is smoothed and the file.
+/// What takes the end colours: beside the peak of a fine map, nearly all of it is pale.
+fn extent(heatmap: &Heatmap, drawing: &Drawing) -> Extent {
+    let is_cam = heatmap.method.method.readout.is_cam();
+    drawing.extent.unwrap_or(if is_cam { Extent::Peak } else { Extent::Percent(99.0) })
+}
+
+/// Method and class, then the numbers, how it is smoothed and scaled, and the file.
 pub fn caption(heatmap: &Heatmap, name: &str, drawing: &Drawing, model: &Model) -> Caption {
     let report = &heatmap.report;
     let title = format!("{}: {}", heatmap.method.title(), heatmap.class);
@@ -46,8 +53,9 @@ pub fn caption(heatmap: &Heatmap, name: &str, drawing: &Drawing, model: &Model) 
     if sigma > 0.0 {
         subtitle += &format!("; smoothed by {} px", (10.0 * sigma).round() / 10.0);
     }
-    if drawing.extent != Extent::Peak {
-        subtitle += &format!("; scale {}", drawing.extent);
+    match extent(heatmap, drawing) {
+        Extent::Peak => {}
+        extent => subtitle += &format!("; scale {extent}"),
     }
     if !name.is_empty() {
         subtitle += &format!("; {name}");

@@ -41,7 +41,8 @@ pub struct Drawing {
     /// Sigma of the Gaussian, in pixels of the model input; by default what lets the eye follow a fine map.
     pub smooth: Option<f32>,
     pub reduce: Option<Reduce>,
-    pub extent: Extent,
+    /// By default a percentile where the map is fine.
+    pub extent: Option<Extent>,
 }
 
 /// `explain`, ready to be carried out.
@@ -225,9 +226,12 @@ fn smooth(text: &str) -> Result<Option<f32>, Failure> {
     }
 }
 
-fn extent(text: &str) -> Result<Extent, Failure> {
-    let message = || format!("--scale {text} is none; give peak, a percentage such as 99%, or a value above 0");
-    Extent::parse(text).ok_or_else(|| Failure::usage(message()))
+fn extent(text: &str) -> Result<Option<Extent>, Failure> {
+    if text == "auto" {
+        return Ok(None);
+    }
+    let message = || format!("--scale {text} is none; give peak, a percentage such as 99%, a value above 0, or auto");
+    Extent::parse(text).map(Some).ok_or_else(|| Failure::usage(message()))
 }
 
 fn batch(text: &str) -> Result<Option<usize>, Failure> {
