@@ -297,6 +297,7 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("bnconv", [6, 7, 9], "Conv 1"),
     ("bnconvpad", [6, 9, 11], "BatchNorm 1, Conv 1"),
     ("cbam", [4, 9, 11], "AveragePool 1, Conv 1, Mul 2, Sigmoid 1"),
+    ("channels_last", [4, 1, 1], "Add 1, AveragePool 1, Conv 5, Dense 1, Gelu 1, LayerNorm 1, Relu 1, Scale 1, Tanh 1"),
     ("clip6", [4, 9, 11], "Clip 1"),
     ("conv_SAME_LOWER", [6, 5, 4], "Conv 1"),
     ("conv_dil", [6, 6, 13], "Conv 1"),
@@ -325,7 +326,7 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("relu6", [4, 9, 11], "Clip 1"),
     ("s2d", [12, 2, 3], "SpaceToDepth 1"),
     ("slice", [4, 3, 3], "Slice 1"),
-    ("spatial", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, Relu 1, Reshape 4, ScaleShift 1, Shift 1"),
+    ("spatial", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, Relu 1, Reshape 3, ScaleShift 1, Shift 2, Transpose 2"),
     ("split", [4, 9, 11], "Concat 1, Relu 1, Split 2"),
     ("subdiv", [6, 7, 9], "Conv 1"),
     ("subl", [4, 9, 11], "Shift 1"),
@@ -399,6 +400,17 @@ fn a_map_is_explained_by_class() {
 #[test]
 fn constants_may_vary_in_space() {
     assert_logits("spatial", [2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]);
+}
+
+#[test]
+fn linear_layers_with_channels_last_are_convolutions() {
+    assert_logits("channels_last", [2.475_889_44, -5.182_839_87, -2.844_550_61, -6.035_317_9]);
+    let graph = read("tests/fixtures/onnx/ops/channels_last.onnx");
+    for name in ["wide", "narrow", "out", "gate", "relu"] {
+        let layer = graph.find(name).unwrap();
+        assert_eq!([graph.shape(layer).height, graph.shape(layer).width], [4, 4], "{name} has channels first");
+        assert!(graph.nodes.iter().any(|node| node.label() == name), "{name} is in the listing");
+    }
 }
 
 #[test]

@@ -49,6 +49,32 @@ fn compose_one(draft: &mut Draft, i: usize, producer: impl Fn(crate::graph::Valu
     }
 }
 
+/// Lets permutations follow what computes every element by itself, so that they meet others.
+pub(super) fn sink(draft: &mut Draft) {
+    let producers = draft.producers();
+    let users = draft.users();
+    for i in 0..draft.nodes.len() {
+        if let Some(Op::Activation(_)) = draft.op(i)
+            && let Some(&[middle]) = draft.nodes.get(i).map(|node| node.inputs.as_slice())
+            && users.get(&middle).is_some_and(|users| users.len() == 1)
+            && let Some(&before) = producers.get(&middle)
+            && let Some(Op::Rearrange(moves)) = draft.op(before)
+            && let Some(&input) = draft.nodes.get(before).and_then(|node| node.inputs.first())
+            && is_permutation(&moves.table, draft.shape(input).len())
+        {
+            let dims = draft.dims(input).to_vec();
+            draft.set_dims(middle, dims);
+            draft.swap_steps(before, i);
+        }
+    }
+}
+
+fn is_permutation(table: &[u32], len: usize) -> bool {
+    let mut seen = vec![false; len];
+    let first = |from: &u32| seen.get_mut(*from as usize).is_some_and(|seen| !std::mem::replace(seen, true));
+    table.len() == len && table.iter().all(first)
+}
+
 /// `first` and then `second` (a view where `None`), unless they pad with different values.
 fn join(first: &Rearrange, second: Option<&Rearrange>) -> Option<Rearrange> {
     let Some(second) = second else { return Some(first.clone()) };

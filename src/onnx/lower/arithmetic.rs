@@ -95,8 +95,8 @@ impl Lower<'_> {
         self.affine(x, c, input, AffineKind::Scale, |c| (c, 0.0))
     }
 
-    /// `scale x + shift`, both of them made from a constant that broadcasts. One that varies in space has a channel for
-    /// every element, between two reshapes.
+    /// `scale x + shift`, both of them made from a constant that broadcasts. One that varies along the last axis alone has its
+    /// channels there; one that varies in space otherwise has a channel for every element, between two reshapes.
     fn affine(
         &mut self,
         x: ValueId,
@@ -108,9 +108,12 @@ impl Lower<'_> {
         let x = self.spread(x, c)?;
         let dims = self.draft.dims(x).to_vec();
         let channels = self.per_channel(c, &dims);
-        let in_space = channels.is_none();
+        let along_last =
+            channels.is_none() && dims.len() > 1 && c.dims.last() == dims.last() && c.dims.last() == Some(&c.len());
+        let in_space = channels.is_none() && !along_last;
         let values = match channels {
             Some(values) => values,
+            None if along_last => c.to_f64(),
             None => {
                 let all = layout::expand(&c.dims, &self.batched_dims(x));
                 let all = all.ok_or_else(|| self.args.node.shape_error("the constant does not broadcast"))?;
@@ -121,6 +124,10 @@ impl Lower<'_> {
         self.args.finite(input, &Constant::F64(values.clone().into()))?;
         let (scale, shift): (Vec<f64>, Vec<f64>) = values.into_iter().map(terms).unzip();
         let affine = Affine { kind, scale: Constant::F64(scale.into()), shift: Constant::F64(shift.into()) };
+        if along_last {
+            let step = Step::Op(Op::Affine(affine));
+            return self.over_last_axis(x, |lower, x, inside| lower.emit_extra(step, vec![x], inside));
+        }
         if !in_space {
             return self.op(Op::Affine(affine), x, dims);
         }

@@ -1,5 +1,6 @@
 use super::super::ImportError;
 use super::super::args::Input;
+use super::super::draft::Step;
 use super::super::layout;
 use super::Lower;
 use crate::graph::{Affine, AffineKind, Constant, Conv2d, ConvKind, Op, ValueId};
@@ -49,7 +50,9 @@ impl Lower<'_> {
             return Err(node.shape_error(format!("weights of dimensions {:?}, a matrix is expected", array.dims)));
         };
         let [out, input] = if transposed { [a, b] } else { [b, a] };
-        if dims != [input] {
+        // With channels last, every pixel of an image is such a vector.
+        let fits = matches!(dims.len(), 1..=3) && dims.last() == Some(&input);
+        if !fits {
             let reason = format!("the weights take vectors of {input} numbers, the input has {dims:?} per image");
             return Err(node.shape_error(reason));
         }
@@ -68,8 +71,9 @@ impl Lower<'_> {
         bias: Option<Constant>,
         out_channels: usize,
     ) -> Result<ValueId, ImportError> {
+        let is_vector = self.draft.dims(x).len() == 1;
         let conv = Conv2d {
-            kind: ConvKind::Dense,
+            kind: if is_vector { ConvKind::Dense } else { ConvKind::Conv },
             weight,
             bias,
             out_channels,
@@ -80,7 +84,13 @@ impl Lower<'_> {
             groups: 1,
             space_to_depth: None,
         };
-        self.op(Op::Conv2d(conv), x, vec![out_channels])
+        if is_vector {
+            return self.op(Op::Conv2d(conv), x, vec![out_channels]);
+        }
+        self.over_last_axis(x, |lower, x, mut inside| {
+            inside.splice(..1, [out_channels]);
+            lower.emit_extra(Step::Op(Op::Conv2d(conv)), vec![x], inside)
+        })
     }
 
     /// `scale = gamma / sqrt(var + eps)`, `shift = beta - mean scale`, in f64.

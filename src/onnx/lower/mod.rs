@@ -7,6 +7,7 @@ mod dense;
 mod norm;
 mod pool;
 mod resize;
+mod turn;
 mod window;
 
 use super::ImportError;

@@ -1,7 +1,7 @@
 use super::super::draft::Step;
-use super::super::{ImportError, layout, unsupported_as};
+use super::super::{ImportError, unsupported_as};
 use super::Lower;
-use crate::graph::{Affine, AffineKind, Constant, Op, Rearrange, ValueId};
+use crate::graph::{Affine, AffineKind, Constant, Op, ValueId};
 
 impl Lower<'_> {
     /// A layer normalisation over the last axis: with channels last, it lies between two transposes.
@@ -20,30 +20,16 @@ impl Lower<'_> {
             return Err(node.error(format!("its epsilon is {epsilon}, a positive number is expected")));
         }
         let affine = self.scale_and_shift(dims.get(last).copied().unwrap_or(1))?;
-        let ahead: Vec<usize> = [0, last].into_iter().chain(1..last).collect();
-        let back: Vec<usize> = [0].into_iter().chain(2..=last).chain([1]).collect();
-        let (inside, x) = match last {
-            1 => (self.draft.dims(x).to_vec(), x),
-            _ => {
-                let (turn, inside) = self.turned(&dims, &ahead)?;
-                (inside.clone(), self.emit_extra(turn, vec![x], inside)?)
-            }
-        };
-        let x = self.emit_extra(Step::Op(Op::LayerNorm { epsilon }), vec![x], inside.clone())?;
+        let norm = Step::Op(Op::LayerNorm { epsilon });
         if last == 1 {
+            let inside = self.draft.dims(x).to_vec();
+            let x = self.emit_extra(norm, vec![x], inside.clone())?;
             return self.op(Op::Affine(affine), x, inside);
         }
-        let x = self.emit_extra(Step::Op(Op::Affine(affine)), vec![x], inside.clone())?;
-        let batched: Vec<usize> = [1].into_iter().chain(inside).collect();
-        let (turn, dims) = self.turned(&batched, &back)?;
-        self.emit(turn, vec![x], dims, 0)
-    }
-
-    /// A transpose of batched dimensions, and the dimensions of one image after it.
-    fn turned(&self, dims: &[usize], perm: &[usize]) -> Result<(Step, Vec<usize>), ImportError> {
-        let turned = layout::transpose(dims, perm).ok_or_else(|| self.args.node.shape_error("it does not turn"))?;
-        let table = Rearrange { name: "Transpose", table: turned.table.into(), fill: 0.0 };
-        Ok((Step::Op(Op::Rearrange(table)), turned.dims.get(1..).unwrap_or(&[]).to_vec()))
+        self.over_last_axis(x, |lower, x, inside| {
+            let x = lower.emit_extra(norm, vec![x], inside.clone())?;
+            lower.emit_extra(Step::Op(Op::Affine(affine)), vec![x], inside)
+        })
     }
 
     fn scale_and_shift(&self, channels: usize) -> Result<Affine, ImportError> {
