@@ -175,8 +175,8 @@ pub struct ExplainArgs {
     /// Smooth the drawn map with a Gaussian of S pixels of the model input; auto is 3 where that has 224, and 0 for CAMs
     #[arg(long, value_name = "S|auto", default_value = "auto", allow_negative_numbers = true, help_heading = WRITING)]
     pub smooth: String,
-    /// Value of the end colours: peak, a map's strongest; P%, that of a percentile of its pixels; a number, for all maps the same;
-    /// auto is 99%, and peak for CAMs
+    /// Value of the end colours: peak, a map's strongest; P%, that up to which pixels hold so much of its heat; a number, for all
+    /// maps the same; auto is 90%, and peak for CAMs
     #[arg(long, value_name = "peak|P%|N|auto", default_value = "auto", allow_negative_numbers = true, help_heading = WRITING)]
     pub scale: String,
     #[arg(long, value_name = "NAME", help = colormaps(), help_heading = WRITING)]

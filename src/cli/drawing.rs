@@ -38,10 +38,13 @@ fn sigma(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> f32 {
     drawing.smooth.unwrap_or(if is_cam { 0.0 } else { OF_WIDTH * model.input().width as f32 })
 }
 
+/// Captum draws maps to 98 %, unsmoothed.
+const OF_HEAT: f32 = 90.0;
+
 /// What takes the end colours: beside the peak of a fine map, nearly all of it is pale.
 fn extent(heatmap: &Heatmap, drawing: &Drawing) -> Extent {
     let is_cam = heatmap.method.method.readout.is_cam();
-    drawing.extent.unwrap_or(if is_cam { Extent::Peak } else { Extent::Percent(99.0) })
+    drawing.extent.unwrap_or(if is_cam { Extent::Peak } else { Extent::Percent(OF_HEAT) })
 }
 
 /// Method and class, then the numbers, how it is smoothed and scaled, and the file.

@@ -41,7 +41,7 @@ pub struct Drawing {
     /// Sigma of the Gaussian, in pixels of the model input; by default what lets the eye follow a fine map.
     pub smooth: Option<f32>,
     pub reduce: Option<Reduce>,
-    /// By default a percentile where the map is fine.
+    /// By default what holds most of the heat where the map is fine.
     pub extent: Option<Extent>,
 }
 
@@ -230,7 +230,7 @@ fn extent(text: &str) -> Result<Option<Extent>, Failure> {
     if text == "auto" {
         return Ok(None);
     }
-    let message = || format!("--scale {text} is none; give peak, a percentage such as 99%, a value above 0, or auto");
+    let message = || format!("--scale {text} is none; give peak, a percentage such as 90%, a value above 0, or auto");
     Extent::parse(text).map(Some).ok_or_else(|| Failure::usage(message()))
 }
 

@@ -181,19 +181,20 @@ pub enum Extent {
     /// Its strongest.
     #[default]
     Peak,
-    /// The least that so many percent of all pixels do not exceed, above 0 and up to 100; the strongest where that is zero.
+    /// The least such that pixels up to it hold so many percent of all heat, the sum of sizes; above 0 and up to 100. Where few
+    /// pixels hold most of it, that is near the strongest.
     Percent(f32),
     /// This one, whatever the map, so that pictures can be compared.
     Value(f32),
 }
 
 impl Extent {
-    /// `peak`, a percentage such as `99%`, or a value above 0.
+    /// `peak`, a percentage such as `90%`, or a value above 0.
     ///
     /// ```
     /// use fluoroscope::picture::Extent;
     ///
-    /// assert_eq!(Extent::parse("99.5%"), Some(Extent::Percent(99.5)));
+    /// assert_eq!(Extent::parse("97.5%"), Some(Extent::Percent(97.5)));
     /// assert_eq!(Extent::parse("0.25"), Some(Extent::Value(0.25)));
     /// assert_eq!(Extent::parse("101%"), None);
     /// ```
@@ -218,8 +219,13 @@ impl Extent {
                 let sizes = map.data.iter().map(|v| if symmetric { v.abs() } else { v.max(0.0) });
                 let mut sizes: Vec<f32> = sizes.collect();
                 sizes.sort_by(f32::total_cmp);
-                let rank = (f64::from(percent) / 100.0 * sizes.len() as f64).ceil() as usize;
-                sizes.get(rank.saturating_sub(1)).copied().filter(|size| *size > 0.0).unwrap_or(own.high)
+                let heat = |sizes: &[f32]| sizes.iter().copied().map(f64::from).sum::<f64>();
+                let (mut held, wanted) = (0.0, f64::from(percent) / 100.0 * heat(&sizes));
+                let enough = |size: &f32| {
+                    held += f64::from(*size);
+                    *size > 0.0 && held >= wanted
+                };
+                sizes.iter().copied().find(enough).unwrap_or(own.high)
             }
         };
         Scale { low: if symmetric { -high } else { 0.0 }, high }
@@ -230,7 +236,7 @@ impl std::fmt::Display for Extent {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Peak => f.write_str("peak"),
-            Self::Percent(percent) => write!(f, "{percent} %"),
+            Self::Percent(percent) => write!(f, "{percent} % of the heat"),
             Self::Value(value) => write!(f, "{value}"),
         }
     }
@@ -249,10 +255,14 @@ mod tests {
         let scale = |text: &str, symmetric| Extent::parse(text).unwrap().scale(&map, symmetric);
         let about = |high: f32| Scale { low: -high, high };
         assert_eq!((scale("peak", true), scale("peak", false)), (Scale::signed(&map), Scale::unsigned(&map)));
-        // Sizes: five zeros, 1, 2, 3, 4, 8; of what is positive: seven zeros, 1, 2, 8.
-        assert_eq!([90.0, 89.9, 80.1, 80.0].map(|p| Extent::Percent(p).scale(&map, true).high), [4.0, 4.0, 4.0, 3.0]);
-        assert_eq!((scale("100%", true), scale("90%", false)), (about(8.0), Scale { low: 0.0, high: 2.0 }));
-        assert_eq!((scale("50%", true), scale("70%", false)), (about(8.0), Scale::unsigned(&map)));
+        // Sizes: five zeros, 1, 2, 3, 4, 8, of 18 together; of what is positive: seven zeros, 1, 2, 8, of 11.
+        let sizes = [5.0, 50.0 / 9.0 + 0.01, 33.0, 34.0, 55.0, 56.0, 100.0];
+        assert_eq!(sizes.map(|p| Extent::Percent(p).scale(&map, true).high), [1.0, 2.0, 3.0, 4.0, 4.0, 8.0, 8.0]);
+        assert_eq!(
+            (scale("27%", false), scale("28%", false)),
+            (Scale { low: 0.0, high: 2.0 }, Scale { low: 0.0, high: 8.0 })
+        );
+        assert_eq!(scale("50%", true), about(4.0));
         assert_eq!((scale("0.5", true), scale("20", false)), (about(0.5), Scale { low: 0.0, high: 20.0 }));
         let zeros = Tensor::zeros(&[2, 2]);
         assert_eq!(Extent::Percent(99.0).scale(&zeros, true).position(0.0), None);

@@ -30,7 +30,7 @@ fn wrong_usage_exits_2() {
         (&["-t", "-1"], &["no target \"-1\"", "classes 0 to 1"]),
         (&["--epsilon", "-1"], &["--epsilon -1", "0 or more"]),
         (&["--smooth", "-2"], &["--smooth -2", "0 or more"]),
-        (&["--scale", "0%"], &["--scale 0%", "99%"]),
+        (&["--scale", "0%"], &["--scale 0%", "90%"]),
         (&["--sigma", "-0.1"], &["--sigma -0.1", "0 or more"]),
         (&["--max-error", "-1"], &["--max-error -1", "0 or more"]),
         (&["--alpha", "-1"], &["--alpha -1", "0 to 1"]),
