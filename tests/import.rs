@@ -292,6 +292,7 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("act4", [4, 9, 11], "Silu 1"),
     ("act5", [4, 9, 11], "Gelu 1"),
     ("act6", [4, 9, 11], "Gelu 1"),
+    ("as_strided", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, Gather 1, Relu 1"),
     ("avg_ceil1", [4, 5, 4], "AveragePool 1"),
     ("bn1d", [5, 1, 1], "Dense 1"),
     ("bnconv", [6, 7, 9], "Conv 1"),
@@ -400,6 +401,12 @@ fn a_map_is_explained_by_class() {
 #[test]
 fn constants_may_vary_in_space() {
     assert_logits("spatial", [2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]);
+}
+
+/// PyTorch's newer exporter reads the mean of torchvision's ConvNeXt so.
+#[test]
+fn a_batch_of_one_may_be_gathered_as_a_row() {
+    assert_logits("as_strided", [0.187_988_43, -3.746_439_46, -3.270_931_96, 3.023_590_09]);
 }
 
 #[test]

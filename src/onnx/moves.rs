@@ -30,6 +30,10 @@ pub(super) fn view(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Opt
 fn reshape(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Vec<usize>, ImportError> {
     let want = args.ints("shape", 1)?.unwrap_or_default();
     let fail = || args.node.shape_error(format!("{dims:?} does not reshape to {want:?}"));
+    if batched && want == [-1] && args.batch == Some(1) {
+        // One row, batch and all; see `gather_of_all`.
+        return Ok(vec![1, elements(dims).ok_or_else(fail)?]);
+    }
     let keep_zero = args.node.flag("allowzero", false)?;
     let mut new = Vec::with_capacity(want.len());
     let mut open = None;
@@ -180,6 +184,9 @@ fn split(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Vec<Layout>, 
 }
 
 fn gather(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Layout, ImportError> {
+    if let Some(layout) = gather_of_all(args, dims, batched)? {
+        return Ok(layout);
+    }
     let axis = image_axis(args, args.axis(args.node.int_or("axis", 0)?, dims.len())?, batched)?;
     let size = dims.get(axis).copied().unwrap_or(0) as i64;
     let indices = args.required(1)?;
@@ -190,6 +197,22 @@ fn gather(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Layout, Impo
     let mut layout = bounded(args, dims, axis, picks.len()).map(|()| layout::select(dims, axis, &picks))?;
     layout.dims.splice(axis..=axis, indices.dims.iter().copied());
     Ok(layout)
+}
+
+/// PyTorch writes `as_strided` as a Gather of a row that holds all of a batch of one. That is `[n]` in the file and `[1, n]` here,
+/// so its indices are those of elements.
+fn gather_of_all(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Option<Layout>, ImportError> {
+    let indices = args.required(1)?;
+    let &[1, all] = dims else { return Ok(None) };
+    let [1, _, ..] = indices.dims[..] else { return Ok(None) };
+    if !batched || args.batch != Some(1) || args.node.int_or("axis", 0)? != 0 {
+        return Ok(None);
+    }
+    let table = indices.as_ints().and_then(|ints| {
+        let inside = |&i: &i64| u32::try_from(i).ok().filter(|&i| (i as usize) < all);
+        ints.iter().map(inside).collect::<Option<Vec<u32>>>()
+    });
+    Ok(table.map(|table| Layout { dims: indices.dims.clone(), table }))
 }
 
 fn bounded(args: &Args<'_>, dims: &[usize], axis: usize, size: usize) -> Result<(), ImportError> {
