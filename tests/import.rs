@@ -418,6 +418,12 @@ fn linear_layers_with_channels_last_are_convolutions() {
         assert_eq!([graph.shape(layer).height, graph.shape(layer).width], [4, 4], "{name} has channels first");
         assert!(graph.nodes.iter().any(|node| node.label() == name), "{name} is in the listing");
     }
+    // Values before and after what lay between transposes are themselves.
+    let [hidden, gelu, narrowed, rectified] =
+        ["hidden", "gelu", "narrowed", "rectified"].map(|v| graph.find(v).unwrap());
+    assert!(hidden != gelu && narrowed != rectified && graph.shape(hidden) == Shape::new(12, 4, 4));
+    let made_by = |value: fluoroscope::graph::ValueId| &graph.nodes[graph.producers()[value.0].unwrap()].op;
+    assert!(matches!(made_by(hidden), Op::Conv2d(_)) && matches!(made_by(gelu), Op::Activation(Activation::Gelu)));
 }
 
 #[test]

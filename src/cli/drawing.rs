@@ -38,7 +38,7 @@ fn sigma(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> f32 {
     drawing.smooth.unwrap_or(if is_cam { 0.0 } else { OF_WIDTH * model.input().width as f32 })
 }
 
-/// Captum draws maps to 98 %, unsmoothed.
+/// Percent of the heat up to the end colours of a fine map; Captum's 98 is of maps that are not smoothed.
 const OF_HEAT: f32 = 90.0;
 
 /// What takes the end colours: beside the peak of a fine map, nearly all of it is pale.

@@ -173,10 +173,10 @@ impl Graph {
     }
 
     /// Ends a network whose output is a map, such as one that segments, in each channel's mean over the map: a channel is a
-    /// class of its pixels, and a heatmap is that of a class, wherever it is.
+    /// class of its pixels, and a heatmap is that of a class, wherever it is. What has one row or column is no map.
     pub fn average_output(&mut self) {
         let shape = self.shape(self.output);
-        if !shape.is_spatial() {
+        if shape.height == 1 || shape.width == 1 {
             return;
         }
         self.notes.push(format!(
@@ -186,7 +186,7 @@ impl Graph {
         // Row by row first: a single window over a large map would be one sum for a channel, and nothing to do side by side.
         let map = self.value(self.output).name.clone();
         let steps = [("rows", [1, shape.width], [shape.height, 1]), ("mean", [shape.height, 1], [1, 1])];
-        for (what, kernel, [height, width]) in steps.into_iter().filter(|(_, kernel, _)| *kernel != [1, 1]) {
+        for (what, kernel, [height, width]) in steps {
             let (name, output) = (format!("{map}.{what}"), ValueId(self.values.len()));
             let op = Op::Pool(Pool::unpadded(PoolKind::Average { include_pad: false }, kernel));
             self.values.push(Value { name: name.clone(), shape: Shape::new(shape.channels, height, width) });
@@ -196,12 +196,13 @@ impl Graph {
     }
 
     /// The output of the last activation with spatial extent, or of the concatenation that joins the last ones; else of
-    /// the last spatial node: Grad-CAM's default layer.
+    /// the last spatial node that is no pool: Grad-CAM's default layer.
     pub fn last_spatial_activation(&self) -> Option<ValueId> {
         let spatial = |node: &&Node| self.shape(node.output).is_spatial();
         let active = |node: &&Node| matches!(node.op, Op::Activation(_) | Op::Concat);
         let activation = self.nodes.iter().rev().filter(spatial).find(active);
-        activation.or_else(|| self.nodes.iter().rfind(spatial)).map(|node| node.output)
+        let layer = |node: &&Node| spatial(node) && !matches!(node.op, Op::Pool(_));
+        activation.or_else(|| self.nodes.iter().rfind(layer)).map(|node| node.output)
     }
 }
 

@@ -138,17 +138,6 @@ impl Draft {
         }
     }
 
-    /// Lets two nodes, each with one input, compute what the other did; each value keeps its place, a step its names.
-    pub fn swap_steps(&mut self, a: usize, b: usize) {
-        let (a, b) = (a.min(b), a.max(b));
-        let (before, after) = self.nodes.split_at_mut(b);
-        if let (Some(a), Some(b)) = (before.get_mut(a), after.first_mut()) {
-            std::mem::swap(a, b);
-            std::mem::swap(&mut a.inputs, &mut b.inputs);
-            std::mem::swap(&mut a.output, &mut b.output);
-        }
-    }
-
     /// For every value, the node that makes it.
     pub fn producers(&self) -> HashMap<ValueId, usize> {
         self.nodes.iter().enumerate().map(|(i, node)| (node.output, i)).collect()

@@ -212,6 +212,8 @@ fn gather_of_all(args: &Args<'_>, dims: &[usize], batched: bool) -> Result<Optio
         let inside = |&i: &i64| u32::try_from(i).ok().filter(|&i| (i as usize) < all);
         ints.iter().map(inside).collect::<Option<Vec<u32>>>()
     });
+    // All zeros could be meant for the images of a batch.
+    let table = table.filter(|table| table.iter().any(|&i| i > 0));
     Ok(table.map(|table| Layout { dims: indices.dims.clone(), table }))
 }
 

@@ -218,7 +218,7 @@ impl Extent {
             Self::Percent(percent) => {
                 let sizes = map.data.iter().map(|v| if symmetric { v.abs() } else { v.max(0.0) });
                 let mut sizes: Vec<f32> = sizes.collect();
-                sizes.sort_by(f32::total_cmp);
+                sizes.sort_unstable_by(f32::total_cmp);
                 let heat = |sizes: &[f32]| sizes.iter().copied().map(f64::from).sum::<f64>();
                 let (mut held, wanted) = (0.0, f64::from(percent) / 100.0 * heat(&sizes));
                 let enough = |size: &f32| {

@@ -439,12 +439,5 @@ fn inverse_tables(table: &[u32], inputs: usize) -> Vec<Vec<u32>> {
 
 /// One window over everything.
 pub fn global_pool(height: usize, width: usize) -> Pool {
-    Pool {
-        kind: PoolKind::Average { include_pad: false },
-        kernel: [height, width],
-        stride: [1, 1],
-        dilation: [1, 1],
-        pads: [0; 4],
-        ceil: false,
-    }
+    Pool::unpadded(PoolKind::Average { include_pad: false }, [height, width])
 }

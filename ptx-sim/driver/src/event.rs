@@ -105,6 +105,7 @@ impl Driver {
         match state {
             State::Capture { .. } => Err(Code::CapturedEvent.into()),
             State::Stream { point, passed } if flags & DISABLE_TIMING == 0 => {
+                self.clocks.has_passed(*point)?;
                 // An earlier mark of the same event may be passed already.
                 Ok(passed.filter(|_| self.is_done(*point)).ok_or(Code::NotReady)?)
             }

@@ -80,6 +80,13 @@ impl Knobs {
         let devices = get(env, "PTX_SIM_DEVICES", "a number of devices", number)?.unwrap_or(1);
         let driver_version = get(env, "PTX_SIM_DRIVER_VERSION", "a version such as 12080", number)?.unwrap_or(12080);
         let driver_version = u32::try_from(driver_version).unwrap_or(u32::MAX);
+        let pace = get(env, "PTX_SIM_PACE", "microseconds of a kernel, GB/s of a copy", Pace::read)?;
+        let order = get(env, "PTX_SIM_ORDER", "eager or late", order)?.unwrap_or(Order::Eager);
+        if pace.is_some() && order == Order::Late {
+            // Work would begin when it is waited for.
+            let value = "late".to_owned();
+            return Err(BadKnob { name: "PTX_SIM_ORDER", value, expected: "eager, beside PTX_SIM_PACE" });
+        }
         let ptx_version = get(env, "PTX_SIM_PTX_VERSION", "a version such as 8.0", version)?;
         Ok(Knobs {
             memory: get(env, "PTX_SIM_MEMORY", "bytes", number)?.unwrap_or(4 << 30),
@@ -94,10 +101,10 @@ impl Knobs {
             graphs: get(env, "PTX_SIM_GRAPHS", "0 or 1", switch)?.unwrap_or(true),
             checks: get(env, "PTX_SIM_CHECKS", "0 or 1", switch)?.unwrap_or(true),
             runs: get(env, "PTX_SIM_RUN", "0 or 1", switch)?.unwrap_or(true),
-            pace: get(env, "PTX_SIM_PACE", "microseconds of a kernel, GB/s of a copy", Pace::read)?,
+            pace,
             seeds: get(env, "PTX_SIM_SEED", "one number, or three with commas between", seeds)?.unwrap_or(vec![0]),
             max_instructions: get(env, "PTX_SIM_MAX_INSTRUCTIONS", "a number", number)?.unwrap_or(1 << 31),
-            order: get(env, "PTX_SIM_ORDER", "eager or late", order)?.unwrap_or(Order::Eager),
+            order,
             report: env("PTX_SIM_REPORT").map(PathBuf::from),
             log: env("PTX_SIM_LOG").map(PathBuf::from),
         })
@@ -236,6 +243,13 @@ mod tests {
             let error = read(&[(name, value)]).expect_err(name);
             assert!(error.to_string().starts_with(&format!("{name}=`{value}`: expected ")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_pace_wants_work_to_begin_at_once() {
+        let error = read(&[("PTX_SIM_PACE", "1,1"), ("PTX_SIM_ORDER", "late")]).unwrap_err();
+        assert_eq!(error.to_string(), "PTX_SIM_ORDER=`late`: expected eager, beside PTX_SIM_PACE");
+        assert!(read(&[("PTX_SIM_PACE", "1,1"), ("PTX_SIM_ORDER", "eager")]).unwrap().pace.is_some());
     }
 
     /// As words of both files.

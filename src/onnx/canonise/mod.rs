@@ -24,7 +24,7 @@ pub(super) fn run(draft: &mut Draft, output: ValueId) -> Result<ValueId, ImportE
     draft.drop_dead(output);
     concat::flatten(draft);
     concat::merge(draft);
-    views::sink(draft);
+    views::unwrap(draft);
     views::compose(draft);
     draft.drop_dead(output);
     dense::absorb_views(draft);

@@ -2,7 +2,7 @@
 
 use super::super::draft::{Draft, Step};
 use super::super::layout;
-use crate::graph::{Op, Rearrange};
+use crate::graph::{Activation, Op, Rearrange};
 
 pub(super) fn compose(draft: &mut Draft) {
     let producers = draft.producers();
@@ -49,30 +49,45 @@ fn compose_one(draft: &mut Draft, i: usize, producer: impl Fn(crate::graph::Valu
     }
 }
 
-/// Lets permutations follow what computes every element by itself, so that they meet others.
-pub(super) fn sink(draft: &mut Draft) {
-    let producers = draft.producers();
-    let users = draft.users();
+/// Takes an activation from between two moves that undo each other: it computes every element by itself.
+pub(super) fn unwrap(draft: &mut Draft) {
     for i in 0..draft.nodes.len() {
-        if let Some(Op::Activation(_)) = draft.op(i)
-            && let Some(&[middle]) = draft.nodes.get(i).map(|node| node.inputs.as_slice())
-            && users.get(&middle).is_some_and(|users| users.len() == 1)
-            && let Some(&before) = producers.get(&middle)
-            && let Some(Op::Rearrange(moves)) = draft.op(before)
+        if let Some((before, after)) = wrapping(draft, i)
             && let Some(&input) = draft.nodes.get(before).and_then(|node| node.inputs.first())
-            && is_permutation(&moves.table, draft.shape(input).len())
+            && let Some(node) = draft.nodes.get_mut(i)
         {
+            let (middle, output) = (std::mem::replace(&mut node.inputs, vec![input]), node.output);
             let dims = draft.dims(input).to_vec();
-            draft.set_dims(middle, dims);
-            draft.swap_steps(before, i);
+            draft.set_dims(output, dims);
+            middle.into_iter().for_each(|middle| draft.carry(middle, input));
+            draft.merge_node(after, output);
         }
     }
+    draft.nodes.retain(|node| !matches!(node.step, Step::Blind));
 }
 
-fn is_permutation(table: &[u32], len: usize) -> bool {
-    let mut seen = vec![false; len];
-    let first = |from: &u32| seen.get_mut(*from as usize).is_some_and(|seen| !std::mem::replace(seen, true));
-    table.len() == len && table.iter().all(first)
+/// The moves before and after activation `i`, which nothing else reads, where the second undoes the first.
+fn wrapping(draft: &Draft, i: usize) -> Option<(usize, usize)> {
+    match draft.op(i)? {
+        Op::Activation(Activation::PRelu { .. }) => return None,
+        Op::Activation(_) => {}
+        _ => return None,
+    }
+    let node = draft.nodes.get(i)?;
+    let middle = *node.inputs.first()?;
+    let readers = |value| draft.nodes.iter().enumerate().filter(move |(_, node)| node.inputs.contains(&value));
+    let (mut of_middle, mut of_output) = (readers(middle), readers(node.output));
+    let (Some(_), None, Some((after, last)), None) =
+        (of_middle.next(), of_middle.next(), of_output.next(), of_output.next())
+    else {
+        return None;
+    };
+    let before = draft.nodes.iter().position(|node| node.output == middle)?;
+    let (Op::Rearrange(first), Op::Rearrange(second)) = (draft.op(before)?, draft.op(after)?) else { return None };
+    let input = *draft.nodes.get(before)?.inputs.first()?;
+    let both = layout::compose(&first.table, &second.table);
+    let undone = both.into_iter().eq(0..draft.shape(input).len() as u32);
+    (undone && draft.dims(input) == draft.dims(last.output)).then_some((before, after))
 }
 
 /// `first` and then `second` (a view where `None`), unless they pad with different values.

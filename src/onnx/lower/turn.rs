@@ -17,13 +17,12 @@ impl Lower<'_> {
         let back: Vec<usize> = [0].into_iter().chain(2..=last).chain([1]).collect();
         let (turn, inside) = self.turned(&dims, &ahead)?;
         let x = self.emit_extra(turn, vec![x], inside.clone())?;
-        let first = self.draft.nodes.len();
         let x = steps(self, x, inside)?;
         let (turn, dims) = self.turned(&self.batched_dims(x), &back)?;
         let turned = self.emit(turn, vec![x], dims, 0)?;
-        // The first step is the node to whoever reads the graph, and not a transpose that goes away.
+        // The last step is the node to whoever reads the graph, and not a transpose that goes away.
         let last = self.draft.nodes.len() - 1;
-        self.draft.swap_names(first, last);
+        self.draft.swap_names(last - 1, last);
         Ok(turned)
     }
 
