@@ -327,6 +327,7 @@ const CHAINS: &[(&str, [usize; 3], &str)] = &[
     ("relu6", [4, 9, 11], "Clip 1"),
     ("s2d", [12, 2, 3], "SpaceToDepth 1"),
     ("slice", [4, 3, 3], "Slice 1"),
+    ("slopes", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, DepthToSpace 1, PRelu 1, SpaceToDepth 1"),
     ("spatial", [4, 1, 1], "AveragePool 1, Conv 1, Dense 1, Relu 1, Reshape 3, ScaleShift 1, Shift 2, Transpose 2"),
     ("split", [4, 9, 11], "Concat 1, Relu 1, Split 2"),
     ("subdiv", [6, 7, 9], "Conv 1"),
@@ -398,6 +399,21 @@ fn a_map_is_explained_by_class() {
     }
 }
 
+/// A row of boxes or a column of scores is no map.
+#[test]
+fn what_has_one_row_or_column_is_not_averaged() {
+    let graph = read("data/golden/plain.onnx");
+    for (shape, nodes) in [([5, 1, 1], 0), ([1, 9, 1], 0), ([1, 1, 9], 0), ([5, 7, 2], 2)] {
+        let [channels, height, width] = shape;
+        let mut changed = graph.clone();
+        changed.values[graph.output.0].shape = Shape::new(channels, height, width);
+        changed.average_output();
+        assert_eq!(changed.nodes.len(), graph.nodes.len() + nodes, "{shape:?}");
+        assert_eq!(changed.notes.len(), graph.notes.len() + nodes / 2, "{shape:?}");
+        assert_eq!(changed.output == graph.output, nodes == 0, "{shape:?}");
+    }
+}
+
 #[test]
 fn constants_may_vary_in_space() {
     assert_logits("spatial", [2.582_652_57, -0.484_787_79, 8.393_797_87, 0.188_492_67]);
@@ -407,6 +423,11 @@ fn constants_may_vary_in_space() {
 #[test]
 fn a_batch_of_one_may_be_gathered_as_a_row() {
     assert_logits("as_strided", [0.187_988_43, -3.746_439_46, -3.270_931_96, 3.023_590_09]);
+}
+
+#[test]
+fn slopes_stay_with_their_channels() {
+    assert_logits("slopes", [0.784_845_29, 1.648_258_33, 4.496_096_13, -4.553_693_77]);
 }
 
 #[test]
