@@ -38,16 +38,19 @@
 //!    [`backend::cuda`] and [`backend::wgpu`] in f32, with values stored in f32 or f16, the former also in bf16.
 //! 6. [`explain`] drives all this, batch by batch, and adds what needs several samples: paths and noise. Out come
 //!    [heatmaps](explain::Heatmap).
-//! 7. [`picture`] draws them over the original; [`compare`] and [`measure`] put numbers to them.
+//! 7. [`drawing`] says how they are drawn, [`picture`] draws them over the original; [`compare`] and [`measure`] put numbers to them.
 //!
 //! [`kernel`] holds the sources of the GPU kernels.
 
 mod alias;
 pub mod backend;
+#[cfg(not(target_family = "wasm"))]
 mod caught;
+#[cfg(not(target_family = "wasm"))]
 #[doc(hidden)]
 pub mod cli;
 pub mod compare;
+pub mod drawing;
 pub mod explain;
 pub mod graph;
 pub mod kernel;

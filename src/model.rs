@@ -78,10 +78,45 @@ impl Model {
     /// As [`Model::open`].
     pub fn import(path: impl AsRef<Path>, options: ImportOptions) -> Result<Self, ModelError> {
         let path = path.as_ref();
-        let mut card = Card::beside(path)?;
+        let read = |options: &ImportOptions| onnx::load(path, options);
+        Self::made(path, Card::beside(path)?, options, read)
+    }
+
+    /// The same of the bytes of a file with that name, whose weights are in it, and the text of its card.
+    ///
+    /// ```
+    /// use fluoroscope::model::Model;
+    /// use fluoroscope::onnx::ImportOptions;
+    ///
+    /// let [onnx, card] = ["onnx", "card.json"].map(|end| std::fs::read(format!("data/models/rnet.{end}")).unwrap());
+    /// let card = String::from_utf8(card)?;
+    /// let model = Model::from_bytes("rnet.onnx", onnx, Some(&card), ImportOptions::default())?;
+    /// assert_eq!(model.classes, ["not a face", "face"]);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Model::open`].
+    pub fn from_bytes(
+        name: impl AsRef<Path>,
+        onnx: Vec<u8>,
+        card: Option<&str>,
+        options: ImportOptions,
+    ) -> Result<Self, ModelError> {
+        let name = name.as_ref();
+        let card = card.map(|text| Card::parse(&name.with_extension("card.json"), text)).transpose()?;
+        Self::made(name, card, options, |options| onnx::parse(name, onnx, options))
+    }
+
+    fn made(
+        path: &Path,
+        mut card: Option<Card>,
+        options: ImportOptions,
+        read: impl FnOnce(&ImportOptions) -> Result<Graph, ImportError>,
+    ) -> Result<Self, ModelError> {
         let of_card = card.as_ref().and_then(|card| card.preprocess.as_ref()).and_then(Preprocess::fixed_size);
         let options = ImportOptions { input_size: options.input_size.or(of_card), ..options };
-        let mut graph = onnx::load(path, &options)?;
+        let mut graph = read(&options)?;
         graph.average_output();
         let outputs = graph.shape(graph.output).len();
         let mut classes = card.as_ref().map_or_else(Vec::new, |card| card.classes.clone());

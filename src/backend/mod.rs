@@ -1,14 +1,17 @@
 //! Backends replay programs. A backend knows no method and no rule.
 
 pub mod cpu;
+#[cfg(not(target_family = "wasm"))]
 pub mod cuda;
 pub mod gpu;
 mod items;
+mod pending;
 mod roof;
 pub mod step_check;
 mod values;
 pub mod wgpu;
 
+pub use self::pending::{Pending, answered};
 pub use self::roof::{Rate, Roof};
 pub use self::values::Values;
 
@@ -77,6 +80,11 @@ pub trait Backend: Send + Sync {
     /// [`BackendError::TooMany`] where a kernel cannot count what it has to do.
     fn load(&self, program: Arc<Program>) -> Result<Box<dyn Session>, BackendError>;
 
+    /// As [`Backend::load`], for whoever must not wait.
+    fn load_async(&self, program: Arc<Program>) -> Pending<'_, Result<Box<dyn Session>, BackendError>> {
+        answered(self.load(program))
+    }
+
     /// Sessions that keep the device busy between them. More than one where [`Session::run`] returns before its work is
     /// done: while one computes, the items of another travel and the host deals with them.
     fn sessions_in_flight(&self) -> usize {
@@ -96,6 +104,11 @@ pub trait Backend: Send + Sync {
     /// Opens a device that was lost anew; true where there is one. Sessions of the lost one stay lost.
     fn reopen(&self) -> bool {
         false
+    }
+
+    /// As [`Backend::reopen`], for whoever must not wait.
+    fn reopen_async(&self) -> Pending<'_, bool> {
+        answered(self.reopen())
     }
 
     /// Measures what the device can do at most, which takes a second or so; `None` where the backend has no probes.
@@ -121,6 +134,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
         (**self).load(program)
     }
 
+    fn load_async(&self, program: Arc<Program>) -> Pending<'_, Result<Box<dyn Session>, BackendError>> {
+        (**self).load_async(program)
+    }
+
     fn sessions_in_flight(&self) -> usize {
         (**self).sessions_in_flight()
     }
@@ -135,6 +152,10 @@ impl<B: Backend + ?Sized> Backend for Arc<B> {
 
     fn reopen(&self) -> bool {
         (**self).reopen()
+    }
+
+    fn reopen_async(&self) -> Pending<'_, bool> {
+        (**self).reopen_async()
     }
 
     fn roof(&self) -> Result<Option<Roof>, BackendError> {
@@ -189,6 +210,36 @@ pub trait Session: Send {
     /// As [`Session::read_items`].
     fn read(&self, port: &Port) -> Result<Vec<f64>, BackendError> {
         Ok(self.read_items(port)?.into_iter().flat_map(Values::into_f64).collect())
+    }
+
+    /// As [`Session::write_items`], for whoever must not wait.
+    fn write_items_async<'a>(
+        &'a mut self,
+        port: &'a Port,
+        pieces: &'a [Values<'a>],
+    ) -> Pending<'a, Result<(), BackendError>> {
+        answered(self.write_items(port, pieces))
+    }
+
+    /// As [`Session::run`], for whoever must not wait.
+    fn run_async(&mut self, phase: Phase) -> Pending<'_, Result<(), BackendError>> {
+        answered(self.run(phase, None))
+    }
+
+    /// As [`Session::prefetch`], for whoever must not wait.
+    fn prefetch_async<'a>(&'a mut self, ports: &'a [Port]) -> Pending<'a, Result<(), BackendError>> {
+        answered(self.prefetch(ports))
+    }
+
+    /// As [`Session::read_items`], for whoever must not wait.
+    fn read_items_async<'a>(&'a self, port: &'a Port) -> Pending<'a, Result<Vec<Values<'static>>, BackendError>> {
+        answered(self.read_items(port))
+    }
+
+    /// As [`Session::read`], for whoever must not wait.
+    fn read_async<'a>(&'a self, port: &'a Port) -> Pending<'a, Result<Vec<f64>, BackendError>> {
+        let items = self.read_items_async(port);
+        Box::pin(async { Ok(items.await?.into_iter().flat_map(Values::into_f64).collect()) })
     }
 
     /// Bytes held for slots; weights are not counted.

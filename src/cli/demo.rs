@@ -6,12 +6,12 @@ use std::time::Instant;
 
 use super::args::DemoArgs;
 use super::console::Console;
-use super::drawing::{caption, heading, panel, plane};
 use super::engine;
 use super::failure::{DONE, Failure, INPUT};
-use super::options::{Drawing, Engine, methods, place};
+use super::options::{Engine, methods, place};
 use super::outputs::make_folder;
-use super::table::{Align, Table, error, number, optional};
+use super::table::{Align, Table, error, optional};
+use crate::drawing::{Drawing, caption, heading, number, panel, plane};
 use crate::explain::{ExplainOptions, Explainer, Heatmap, Painter, Target};
 use crate::measure::{Localisation, localisation};
 use crate::method::MethodChoice;
@@ -39,7 +39,6 @@ const PHOTO_MODEL: &str = "models/efficientnet-lite0.onnx";
 const PHOTOS: [&str; 3] = ["astronaut.jpg", "chelsea.jpg", "coffee.jpg"];
 /// Points of the path integral: enough for a picture.
 const STEPS: usize = 32;
-const DRAWING: Drawing = Drawing { colormap: None, alpha: 0.8, smooth: None, reduce: None, extent: None };
 
 /// A picture of the demo, ready for its model.
 struct Subject {
@@ -266,13 +265,13 @@ fn draw(
     subject: &Subject,
     shown: &[Shown],
 ) -> Result<(), PictureError> {
-    let mut blocks = Vec::new();
+    let (mut blocks, drawing) = (Vec::new(), Drawing::default());
     for of_class in shown.chunk_by(|a, b| a.heatmap.target == b.heatmap.target) {
         let planes =
-            of_class.iter().map(|shown| plane(&shown.heatmap, &DRAWING, model)).collect::<Result<Vec<_>, _>>()?;
+            of_class.iter().map(|shown| plane(&shown.heatmap, &drawing, model)).collect::<Result<Vec<_>, _>>()?;
         let mut panels = Vec::new();
         for (shown, (map, paint)) in of_class.iter().zip(&planes) {
-            let whole = caption(&shown.heatmap, &subject.name(), &DRAWING, model);
+            let whole = caption(&shown.heatmap, &subject.name(), &drawing, model);
             let picture = painter.overlay(&subject.picture, map, &subject.placement, paint, &whole)?;
             let name = format!("{}.{}.png", prefix(subject, shown), shown.heatmap.method);
             let about = [("Software", "fluoroscope"), ("Method", shown.heatmap.method.method.name)];

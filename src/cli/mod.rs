@@ -6,7 +6,6 @@ mod compare;
 mod console;
 mod demo;
 mod devices;
-mod drawing;
 mod engine;
 mod explain;
 mod failure;

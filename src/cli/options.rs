@@ -10,6 +10,7 @@ use super::args::{
     Resolution, RuleArgs,
 };
 use super::failure::Failure;
+use crate::drawing::Drawing;
 use crate::explain::{Baseline, ExplainOptions, Target};
 use crate::graph::Precision;
 use crate::method::MethodChoice;
@@ -31,18 +32,6 @@ impl Engine {
     pub fn cores(&self) -> usize {
         self.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, std::num::NonZero::get))
     }
-}
-
-/// How maps are drawn.
-#[derive(Clone, Copy, Debug)]
-pub struct Drawing {
-    pub colormap: Option<Colormap>,
-    pub alpha: f32,
-    /// Sigma of the Gaussian, in pixels of the model input; by default what lets the eye follow a fine map.
-    pub smooth: Option<f32>,
-    pub reduce: Option<Reduce>,
-    /// By default what holds most of the heat where the map is fine.
-    pub extent: Option<Extent>,
 }
 
 /// `explain`, ready to be carried out.

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
 use super::args::{Format, Resolution};
-use super::drawing::{caption, heading, panel, plane};
 use super::failure::Failure;
 use super::inputs::Image;
 use super::names::{Taken, label, ranked, stems_of};
 use super::options::ExplainSettings;
+use crate::drawing::{caption, heading, panel, plane};
 use crate::explain::{Heatmap, Painter};
 use crate::model::Model;
 use crate::picture::files::{atomically, write_npy_parts};

@@ -1,5 +1,7 @@
 //! Text tables and numbers for people.
 
+use crate::drawing::number;
+
 /// Side that a column leans to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Align {
@@ -56,17 +58,6 @@ pub fn shortened(text: &str, width: usize) -> String {
     let tail = width.saturating_sub(2) / 2;
     let head = width.saturating_sub(2) - tail;
     characters[..head].iter().chain(&['.', '.']).chain(&characters[characters.len() - tail..]).collect()
-}
-
-/// Four significant digits, as short as that allows.
-pub fn number(v: f64) -> String {
-    match v.abs() {
-        _ if !v.is_finite() => v.to_string(),
-        0.0 => "0".to_owned(),
-        size if (0.001..10.0).contains(&size) => format!("{v:.4}"),
-        size if (10.0..10_000.0).contains(&size) => format!("{v:.2}"),
-        _ => format!("{v:.2e}"),
-    }
 }
 
 /// A number that may be absent.

@@ -118,20 +118,20 @@ impl<'m> Evaluator<'m> {
     }
 
     /// All images of a work, batch by batch.
-    pub fn run(&mut self, work: &Arc<Work<'m>>) -> Result<Evaluation, ExplainError> {
+    pub async fn run(&mut self, work: &Arc<Work<'m>>) -> Result<Evaluation, ExplainError> {
         let (mut found, mut first) = (Evaluation::default(), 0);
         let next = |batch: usize| {
             let part = first..work.images.len().min(first + batch);
             first = part.end;
             (!part.is_empty()).then(|| (Arc::clone(work), part, ()))
         };
-        self.stream(&work.passes, next, |part, ()| found.append(part, work.has_own_baselines()))?;
+        self.stream(&work.passes, next, |part, ()| found.append(part, work.has_own_baselines())).await?;
         Ok(found)
     }
 
     /// Parts of works through `passes`: `next` makes one of as many images as it is told at most, with whatever the caller
     /// wants to see beside its evaluation. They land in order.
-    pub fn stream<T>(
+    pub async fn stream<T>(
         &mut self,
         passes: &[Pass],
         mut next: impl FnMut(usize) -> Option<(Arc<Work<'m>>, Range<usize>, T)>,
@@ -141,10 +141,10 @@ impl<'m> Evaluator<'m> {
         loop {
             while flying.len() < self.backend.sessions_in_flight() {
                 let Some((work, part, beside)) = next(self.batch(passes)?) else { break };
-                flying.push_back((self.depart(&work, part), beside));
+                flying.push_back((self.depart(&work, part).await, beside));
             }
             let Some((ticket, beside)) = flying.pop_front() else { return Ok(()) };
-            match self.land(ticket) {
+            match self.land(ticket).await {
                 Ok(evaluation) => land(evaluation, beside),
                 Err(error) => {
                     flying.iter().for_each(|(ticket, _)| self.forget(*ticket));
@@ -155,8 +155,8 @@ impl<'m> Evaluator<'m> {
     }
 
     /// Sends images to the device; whatever goes wrong is said when they land.
-    pub fn depart(&mut self, work: &Arc<Work<'m>>, part: Range<usize>) -> Ticket {
-        let state = match self.take_off(work, &part) {
+    pub async fn depart(&mut self, work: &Arc<Work<'m>>, part: Range<usize>) -> Ticket {
+        let state = match self.take_off(work, &part).await {
             Ok(state) => state,
             Err(error) => State::Failed(error),
         };
@@ -166,17 +166,17 @@ impl<'m> Evaluator<'m> {
     }
 
     /// Waits for images that were sent.
-    pub fn land(&mut self, ticket: Ticket) -> Result<Evaluation, ExplainError> {
+    pub async fn land(&mut self, ticket: Ticket) -> Result<Evaluation, ExplainError> {
         let Some(Departed { work, part, state }) = self.departed.remove(&ticket) else {
             unreachable!("a ticket is good for one landing")
         };
         let landed = match state {
             State::Failed(error) => Err(error),
-            State::Flying(key, loaded, flight) => self.touch_down(&work, key, loaded, flight),
-            State::Grounded => return self.walk(&work, part),
+            State::Flying(key, loaded, flight) => self.touch_down(&work, key, loaded, flight).await,
+            State::Grounded => return self.walk(&work, part).await,
         };
         match landed {
-            Err(ExplainError::Backend(error)) if error.is_size() || error.is_loss() => self.walk(&work, part),
+            Err(ExplainError::Backend(error)) if error.is_size() || error.is_loss() => self.walk(&work, part).await,
             landed => landed,
         }
     }
@@ -190,12 +190,12 @@ impl<'m> Evaluator<'m> {
         self.departed.values().filter(|departed| matches!(departed.state, State::Flying(..))).count()
     }
 
-    fn take_off(&mut self, work: &Work, part: &Range<usize>) -> Result<State, ExplainError> {
+    async fn take_off(&mut self, work: &Work<'_>, part: &Range<usize>) -> Result<State, ExplainError> {
         if part.len() > self.batch(&work.passes)? || (self.cramped && !self.departed.is_empty()) {
             return Ok(State::Grounded);
         }
         loop {
-            match self.start(work, part) {
+            match self.start(work, part).await {
                 Ok((key, loaded, flight)) => return Ok(State::Flying(key, loaded, flight)),
                 Err(ExplainError::Backend(BackendError::TooLarge { .. } | BackendError::TooMany { .. })) => {
                     return Ok(State::Grounded);
@@ -210,12 +210,12 @@ impl<'m> Evaluator<'m> {
         }
     }
 
-    fn start(&mut self, work: &Work, part: &Range<usize>) -> Result<(Key, Loaded, Flight), ExplainError> {
-        let (key, mut loaded) = self.session(work, part)?;
-        match Flight::start(&mut loaded, work, part) {
+    async fn start(&mut self, work: &Work<'_>, part: &Range<usize>) -> Result<(Key, Loaded, Flight), ExplainError> {
+        let (key, mut loaded) = self.session(work, part).await?;
+        match Flight::start(&mut loaded, work, part).await {
             Ok(flight) => {
                 if self.backend.sessions_in_flight() > 1 {
-                    flight.fetch(&mut loaded)?;
+                    flight.fetch(&mut loaded).await?;
                 }
                 Ok((key, loaded, flight))
             }
@@ -227,14 +227,14 @@ impl<'m> Evaluator<'m> {
         }
     }
 
-    fn touch_down(
+    async fn touch_down(
         &mut self,
-        work: &Work,
+        work: &Work<'_>,
         key: Key,
         loaded: Loaded,
         flight: Flight,
     ) -> Result<Evaluation, ExplainError> {
-        let found = flight.finish(&loaded, work);
+        let found = flight.finish(&loaded, work).await;
         if !matches!(found, Err(ExplainError::Backend(_))) {
             self.idle.push((key, loaded));
         }
@@ -246,13 +246,15 @@ impl<'m> Evaluator<'m> {
     }
 
     /// Computes images a batch at a time, in as much memory as there is. A device that is lost is opened anew, once.
-    fn walk(&mut self, work: &Work, part: Range<usize>) -> Result<Evaluation, ExplainError> {
+    async fn walk(&mut self, work: &Work<'_>, part: Range<usize>) -> Result<Evaluation, ExplainError> {
         let mut found = Evaluation::default();
         let (mut first, mut alone, mut reopened) = (part.start, false, false);
         while first < part.end {
             let step = first..part.end.min(first + self.batch(&work.passes)?);
-            let done = self.start(work, &step);
-            let done = done.and_then(|(key, loaded, flight)| self.touch_down(work, key, loaded, flight));
+            let done = match self.start(work, &step).await {
+                Ok((key, loaded, flight)) => self.touch_down(work, key, loaded, flight).await,
+                Err(error) => Err(error),
+            };
             match done {
                 Ok(step_found) => {
                     found.append(step_found, work.has_own_baselines());
@@ -260,7 +262,7 @@ impl<'m> Evaluator<'m> {
                 }
                 Err(ExplainError::Backend(error)) if error.is_loss() && !reopened => {
                     self.free();
-                    if !self.backend.reopen() {
+                    if !self.backend.reopen_async().await {
                         return Err(error.into());
                     }
                     reopened = true;
@@ -292,7 +294,7 @@ impl<'m> Evaluator<'m> {
 
     /// Half of these images, which did not fit, is the batch from now on; where it is one image, half of its messages travel
     /// together. `None` where there is no half.
-    fn halve(&mut self, work: &Work, part: &Range<usize>) -> Option<()> {
+    fn halve(&mut self, work: &Work<'_>, part: &Range<usize>) -> Option<()> {
         let batch = part.len() / 2;
         if batch == 0 {
             let messages = self.items(work, part).messages_per_image / 2;
@@ -304,13 +306,13 @@ impl<'m> Evaluator<'m> {
     }
 
     /// The items of a program for some images of a work.
-    fn items(&self, work: &Work, part: &Range<usize>) -> Batch {
+    fn items(&self, work: &Work<'_>, part: &Range<usize>) -> Batch {
         let messages = self.messages.get(&key_of(&work.passes)).copied().unwrap_or(MOST_MESSAGES);
         work.items(part, self.graph.shape(self.graph.output), messages)
     }
 
     /// A session for some images of a work.
-    fn session(&mut self, work: &Work, part: &Range<usize>) -> Result<(Key, Loaded), ExplainError> {
+    async fn session(&mut self, work: &Work<'_>, part: &Range<usize>) -> Result<(Key, Loaded), ExplainError> {
         let batch = self.items(work, part);
         let key: Key = (key_of(&work.passes), batch);
         let (key, loaded) = match self.idle.iter().position(|(idle, _)| *idle == key) {
@@ -320,7 +322,7 @@ impl<'m> Evaluator<'m> {
                     self.idle.clear();
                 }
                 let program = Arc::new(plan(self.graph, &work.passes, &self.rules, batch)?);
-                let session = self.backend.load(Arc::clone(&program))?;
+                let session = self.backend.load_async(Arc::clone(&program)).await?;
                 (key, Loaded::new(program, session))
             }
         };

@@ -22,15 +22,15 @@ impl Loaded {
     }
 
     /// Sends baselines through the network, where they are not those of the last time.
-    fn refer(&mut self, work: &Work, part: &Range<usize>) -> Result<(), BackendError> {
+    async fn refer(&mut self, work: &Work<'_>, part: &Range<usize>) -> Result<(), BackendError> {
         let Some(port) = &self.program.reference else { return Ok(()) };
         let shared = (!work.has_own_baselines()).then(|| Arc::clone(&work.baselines));
         if shared.is_some() && self.baseline == shared {
             return Ok(());
         }
         self.baseline = None;
-        self.session.write_items(port, &work.baselines(part))?;
-        self.session.run(Phase::Reference, None)?;
+        self.session.write_items_async(port, &work.baselines(part)).await?;
+        self.session.run_async(Phase::Reference).await?;
         debug_assert!(shared.is_none() || self.program.references == 1, "the program keeps what one baseline left");
         self.baseline = shared;
         Ok(())
@@ -57,20 +57,20 @@ impl Flight {
     ///
     /// # Errors
     /// Those of the session and of the targets.
-    pub fn start(loaded: &mut Loaded, work: &Work, part: &Range<usize>) -> Result<Self, ExplainError> {
-        loaded.refer(work, part)?;
+    pub async fn start(loaded: &mut Loaded, work: &Work<'_>, part: &Range<usize>) -> Result<Self, ExplainError> {
+        loaded.refer(work, part).await?;
         let Loaded { program, session, .. } = &mut *loaded;
-        session.write_items(&program.input, &work.images(part))?;
-        session.run(Phase::Forward, None)?;
+        session.write_items_async(&program.input, &work.images(part)).await?;
+        session.run_async(Phase::Forward).await?;
         if program.ranks_logits() {
-            session.run(Phase::Backward, None)?;
+            session.run_async(Phase::Backward).await?;
             let (logits, targets, maps) = (None, vec![Vec::new(); part.len()], vec![Vec::new(); part.len()]);
             return Ok(Self { first: part.start, logits, targets, maps, last: Some(0) });
         }
         let (logits, targets) = match work.targets.known(program.logits.len()) {
             Some(targets) => (None, vec![targets?; part.len()]),
             None => {
-                let logits = logits(loaded, part.start)?;
+                let logits = logits(loaded, part.start).await?;
                 let targets = chosen(&logits, work)?;
                 (Some(logits), targets)
             }
@@ -78,8 +78,8 @@ impl Flight {
         let maps = vec![Vec::new(); part.len()];
         let mut flight = Self { first: part.start, logits, targets, maps, last: None };
         for round in 0..flight.rounds(&loaded.program) {
-            flight.read_last(loaded)?;
-            flight.send(loaded, round)?;
+            flight.read_last(loaded).await?;
+            flight.send(loaded, round).await?;
         }
         Ok(flight)
     }
@@ -88,19 +88,19 @@ impl Flight {
     ///
     /// # Errors
     /// Those of the session, and [`ExplainError::NonFiniteLogit`].
-    pub fn finish(mut self, loaded: &Loaded, work: &Work) -> Result<Evaluation, ExplainError> {
+    pub async fn finish(mut self, loaded: &Loaded, work: &Work<'_>) -> Result<Evaluation, ExplainError> {
         let logits = match self.logits.take() {
             Some(logits) => logits,
-            None => logits(loaded, self.first)?,
+            None => logits(loaded, self.first).await?,
         };
         if loaded.program.ranks_logits() {
             self.targets = chosen(&logits, work)?;
         }
         let reference_logits = match &loaded.program.reference_logits {
-            Some(port) => rows(&loaded.session.read(port)?, port.len()),
+            Some(port) => rows(&loaded.session.read_async(port).await?, port.len()),
             None => Vec::new(),
         };
-        self.read_last(loaded)?;
+        self.read_last(loaded).await?;
         Ok(Evaluation { logits, reference_logits, targets: self.targets, maps: self.maps })
     }
 
@@ -115,7 +115,7 @@ impl Flight {
     }
 
     /// Sends a round back.
-    fn send(&mut self, Loaded { program, session, .. }: &mut Loaded, round: usize) -> Result<(), BackendError> {
+    async fn send(&mut self, Loaded { program, session, .. }: &mut Loaded, round: usize) -> Result<(), BackendError> {
         let Some(seeds) = &program.seeds else { return Ok(()) };
         let (together, classes) = (program.messages_per_image, program.logits.len());
         let mut rows = vec![0.0f32; self.targets.len() * together * classes];
@@ -124,8 +124,8 @@ impl Flight {
                 rows[(image * together + message) * classes + class] = 1.0;
             }
         }
-        session.write_items(seeds, &[Values::from(rows)])?;
-        session.run(Phase::Backward, None)?;
+        session.write_items_async(seeds, &[Values::from(rows)]).await?;
+        session.run_async(Phase::Backward).await?;
         self.last = Some(round);
         Ok(())
     }
@@ -134,21 +134,28 @@ impl Flight {
     ///
     /// # Errors
     /// Those of the session.
-    pub fn fetch(&self, Loaded { program, session, .. }: &mut Loaded) -> Result<(), BackendError> {
+    pub async fn fetch(&self, Loaded { program, session, .. }: &mut Loaded) -> Result<(), BackendError> {
         let logits = self.logits.is_none().then_some(&program.logits);
         let maps = self.last.map(|_| program.outputs.iter().chain(program.audits.iter().flatten()));
         let ports = logits.into_iter().chain(&program.reference_logits).chain(maps.into_iter().flatten());
         let ports: Vec<Port> = ports.cloned().collect();
-        session.prefetch(&ports)
+        session.prefetch_async(&ports).await
     }
 
     /// Reads the maps of the last round sent.
-    fn read_last(&mut self, Loaded { program, session, .. }: &Loaded) -> Result<(), BackendError> {
+    async fn read_last(&mut self, Loaded { program, session, .. }: &Loaded) -> Result<(), BackendError> {
         let Some(round) = self.last.take() else { return Ok(()) };
         let together = program.messages_per_image;
-        let mut outputs = program.outputs.iter().map(|port| session.read_items(port)).collect::<Result<Vec<_>, _>>()?;
-        let audits = program.audits.iter().map(|port| port.as_ref().map(|port| session.read(port)).transpose());
-        let audits = audits.collect::<Result<Vec<_>, _>>()?;
+        let (mut outputs, mut audits) = (Vec::new(), Vec::new());
+        for port in &program.outputs {
+            outputs.push(session.read_items_async(port).await?);
+        }
+        for port in &program.audits {
+            audits.push(match port {
+                Some(port) => Some(session.read_async(port).await?),
+                None => None,
+            });
+        }
         for image in 0..self.targets.len() {
             let taken = self.turn(image, round, together).count();
             for item in image * together..image * together + taken {
@@ -164,13 +171,13 @@ impl Flight {
 }
 
 /// The targets of images with these logits.
-fn chosen(logits: &[Vec<f64>], work: &Work) -> Result<Vec<Vec<usize>>, ExplainError> {
+fn chosen(logits: &[Vec<f64>], work: &Work<'_>) -> Result<Vec<Vec<usize>>, ExplainError> {
     logits.iter().map(|row| work.targets.of(row)).collect()
 }
 
 /// The logits of the images in a session, the first of which has the number `first`.
-fn logits(Loaded { program, session, .. }: &Loaded, first: usize) -> Result<Vec<Vec<f64>>, ExplainError> {
-    let logits = rows(&session.read(&program.logits)?, program.logits.len());
+async fn logits(Loaded { program, session, .. }: &Loaded, first: usize) -> Result<Vec<Vec<f64>>, ExplainError> {
+    let logits = rows(&session.read_async(&program.logits).await?, program.logits.len());
     for (image, row) in logits.iter().enumerate() {
         if let Some((class, &logit)) = row.iter().enumerate().find(|(_, logit)| !logit.is_finite()) {
             return Err(ExplainError::NonFiniteLogit { image: first + image, class, logit });

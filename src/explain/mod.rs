@@ -1,9 +1,12 @@
 //! Images in, heatmaps out: the library's front door.
 
 mod baseline;
+#[cfg(not(target_family = "wasm"))]
+mod blocking;
 mod evaluate;
 mod flight;
 mod heatmap;
+#[cfg(not(target_family = "wasm"))]
 mod painter;
 mod progress;
 mod report;
@@ -27,6 +30,7 @@ use crate::tensor::{Tensor, first_not_finite};
 
 pub use baseline::Baseline;
 pub use heatmap::Heatmap;
+#[cfg(not(target_family = "wasm"))]
 pub use painter::{Drawn, Painter};
 pub use progress::ProgressHook;
 pub use report::Report;
@@ -224,22 +228,25 @@ impl<'m> Explainer<'m> {
     /// The heatmaps of `images`, `[C, H, W]` or `[N, C, H, W]` in the network's input space: one list an image, targets
     /// outer, methods inner. One forward pass serves all methods that take one sample, and all targets.
     ///
+    /// In a browser, whose page must not wait, the device computes while this is awaited. Elsewhere it is ready when it is polled,
+    /// which takes as long as [`Explainer::explain`].
+    ///
     /// # Errors
     /// [`ExplainError`]; nothing is returned for any image then.
-    pub fn explain(
+    pub async fn explain_async(
         &mut self,
         images: &Tensor,
         methods: &[MethodChoice],
         target: &Target,
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
-        self.explain_from(0, images, methods, target)
+        self.explain_from_async(0, images, methods, target).await
     }
 
     /// The same for images `first..` of a run: noise depends on the seed and the image's number alone.
     ///
     /// # Errors
-    /// As [`Explainer::explain`].
-    pub fn explain_from(
+    /// As [`Explainer::explain_async`].
+    pub async fn explain_from_async(
         &mut self,
         first: usize,
         images: &Tensor,
@@ -248,74 +255,60 @@ impl<'m> Explainer<'m> {
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
         let question = self.question(first, self.stack(copy(images))?, methods, target)?;
         self.evaluator.progress.start(self.evaluations(&question));
-        let evaluation = self.evaluator.run(&question.work)?;
-        self.answer(&question, evaluation)
+        let evaluation = self.evaluator.run(&question.work).await?;
+        self.answer(&question, evaluation).await
     }
 
-    /// Begins with images `first..` of a run; [`Explainer::collect`] ends with them, and says what was wrong. A device
-    /// computes meanwhile: with [`Explainer::in_flight`] batches submitted before the first is collected, its copies and
-    /// what the caller does with the maps cost no time. The maps are those of [`Explainer::explain_from`].
+    /// The logits of `images` alone, one row an image.
     ///
-    /// ```
-    /// use fluoroscope::backend::cpu::CpuBackend;
-    /// use fluoroscope::explain::{ExplainOptions, Explainer, Target};
-    /// use fluoroscope::graph::Precision;
-    /// use fluoroscope::model::Model;
-    /// use fluoroscope::tensor::Tensor;
-    ///
-    /// let model = Model::open("data/models/rnet.onnx")?;
-    /// let backend = Box::new(CpuBackend::new(Precision::F32, None)?);
-    /// let mut explainer = Explainer::new(&model, backend, ExplainOptions::default())?;
-    /// let methods = ["lrp-epsilon".parse()?];
-    /// let mut batches = (0..5).map(|i| Tensor::new(&[2, 3, 24, 24], vec![i as f32; 2 * 3 * 24 * 24])).enumerate();
-    /// let mut maps = 0;
-    /// loop {
-    ///     while explainer.submitted() < explainer.in_flight() {
-    ///         let Some((i, batch)) = batches.next() else { break };
-    ///         explainer.submit(2 * i, batch, &methods, &Target::Top(1));
-    ///     }
-    ///     let Some(lists) = explainer.collect() else { break };
-    ///     maps += lists?.len();
-    /// }
-    /// assert_eq!(maps, 10);
-    /// # Ok::<(), Box<dyn std::error::Error>>(())
-    /// ```
-    pub fn submit(&mut self, first: usize, images: Tensor, methods: &[MethodChoice], target: &Target) {
+    /// # Errors
+    /// As [`Explainer::explain_async`].
+    pub async fn logits_async(&mut self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
+        let images = self.stack(copy(images))?;
+        check_finite(&images)?;
+        self.logits_of(images).await
+    }
+
+    /// Begins with images `first..` of a run; [`Explainer::collect_async`] ends with them, and says what was wrong. A device
+    /// computes meanwhile, and copies the maps of [`Explainer::in_flight`] batches while the caller deals with others. The maps
+    /// are those of [`Explainer::explain_from_async`].
+    pub async fn submit_async(&mut self, first: usize, images: Tensor, methods: &[MethodChoice], target: &Target) {
         let images = self.stack(images);
-        self.send(first, images, methods, target);
+        self.send(first, images, methods, target).await;
     }
 
-    /// The same for images one by one, each as large as the network's input, which are not copied. Whoever read them found all
-    /// values finite.
-    pub(crate) fn submit_each(
+    async fn send(
         &mut self,
         first: usize,
-        images: Vec<Arc<Vec<f32>>>,
+        images: Result<Images, ExplainError>,
         methods: &[MethodChoice],
         target: &Target,
     ) {
-        debug_assert!(images.iter().all(|image| image.len() == self.model.input().len()));
-        debug_assert!(images.iter().all(|image| first_not_finite(image).is_none()));
-        self.send(first, Ok(Images::Each(images)), methods, target);
-    }
-
-    fn send(&mut self, first: usize, images: Result<Images, ExplainError>, methods: &[MethodChoice], target: &Target) {
         let question = images.and_then(|images| self.question(first, images, methods, target));
-        let submitted = question.map(|question| {
-            let ticket = self.evaluator.depart(&question.work, 0..question.work.images.len());
-            Submitted { question, ticket }
-        });
+        let submitted = match question {
+            Ok(question) => {
+                let ticket = self.evaluator.depart(&question.work, 0..question.work.images.len()).await;
+                Ok(Submitted { question, ticket })
+            }
+            Err(error) => Err(error),
+        };
         self.submitted.push_back(submitted);
     }
 
-    /// Waits for the first of the batches submitted; `None` where there is none.
-    pub fn collect(&mut self) -> Option<Result<Vec<Vec<Heatmap>>, ExplainError>> {
+    /// The maps of the first of the batches submitted; `None` where there is none.
+    pub async fn collect_async(&mut self) -> Option<Result<Vec<Vec<Heatmap>>, ExplainError>> {
         let submitted = self.submitted.pop_front()?;
-        Some(submitted.and_then(|Submitted { question, ticket }| {
-            self.evaluator.progress.start(self.evaluations(&question));
-            let evaluation = self.evaluator.land(ticket)?;
-            self.answer(&question, evaluation)
-        }))
+        Some(match submitted {
+            Ok(submitted) => self.landed(submitted).await,
+            Err(error) => Err(error),
+        })
+    }
+
+    async fn landed(&mut self, submitted: Submitted<'m>) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
+        let Submitted { question, ticket } = submitted;
+        self.evaluator.progress.start(self.evaluations(&question));
+        let evaluation = self.evaluator.land(ticket).await?;
+        self.answer(&question, evaluation).await
     }
 
     /// Batches that are submitted and not collected.
@@ -352,16 +345,18 @@ impl<'m> Explainer<'m> {
     }
 
     /// The heatmaps of images whose work is evaluated.
-    fn answer(
+    async fn answer(
         &mut self,
         question: &Question<'m>,
         mut evaluation: Evaluation,
     ) -> Result<Vec<Vec<Heatmap>>, ExplainError> {
         let Question { methods, work, .. } = question;
-        let baseline_logits = self.baseline_logits(methods, work, &evaluation)?;
+        let baseline_logits = self.baseline_logits(methods, work, &evaluation).await?;
         let direct = std::mem::take(&mut evaluation.maps).into_iter().zip(&evaluation.targets).enumerate();
-        let maps = direct.map(|(i, (direct, targets))| self.maps(question, i, targets, direct));
-        let maps = maps.collect::<Result<Vec<_>, _>>()?;
+        let mut maps = Vec::new();
+        for (i, (direct, targets)) in direct {
+            maps.push(self.maps(question, i, targets, direct).await?);
+        }
         // The images' sums by all threads: what looks at every value takes longer than all else here.
         let sums: Vec<Vec<(f64, usize)>> =
             maps.par_iter().map(|maps| maps.iter().flatten().map(|map| map.values.sum()).collect()).collect();
@@ -382,7 +377,7 @@ impl<'m> Explainer<'m> {
     }
 
     /// The maps of image `i`, targets outer, methods inner: `direct` has those of the methods that take one sample.
-    fn maps(
+    async fn maps(
         &mut self,
         Question { first, methods, work }: &Question<'m>,
         i: usize,
@@ -400,22 +395,12 @@ impl<'m> Explainer<'m> {
             } else {
                 let image = work.images.of(i).into_f64();
                 let baseline = work.baselines.get(if work.has_own_baselines() { i } else { 0 });
-                let found = self.sampled(choice, &image, baseline, (first + i) as u64, targets)?;
+                let found = self.sampled(choice, &image, baseline, (first + i) as u64, targets).await?;
                 let found = found.into_iter().map(|values| RawMap { values: values.into(), audit: None });
                 maps.iter_mut().zip(found).for_each(|(of_target, map)| of_target.push(map));
             }
         }
         Ok(maps)
-    }
-
-    /// The logits of `images` alone, one row an image.
-    ///
-    /// # Errors
-    /// As [`Explainer::explain`].
-    pub fn logits(&mut self, images: &Tensor) -> Result<Vec<Vec<f64>>, ExplainError> {
-        let images = self.stack(copy(images))?;
-        check_finite(&images)?;
-        self.logits_of(images)
     }
 
     fn pass(&self, method: &'static Method) -> Pass {
@@ -442,10 +427,10 @@ impl<'m> Explainer<'m> {
     }
 
     /// The baselines' logits, where a method needs them: those of a rescale pass, else a forward pass of their own.
-    fn baseline_logits(
+    async fn baseline_logits(
         &mut self,
         methods: &[MethodChoice],
-        work: &Work,
+        work: &Work<'_>,
         evaluation: &Evaluation,
     ) -> Result<Vec<Vec<f64>>, ExplainError> {
         if !methods.iter().any(|choice| choice.method.needs_baseline()) {
@@ -454,12 +439,12 @@ impl<'m> Explainer<'m> {
         if !evaluation.reference_logits.is_empty() {
             return Ok(evaluation.reference_logits.clone());
         }
-        self.logits_of(Images::Points(work.baselines.to_vec()))
+        self.logits_of(Images::Points(work.baselines.to_vec())).await
     }
 
-    fn logits_of(&mut self, images: Images) -> Result<Vec<Vec<f64>>, ExplainError> {
+    async fn logits_of(&mut self, images: Images) -> Result<Vec<Vec<f64>>, ExplainError> {
         let (baselines, passes, targets) = ([].into(), Vec::new(), Targets::Fixed(Vec::new()));
-        Ok(self.evaluator.run(&Arc::new(Work { images, baselines, passes, targets }))?.logits)
+        Ok(self.evaluator.run(&Arc::new(Work { images, baselines, passes, targets })).await?.logits)
     }
 
     fn heatmap(

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::sampling::{Noise, gauss_legendre};
-use super::work::{Images, Targets, Work};
+use super::work::{Evaluation, Images, Targets, Work};
 use super::{ExplainError, Explainer, finish};
 use crate::backend::Values;
 use crate::method::{Method, MethodChoice, Sampling};
@@ -20,7 +20,7 @@ impl Explainer<'_> {
     }
 
     /// The maps of a method that takes several samples, one a target.
-    pub(super) fn sampled(
+    pub(super) async fn sampled(
         &mut self,
         choice: &MethodChoice,
         image: &[f64],
@@ -29,7 +29,7 @@ impl Explainer<'_> {
         targets: &[usize],
     ) -> Result<Vec<Vec<f64>>, ExplainError> {
         if !choice.smooth {
-            return self.along_path(choice.method, image, baseline, targets);
+            return self.along_path(choice.method, image, baseline, targets).await;
         }
         let (low, high) = image.iter().fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(*v), high.max(*v)));
         let sigma = self.options.sigma * (high - low);
@@ -41,11 +41,11 @@ impl Explainer<'_> {
             (noisy, 1.0 / samples as f64)
         });
         match choice.method.sampling {
-            Sampling::Once => self.weighted_sum(choice.method, copies, baseline, targets),
+            Sampling::Once => self.weighted_sum(choice.method, copies, baseline, targets).await,
             Sampling::Path => {
                 let mut sum: Vec<Vec<f64>> = targets.iter().map(|_| Vec::new()).collect();
                 for (copy, weight) in copies {
-                    let maps = self.along_path(choice.method, &copy, baseline, targets)?;
+                    let maps = self.along_path(choice.method, &copy, baseline, targets).await?;
                     let maps = maps.into_iter().map(Values::from);
                     sum.iter_mut().zip(maps).for_each(|(sum, map)| add_weighted(sum, &map, weight));
                 }
@@ -55,7 +55,7 @@ impl Explainer<'_> {
     }
 
     /// `(x - x') * sum_k w_k grad(x' + a_k (x - x'))` (Sundararajan et al. 2017).
-    fn along_path(
+    async fn along_path(
         &mut self,
         method: &'static Method,
         image: &[f64],
@@ -68,7 +68,7 @@ impl Explainer<'_> {
             let point = image.iter().zip(from).map(|(x, x0)| x0 + a * (x - x0)).collect();
             (point, weight)
         });
-        let mut maps = self.weighted_sum(method, points, baseline, targets)?;
+        let mut maps = self.weighted_sum(method, points, baseline, targets).await?;
         for map in &mut maps {
             for ((value, x), x0) in map.iter_mut().zip(image).zip(from) {
                 *value *= x - x0;
@@ -78,7 +78,7 @@ impl Explainer<'_> {
     }
 
     /// The weighted sum of a method's maps over inputs, one map a target; inputs are made a batch at a time.
-    fn weighted_sum(
+    async fn weighted_sum(
         &mut self,
         method: &'static Method,
         mut inputs: impl Iterator<Item = (Vec<f64>, f64)>,
@@ -95,12 +95,13 @@ impl Explainer<'_> {
             (!part.is_empty()).then(|| (Arc::new(work), part, weights))
         };
         let mut sum: Vec<Vec<f64>> = targets.iter().map(|_| Vec::new()).collect();
-        self.evaluator.stream(&passes, next, |evaluation, weights| {
+        let land = |evaluation: Evaluation, weights: Vec<f64>| {
             for (maps, weight) in evaluation.maps.into_iter().zip(weights) {
                 let maps = maps.into_iter().map(|mut of_target| finish(method, of_target.swap_remove(0)).values);
                 sum.iter_mut().zip(maps).for_each(|(sum, map)| add_weighted(sum, &map, weight));
             }
-        })?;
+        };
+        self.evaluator.stream(&passes, next, land).await?;
         Ok(sum)
     }
 }

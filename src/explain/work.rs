@@ -14,6 +14,7 @@ pub enum Images {
     /// As they came in: `[N, C, H, W]`, or one `[C, H, W]` of so many values.
     Stack(Tensor, usize),
     /// As somebody holds them, one by one.
+    #[cfg_attr(target_family = "wasm", expect(dead_code, reason = "the command line holds them"))]
     Each(Vec<Arc<Vec<f32>>>),
     /// As a method made them.
     Points(Vec<Vec<f64>>),

@@ -50,7 +50,18 @@ pub struct ImportOptions {
 /// # Errors
 /// See [`ImportError`]. Operators without a rule are all listed at once, and only where the output depends on them.
 pub fn load(path: &Path, options: &ImportOptions) -> Result<Graph, ImportError> {
-    let (mut files, model) = read::Files::open(path)?;
+    graph(read::Files::open(path)?, options)
+}
+
+/// The same of the bytes of a file with that name, whose weights are in it.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse(name: &Path, bytes: Vec<u8>, options: &ImportOptions) -> Result<Graph, ImportError> {
+    graph(read::Files::of_bytes(name, bytes.into())?, options)
+}
+
+fn graph((mut files, model): (read::Files, proto::ModelProto), options: &ImportOptions) -> Result<Graph, ImportError> {
     let source = source::read(model, &mut files)?;
     let mut built = build::build(source, options)?;
     let output = cut::choose(&mut built, options.output.as_deref())?;

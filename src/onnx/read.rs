@@ -10,10 +10,10 @@ use prost::Message;
 use super::ImportError;
 use super::proto::{ModelProto, TensorProto};
 
-/// A decoded model and the folder that its external data must lie in.
+/// A decoded model and the folder that its external data must lie in, if it came from one.
 pub(super) struct Files {
     path: PathBuf,
-    folder: PathBuf,
+    folder: Option<PathBuf>,
     open: HashMap<String, Bytes>,
 }
 
@@ -26,6 +26,15 @@ impl Files {
             _ => Path::new("."),
         };
         let folder = folder.canonicalize().map_err(io)?;
+        Self::decode(path, Some(folder), bytes)
+    }
+
+    /// A model that is called `path` and lies nowhere.
+    pub fn of_bytes(path: &Path, bytes: Bytes) -> Result<(Self, ModelProto), ImportError> {
+        Self::decode(path, None, bytes)
+    }
+
+    fn decode(path: &Path, folder: Option<PathBuf>, bytes: Bytes) -> Result<(Self, ModelProto), ImportError> {
         let model = ModelProto::decode(bytes)
             .map_err(|error| ImportError::Decode { path: path.to_owned(), reason: error.to_string() })?;
         Ok((Self { path: path.to_owned(), folder, open: HashMap::new() }, model))
@@ -51,7 +60,12 @@ impl Files {
         let (offset, length) = (number("offset")?.unwrap_or(0), number("length")?);
         let bytes = match self.open.get(&file) {
             Some(bytes) => bytes.clone(),
-            None => locate(&self.folder, &file).map_err(&fail)?,
+            None => match &self.folder {
+                Some(folder) => locate(folder, &file).map_err(&fail)?,
+                None => {
+                    return Err(fail("the model came without a folder: save it with its weights inside".to_owned()));
+                }
+            },
         };
         let length = length.unwrap_or_else(|| bytes.len().saturating_sub(offset));
         let part = match offset.checked_add(length) {

@@ -85,8 +85,15 @@ impl Card {
     /// # Errors
     /// As [`Card::beside`], and a missing file.
     pub fn open(path: &Path) -> Result<Card, PictureError> {
-        let text = read(path)?;
-        let file: CardFile = parsed(path, &text)?;
+        Self::parse(path, &read(path)?)
+    }
+
+    /// The card with this text, of the file `path`.
+    ///
+    /// # Errors
+    /// As [`Card::beside`].
+    pub fn parse(path: &Path, text: &str) -> Result<Card, PictureError> {
+        let file: CardFile = parsed(path, text)?;
         let kind = file.output.as_ref().map_or_else(String::new, |output| output.kind.to_lowercase());
         let independent_outputs = ["sigmoid", "independent"].iter().any(|word| kind.contains(word));
         let classes = match file.output.and_then(|o| o.classes) {
@@ -96,7 +103,7 @@ impl Card {
         };
         let cam_layer = file.cam_layer.and_then(|c| Some(c.get("value")?.as_str()?.to_owned()));
         let preprocess = file.preprocess.or_else(|| file.input.and_then(Input::preprocess));
-        let remarks = parsed::<Value>(path, &text)?.get("preprocess").map_or_else(Vec::new, |it| named(path, it));
+        let remarks = parsed::<Value>(path, text)?.get("preprocess").map_or_else(Vec::new, |it| named(path, it));
         let CardFile { title, warning, .. } = file;
         Ok(Card { title, warning, classes, cam_layer, independent_outputs, preprocess, remarks })
     }

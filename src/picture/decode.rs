@@ -1,7 +1,7 @@
 //! Image files in: the content decides the format, 16 bits stay 16 bits, sizes are bounded before anything is allocated.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::num::NonZeroU16;
 use std::path::Path;
 
@@ -35,26 +35,48 @@ impl Picture {
     /// # Errors
     /// As [`Picture::open`].
     pub fn open_with(path: &Path, white: NonZeroU16) -> Result<(Picture, Option<u16>), PictureError> {
-        Self::decoded(path, white).map_err(|error| match error {
+        let read = |source| PictureError::Read { path: path.to_owned(), source };
+        let file = File::open(path).map_err(read)?;
+        let about = file.metadata().map_err(read)?;
+        if about.is_dir() {
+            return Err(read(std::io::ErrorKind::IsADirectory.into()));
+        }
+        Self::from_reader(path, BufReader::new(file), about.len(), white)
+    }
+
+    /// As [`Picture::open`], of the bytes of a file with that name.
+    ///
+    /// # Errors
+    /// As [`Picture::open`].
+    pub fn from_bytes(name: impl AsRef<Path>, bytes: &[u8]) -> Result<Picture, PictureError> {
+        Self::from_reader(name.as_ref(), Cursor::new(bytes), bytes.len() as u64, WHITE).map(|(picture, _)| picture)
+    }
+
+    fn from_reader(
+        path: &Path,
+        input: impl BufRead + Seek,
+        length: u64,
+        white: NonZeroU16,
+    ) -> Result<(Picture, Option<u16>), PictureError> {
+        Self::decoded(path, input, length, white).map_err(|error| match error {
             // Its preamble may be the beginning of a TIFF, which a few are as a whole.
             PictureError::Decode { path, .. } if is_dicom(&path) => PictureError::Format { path, hint: DICOM_HINT },
             error => error,
         })
     }
 
-    fn decoded(path: &Path, white: NonZeroU16) -> Result<(Picture, Option<u16>), PictureError> {
+    fn decoded(
+        path: &Path,
+        input: impl BufRead + Seek,
+        length: u64,
+        white: NonZeroU16,
+    ) -> Result<(Picture, Option<u16>), PictureError> {
         let read = |source| PictureError::Read { path: path.to_owned(), source };
         let decode = |e: image::ImageError| PictureError::Decode { path: path.to_owned(), reason: one_line(&e) };
-
-        let file = File::open(path).map_err(read)?;
-        let about = file.metadata().map_err(read)?;
-        if about.is_dir() {
-            return Err(read(std::io::ErrorKind::IsADirectory.into()));
-        }
-        if about.len() == 0 {
+        if length == 0 {
             return Err(PictureError::Empty { path: path.to_owned() });
         }
-        let mut reader = ImageReader::new(BufReader::new(file)).with_guessed_format().map_err(read)?;
+        let mut reader = ImageReader::new(input).with_guessed_format().map_err(read)?;
         let Some(ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff | ImageFormat::WebP) = reader.format() else {
             return Err(PictureError::Format { path: path.to_owned(), hint: hint(path) });
         };
@@ -114,7 +136,7 @@ fn ends(bytes: &[u8]) -> bool {
 }
 
 /// A TIFF of one float channel, which `image` does not read; `None` for any other TIFF.
-fn grey_float_tiff(path: &Path, file: &mut BufReader<File>) -> Result<Option<Picture>, PictureError> {
+fn grey_float_tiff(path: &Path, file: &mut (impl BufRead + Seek)) -> Result<Option<Picture>, PictureError> {
     let decode = |e: tiff::TiffError| PictureError::Decode { path: path.to_owned(), reason: e.to_string() };
     let mut decoder = tiff::decoder::Decoder::new(file).map_err(decode)?;
     if decoder.colortype().map_err(decode)? != tiff::ColorType::Gray(32) {

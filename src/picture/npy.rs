@@ -82,6 +82,12 @@ fn read_at(file: &File, bytes: &mut [u8], at: u64) -> io::Result<()> {
         }
         Ok(())
     }
+    #[cfg(not(any(unix, windows)))]
+    {
+        let mut file = file;
+        io::Seek::seek(&mut file, io::SeekFrom::Start(at))?;
+        io::Read::read_exact(&mut file, bytes)
+    }
 }
 
 /// The images of a model input, read one by one, by any number of threads at a time.

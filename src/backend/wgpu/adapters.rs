@@ -1,4 +1,4 @@
-//! The adapters of this machine: Vulkan, Metal and DX12 drivers.
+//! The adapters of this machine: Vulkan, Metal and DX12 drivers, or what a browser gives.
 
 use std::fmt::{self, Display, Formatter};
 
@@ -7,12 +7,18 @@ use crate::backend::BackendError;
 use crate::kernel::THREADS;
 
 /// Drivers that are asked, each where the system has it.
-const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN.union(wgpu::Backends::METAL).union(wgpu::Backends::DX12);
+const BACKENDS: wgpu::Backends = wgpu::Backends::VULKAN
+    .union(wgpu::Backends::METAL)
+    .union(wgpu::Backends::DX12)
+    .union(wgpu::Backends::BROWSER_WEBGPU);
 /// Percent of the memory that the driver says is left which may be allocated.
 const BUDGET: u8 = 90;
 /// What every kernel keeps to, and WebGPU guarantees: bytes of a workgroup's memory, buffers of a kernel.
 const WORKGROUP_BYTES: u32 = 16 << 10;
 const STORAGE_BUFFERS: u32 = 8;
+
+/// What an adapter is called that does not say: browsers keep it to themselves.
+const UNNAMED: &str = "a GPU without a name";
 
 /// Why nothing can compute.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -91,7 +97,7 @@ impl Display for Wanted {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AdapterInfo {
     pub name: String,
-    /// `Vulkan`, `Metal` or `DX12`.
+    /// `Vulkan`, `Metal`, `DX12` or `WebGPU`.
     pub api: String,
     /// Name and version of the driver.
     pub driver: String,
@@ -110,12 +116,13 @@ impl AdapterInfo {
             wgpu::Backend::Vulkan => "Vulkan",
             wgpu::Backend::Metal => "Metal",
             wgpu::Backend::Dx12 => "DX12",
+            wgpu::Backend::BrowserWebGpu => "WebGPU",
             other => other.to_str(),
         };
         let driver = format!("{} {}", info.driver, info.driver_info);
         let capabilities = adapter.get_downlevel_capabilities();
         Self {
-            name: info.name,
+            name: if info.name.is_empty() { UNNAMED.to_owned() } else { info.name },
             api: api.to_owned(),
             driver: driver.trim().to_owned(),
             is_software: info.device_type == wgpu::DeviceType::Cpu,
@@ -198,6 +205,7 @@ pub async fn find(wanted: &Wanted) -> Result<Adapter, Absence> {
 ///
 /// # Errors
 /// [`Absence`] where there is no adapter.
+#[cfg(not(target_family = "wasm"))]
 pub fn probe() -> Result<Vec<AdapterInfo>, Absence> {
     let infos: Vec<AdapterInfo> = super::edge::ready(all()).into_iter().map(|adapter| adapter.info).collect();
     if infos.is_empty() { Err(Absence::NoAdapter) } else { Ok(infos) }

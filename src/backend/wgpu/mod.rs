@@ -28,13 +28,15 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use self::adapters::{Absence, AdapterInfo, Wanted, probe};
+#[cfg(not(target_family = "wasm"))]
+pub use self::adapters::probe;
+pub use self::adapters::{Absence, AdapterInfo, Wanted};
 pub use self::device::Limits;
 pub use self::session::WgpuSession;
 
 use self::opened::Opened;
 use self::session::Loading;
-use super::{Backend, BackendError, Roof, Session};
+use super::{Backend, BackendError, Pending, Roof, Session};
 use crate::program::Program;
 
 const NAME: &str = "wgpu";
@@ -58,14 +60,15 @@ pub struct WgpuOptions {
 impl WgpuBackend {
     /// # Errors
     /// [`BackendError::Unavailable`] where there is no such adapter, or the kernels do not run on it.
+    #[cfg(not(target_family = "wasm"))]
     pub fn new(options: WgpuOptions) -> Result<Self, BackendError> {
         edge::ready(Self::open(options))
     }
 
-    /// The same without waiting.
+    /// The same without waiting, as in a browser.
     ///
     /// # Errors
-    /// As [`WgpuBackend::new`].
+    /// As `new`.
     pub async fn open(options: WgpuOptions) -> Result<Self, BackendError> {
         let opened = Opened::new(&options).await?;
         Ok(Self { opened: Mutex::new(opened), options, loading: Loading::default() })
@@ -151,6 +154,11 @@ impl Backend for WgpuBackend {
         Ok(Box::new(edge::block_on(&opened.device, self.session(program))?))
     }
 
+    fn load_async(&self, program: Arc<Program>) -> Pending<'_, Result<Box<dyn Session>, BackendError>> {
+        let load = async { Ok(Box::new(self.session(program).await?) as Box<dyn Session>) };
+        edge::pending(&self.opened().device, None, load)
+    }
+
     /// The host's work takes the time in which a device computes, unless it is the host that computes.
     fn sessions_in_flight(&self) -> usize {
         if self.adapter().is_software { 1 } else { 2 }
@@ -169,11 +177,23 @@ impl Backend for WgpuBackend {
         roof::measure(&self.opened()).map(Some)
     }
 
+    #[cfg(not(target_family = "wasm"))]
     fn reopen(&self) -> bool {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
         if !opened.device.is_lost() {
             return true;
         }
         edge::ready(Opened::new(&self.options)).map(|anew| *opened = anew).is_ok()
+    }
+
+    #[cfg(target_family = "wasm")]
+    fn reopen_async(&self) -> Pending<'_, bool> {
+        Box::pin(async {
+            if !self.opened().device.is_lost() {
+                return true;
+            }
+            let anew = Opened::new(&self.options).await;
+            anew.map(|anew| *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = anew).is_ok()
+        })
     }
 }

@@ -10,7 +10,7 @@ use super::opened::Opened;
 use super::slots::{self, Slots};
 use super::{edge, items};
 use crate::backend::gpu::{launch, within_bindings};
-use crate::backend::{BackendError, Phase, Session, Values};
+use crate::backend::{BackendError, Pending, Phase, Session, Values};
 use crate::program::{Buffer, BufferId, Element, Port, Program, Split, split};
 
 /// What memory for reading is called.
@@ -266,6 +266,26 @@ impl Session for WgpuSession {
 
     fn read_items(&self, port: &Port) -> Result<Vec<Values<'static>>, BackendError> {
         edge::block_until(&self.opened.device, self.sent(port), self.receive(port))
+    }
+
+    fn write_items_async<'a>(
+        &'a mut self,
+        port: &'a Port,
+        pieces: &'a [Values<'a>],
+    ) -> Pending<'a, Result<(), BackendError>> {
+        edge::pending(&self.opened.device, None, self.send(port, pieces))
+    }
+
+    fn run_async(&mut self, phase: Phase) -> Pending<'_, Result<(), BackendError>> {
+        edge::pending(&self.opened.device, None, self.submit(phase))
+    }
+
+    fn prefetch_async<'a>(&'a mut self, ports: &'a [Port]) -> Pending<'a, Result<(), BackendError>> {
+        edge::pending(&self.opened.device, None, self.fetch(ports))
+    }
+
+    fn read_items_async<'a>(&'a self, port: &'a Port) -> Pending<'a, Result<Vec<Values<'static>>, BackendError>> {
+        edge::pending(&self.opened.device, self.sent(port), self.receive(port))
     }
 
     fn slot_bytes(&self) -> usize {

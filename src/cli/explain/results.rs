@@ -11,7 +11,8 @@ use crate::cli::failure::{Failure, INPUT};
 use crate::cli::inputs::{Image, is_array};
 use crate::cli::options::ExplainSettings;
 use crate::cli::outputs::{Explained, Written};
-use crate::cli::table::{Align, Table, error, number, shortened};
+use crate::cli::table::{Align, Table, error, shortened};
+use crate::drawing::number;
 use crate::explain::Heatmap;
 use crate::model::Model;
 

@@ -1,13 +1,59 @@
-//! How maps are drawn, and what is written about them there.
+//! How a heatmap becomes a picture: which plane of it is drawn, in which colours, and what is written above it.
 
-use super::options::Drawing;
-use super::table::number;
 use crate::explain::Heatmap;
 use crate::model::Model;
 use crate::picture::{Caption, Colormap, Extent, Paint, PictureError, Reduce, gaussian_smooth, reduce};
 use crate::tensor::Tensor;
 
-/// One map as a plane to draw, and how to paint it.
+/// What is asked of pictures; the rest follows from the method.
+///
+/// ```
+/// use fluoroscope::backend::cpu::CpuBackend;
+/// use fluoroscope::drawing::{Drawing, caption, plane};
+/// use fluoroscope::explain::{ExplainOptions, Explainer, Target};
+/// use fluoroscope::graph::Precision;
+/// use fluoroscope::model::Model;
+/// use fluoroscope::picture::{Levels, Picture, Placement, overlay};
+/// use fluoroscope::tensor::Tensor;
+///
+/// let model = Model::open("data/models/rnet.onnx")?;
+/// let backend = CpuBackend::new(Precision::F32, None)?;
+/// let mut explainer = Explainer::new(&model, Box::new(backend), ExplainOptions::default())?;
+/// let image = Tensor::new(&[3, 24, 24], (0..3 * 24 * 24).map(|i| (i as f32).sin()).collect());
+/// let heatmap = explainer.explain(&image, &["lrp-epsilon".parse()?], &Target::Top(1))?.remove(0).remove(0);
+///
+/// let drawing = Drawing::default();
+/// let (map, paint) = plane(&heatmap, &drawing, &model)?;
+/// let picture = Picture { width: 24, height: 24, channels: 1, levels: Levels::Eight(vec![0; 24 * 24]) };
+/// let caption = caption(&heatmap, "a file", &drawing, &model);
+/// let drawn = overlay(&picture, &map, &Placement::whole(&picture), &paint, &caption)?;
+/// assert!(drawn.width() >= 24);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct Drawing {
+    /// By default one that suits the signs of the map.
+    pub colormap: Option<Colormap>,
+    /// How much of the map covers the picture, in `0..=1`.
+    pub alpha: f32,
+    /// Sigma of the Gaussian, in pixels of the model input; by default what lets the eye follow a fine map.
+    pub smooth: Option<f32>,
+    /// How channels become one plane; by default their sum, or their greatest magnitude where the map has no sign.
+    pub reduce: Option<Reduce>,
+    /// By default what holds most of the heat where the map is fine.
+    pub extent: Option<Extent>,
+}
+
+impl Default for Drawing {
+    fn default() -> Self {
+        Self { colormap: None, alpha: 0.8, smooth: None, reduce: None, extent: None }
+    }
+}
+
+/// One map as a plane to draw, `[H, W]`, and how to paint it.
+///
+/// # Errors
+/// A smoothing that is no number of pixels.
 pub fn plane(heatmap: &Heatmap, drawing: &Drawing, model: &Model) -> Result<(Tensor, Paint), PictureError> {
     let of_method = heatmap.method.method.signed();
     let how = match drawing.reduce {
@@ -79,4 +125,15 @@ pub fn panel(heatmap: &Heatmap, more: Option<String>) -> Caption {
     let sum = report.completeness_error.map(|_| format!("sum {:.3}", report.sum));
     let said: Vec<String> = sum.into_iter().chain(more).collect();
     Caption { title: heatmap.method.title(), subtitle: said.join(", ") }
+}
+
+/// Four significant digits, as short as that allows.
+pub fn number(v: f64) -> String {
+    match v.abs() {
+        _ if !v.is_finite() => v.to_string(),
+        0.0 => "0".to_owned(),
+        size if (0.001..10.0).contains(&size) => format!("{v:.4}"),
+        size if (10.0..10_000.0).contains(&size) => format!("{v:.2}"),
+        _ => format!("{v:.2e}"),
+    }
 }

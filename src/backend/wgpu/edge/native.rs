@@ -1,12 +1,12 @@
-//! Where a thread waits. Everything else is asynchronous, as a browser wants it.
+//! Where a thread waits.
 
 use std::pin::pin;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use super::device::Device;
-use crate::backend::BackendError;
+use crate::backend::wgpu::device::Device;
+use crate::backend::{BackendError, Pending, answered};
 use crate::caught::caught;
 
 /// How long a driver is given to answer at a time, and altogether.
@@ -57,6 +57,15 @@ pub fn block_until<T>(
     }
 }
 
+/// The same as an answer that is there.
+pub fn pending<'a, T: 'a>(
+    device: &Arc<Device>,
+    sent: Option<wgpu::SubmissionIndex>,
+    future: impl Future<Output = Result<T, BackendError>> + 'a,
+) -> Pending<'a, Result<T, BackendError>> {
+    answered(block_until(device, sent, future))
+}
+
 /// That a device is lost is said to whom waits, and so after what it made fail.
 fn explained(device: &Device, error: BackendError) -> BackendError {
     if !device.is_lost() {
@@ -71,47 +80,5 @@ fn turn(device: &Device, sent: Option<wgpu::SubmissionIndex>) {
     // wgpu panics where a driver reports a lost device to whom waits.
     if caught(|| device.raw.poll(wait)).is_none() {
         device.lose("its driver reports a fault".to_owned());
-    }
-}
-
-/// A value that a callback will give, to be awaited.
-pub struct Promise<T>(Arc<Mutex<State<T>>>);
-
-struct State<T> {
-    value: Option<T>,
-    waker: Option<Waker>,
-}
-
-/// The other end of a [`Promise`].
-pub struct Keeper<T>(Arc<Mutex<State<T>>>);
-
-/// A promise, and who keeps it.
-pub fn promise<T>() -> (Promise<T>, Keeper<T>) {
-    let state = Arc::new(Mutex::new(State { value: None, waker: None }));
-    (Promise(Arc::clone(&state)), Keeper(state))
-}
-
-impl<T> Keeper<T> {
-    pub fn keep(self, value: T) {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        state.value = Some(value);
-        if let Some(waker) = state.waker.take() {
-            waker.wake();
-        }
-    }
-}
-
-impl<T> Future for Promise<T> {
-    type Output = T;
-
-    fn poll(self: std::pin::Pin<&mut Self>, context: &mut Context<'_>) -> Poll<T> {
-        let mut state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match state.value.take() {
-            Some(value) => Poll::Ready(value),
-            None => {
-                state.waker = Some(context.waker().clone());
-                Poll::Pending
-            }
-        }
     }
 }
