@@ -3,11 +3,12 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use sha2::{Digest, Sha256};
 
-use super::device::Device;
+use super::device::{Device, Outcome};
 
 /// Bytes of the digest at the beginning of a file.
 const DIGEST: usize = 32;
@@ -22,17 +23,20 @@ pub struct Disk {
 
 impl Disk {
     /// The file of an adapter in `folder`; `None` where its driver has no cache, or an own one.
-    pub fn open(device: &Device, folder: &Path) -> Option<Self> {
+    pub async fn open(device: &Arc<Device>, folder: &Path) -> Option<Self> {
         if !device.raw.features().contains(wgpu::Features::PIPELINE_CACHE) {
             return None;
         }
         let file = folder.join(wgpu::util::pipeline_cache_key(&device.raw.adapter_info())?);
-        let data = read(&file);
-        let descriptor =
-            wgpu::PipelineCacheDescriptor { label: Some("fluoroscope"), data: data.as_deref(), fallback: true };
-        // SAFETY: the data came from this function's counterpart for the same adapter, and its digest shows that it
-        // has not changed since.
-        let cache = unsafe { device.raw.create_pipeline_cache(&descriptor) };
+        let kept = match read(&file) {
+            Some(data) => create(device, Some(&data)).await.ok(),
+            None => None,
+        };
+        let cache = match kept {
+            Some(cache) => cache,
+            // What another device or driver wrote is refused, and replaced.
+            None => create(device, None).await.ok()?,
+        };
         Some(Self { cache, file })
     }
 
@@ -47,6 +51,16 @@ impl Disk {
             _ = write(&self.file, &data);
         }
     }
+}
+
+/// A cache that has what the driver made before.
+fn create(device: &Arc<Device>, data: Option<&[u8]>) -> Outcome<wgpu::PipelineCache> {
+    let descriptor = wgpu::PipelineCacheDescriptor { label: Some("fluoroscope"), data, fallback: false };
+    device.attempt("make a cache of kernels", data.map_or(0, <[u8]>::len), |raw| {
+        // SAFETY: data comes from the file of the same adapter, to which `save` wrote what a cache gave; its digest shows that it
+        // has not changed since.
+        unsafe { raw.create_pipeline_cache(&descriptor) }
+    })
 }
 
 /// What was written to a file, if it is whole.
@@ -76,6 +90,32 @@ fn write(file: &Path, data: &[u8]) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::backend::wgpu::adapters::{self, Wanted};
+    use crate::backend::wgpu::{Limits, edge};
+
+    /// Where the bytes of a cache name the API that made it.
+    const API: usize = 16;
+
+    #[test]
+    fn a_cache_that_is_refused_is_made_anew_and_the_device_goes_on() {
+        let adapter = edge::ready(adapters::find(&Wanted::Any)).expect("an adapter");
+        let device = edge::ready(Device::open(adapter, &Limits::default())).expect("a device");
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let open = || edge::ready(Disk::open(&device, folder.path()));
+        let Some(disk) = open() else { return };
+        disk.save();
+        let kept = || read(&disk.file).expect("what was saved");
+        edge::ready(create(&device, Some(&kept()))).expect("a cache of this device");
+
+        let mut foreign = kept();
+        foreign[API] ^= 0xFF;
+        let refused = edge::ready(create(&device, Some(&foreign))).map(drop).expect_err("a cache of another device");
+        assert!(refused.to_string().contains("different device"), "{refused}");
+        write(&disk.file, &foreign).expect("written");
+        open().expect("a cache without what was kept").save();
+        edge::ready(create(&device, Some(&kept()))).expect("the file is written anew");
+        device.check().expect("nothing has failed");
+    }
 
     #[test]
     fn a_file_that_is_not_whole_is_not_read() {

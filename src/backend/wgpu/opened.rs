@@ -25,7 +25,7 @@ impl Opened {
     pub async fn new(options: &WgpuOptions) -> Result<Arc<Self>, BackendError> {
         let adapter = adapters::find(&options.adapter).await?;
         let device = Device::open(adapter, &options.limits).await?;
-        let pipelines = Pipelines::new(&device, options.folder.as_deref());
+        let pipelines = Pipelines::new(&device, options.folder.as_deref()).await;
         Ok(Arc::new(Self { uploads: Uploads::default(), textures: Uploads::default(), pipelines, device }))
     }
 

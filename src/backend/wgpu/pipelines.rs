@@ -46,8 +46,12 @@ pub struct Pipelines {
 
 impl Pipelines {
     /// None yet; what the driver made of them before is in `folder`.
-    pub fn new(device: &Device, folder: Option<&Path>) -> Self {
-        Self { compiled: Mutex::default(), disk: folder.and_then(|folder| Disk::open(device, folder)) }
+    pub async fn new(device: &Arc<Device>, folder: Option<&Path>) -> Self {
+        let disk = match folder {
+            Some(folder) => Disk::open(device, folder).await,
+            None => None,
+        };
+        Self { compiled: Mutex::default(), disk }
     }
 
     /// The kernel of each launch, compiled where it is new, several at a time.
