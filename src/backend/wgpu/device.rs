@@ -283,14 +283,42 @@ mod tests {
         assert_eq!((&device.raw.limits(), &device.limits), (&limits, &limits));
     }
 
+    fn module(raw: &wgpu::Device, text: &'static str) -> wgpu::ShaderModule {
+        let source = wgpu::ShaderSource::Wgsl(text.into());
+        raw.create_shader_module(wgpu::ShaderModuleDescriptor { label: Some("broken"), source })
+    }
+
+    fn pipeline(raw: &wgpu::Device, text: &'static str, entry: &'static str) -> wgpu::ComputePipeline {
+        raw.create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+            label: Some("broken"),
+            layout: None,
+            module: &module(raw, text),
+            entry_point: Some(entry),
+            compilation_options: wgpu::PipelineCompilationOptions::default(),
+            cache: None,
+        })
+    }
+
     #[test]
     fn what_is_attempted_in_vain_is_named_and_the_device_goes_on() {
+        const KERNEL: &str = "@compute @workgroup_size(1) fn main() {}";
+        type Act = fn(&wgpu::Device);
+        let cases: [(&str, Act, &str); 5] = [
+            ("a buffer that is for nothing", |raw| drop(invalid(raw)), "usage"),
+            ("a text that is no WGSL", |raw| drop(module(raw, "fn main() { let a = ")), "expected"),
+            ("a text that means nothing", |raw| drop(module(raw, "fn main() -> u32 { return 1.5; }")), "main"),
+            ("a kernel of no WGSL", |raw| drop(pipeline(raw, "fn main() { let a = ", "main")), "expected"),
+            ("an entry that is not there", |raw| drop(pipeline(raw, KERNEL, "elsewhere")), "elsewhere"),
+        ];
         let (_, device) = opened();
-        let made = edge::block_on(&device, device.attempt("make a buffer", 16, invalid));
-        let error = made.expect_err("the buffer is for nothing");
-        let BackendError::Failed { what, reason, .. } = &error else { panic!("{error}") };
-        assert!(what == "make a buffer" && reason.contains("usage"), "{error}");
-        device.check().expect("nothing has failed");
+        for (case, act, word) in cases {
+            let error = edge::block_on(&device, device.attempt(case, 16, act)).expect_err(case);
+            let BackendError::Failed { what, reason, .. } = &error else { panic!("{case}: {error}") };
+            assert!(what == case && reason.contains(word) && !reason.contains(['\n', ';']), "{error}");
+            device.check().unwrap_or_else(|error| panic!("{case}: {error}"));
+        }
+        let made = device.attempt("make a kernel", 0, |raw| pipeline(raw, KERNEL, "main"));
+        edge::block_on(&device, made).expect("the device makes what is right");
     }
 
     #[test]

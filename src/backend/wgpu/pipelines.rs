@@ -157,3 +157,25 @@ fn entries(written: &[bool], texels: &[bool]) -> Vec<wgpu::BindGroupLayoutEntry>
     };
     written.iter().zip(texels).map(pointer).chain([parameters]).enumerate().map(entry).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::wgpu::adapters::{self, Wanted};
+    use crate::backend::wgpu::{Limits, edge};
+
+    #[test]
+    fn a_kernel_that_is_refused_is_named_and_others_are_compiled() {
+        let adapter = edge::ready(adapters::find(&Wanted::Any)).expect("an adapter");
+        let device = edge::ready(Device::open(adapter, &Limits::default())).expect("a device");
+        let pipelines = edge::ready(Pipelines::new(&device, None));
+        let bare = |written: &[bool]| edge::block_on(&device, pipelines.bare(&device, "probes/copy", written));
+        for (case, written) in [("writes nothing", &[false, false][..]), ("has but one pointer", &[false])] {
+            let Err(error) = bare(written) else { panic!("a kernel that {case}") };
+            let BackendError::Failed { what, reason, .. } = &error else { panic!("{error}") };
+            assert!(what == "compile kernel probes/copy" && !reason.is_empty(), "{case}: {error}");
+            device.check().unwrap_or_else(|error| panic!("{case}: {error}"));
+        }
+        bare(&[false, true]).expect("the kernel as it is");
+    }
+}
