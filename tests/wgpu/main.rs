@@ -20,6 +20,7 @@ mod prefetched;
 #[path = "../cli/ran.rs"]
 mod ran;
 
+use std::path::Path;
 use std::sync::Arc;
 
 use fluoroscope::backend::Backend;
@@ -28,6 +29,7 @@ use fluoroscope::explain::{ExplainError, ExplainOptions, Explainer, Heatmap, Tar
 use fluoroscope::method::MethodChoice;
 use fluoroscope::model::Model;
 use fluoroscope::tensor::Tensor;
+use sha2::{Digest, Sha256};
 
 /// With gates, bits, rules and references between them.
 const METHODS: [&str; 3] = ["saliency", "lrp-zplus", "deeplift"];
@@ -73,6 +75,19 @@ fn opened(options: WgpuOptions) -> Arc<WgpuBackend> {
     Arc::new(WgpuBackend::new(WgpuOptions { adapter, ..options }).expect("an adapter"))
 }
 
+/// Where the file of a cache begins, after its digest, and where it then names the API that made it.
+const DIGEST: usize = 32;
+const API: usize = DIGEST + 16;
+
+/// The file as a cache of another API would write it.
+fn made_foreign(file: &Path) {
+    let mut bytes = std::fs::read(file).expect("a file");
+    bytes[API] ^= 0xFF;
+    let digest = Sha256::digest(&bytes[DIGEST..]);
+    bytes[..DIGEST].copy_from_slice(&digest);
+    std::fs::write(file, bytes).expect("written");
+}
+
 #[test]
 fn kernels_are_kept_on_disk_where_the_driver_has_a_cache() {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -80,16 +95,20 @@ fn kernels_are_kept_on_disk_where_the_driver_has_a_cache() {
     let model = golden("plain");
     let run = || {
         let backend = opened(WgpuOptions { folder: Some(kept.clone()), ..WgpuOptions::default() });
-        maps(&model, &backend, 1, 1).expect("maps")
+        (maps(&model, &backend, 1, 1).expect("maps"), backend.takes_up_kernels())
     };
-    let first = run();
+    let (first, takes_up) = run();
+    assert!(!takes_up, "nothing is there");
     let files = || std::fs::read_dir(&kept).into_iter().flatten().map(|entry| entry.expect("an entry").path());
     let has_cache = opened(WgpuOptions::default()).adapter().api == "Vulkan";
     assert_eq!(files().count() > 0, has_cache, "the API has a cache");
-    assert!(run() == first, "with what the first run left");
-    for file in files() {
-        std::fs::write(&file, b"not what a driver wrote").expect("written");
+    assert!(run() == (first.clone(), has_cache), "with what the first run left");
+
+    let not_whole = |file: &Path| std::fs::write(file, b"not what a driver wrote").expect("written");
+    // Only a driver that is given what the file holds refuses it.
+    for (case, spoil) in [("not whole", &not_whole as &dyn Fn(&Path)), ("of another API", &made_foreign)] {
+        files().for_each(|file| spoil(&file));
+        assert!(run() == (first.clone(), false), "with files that are {case}");
+        assert!(run() == (first.clone(), has_cache), "files that were {case} are written anew");
     }
-    assert!(run() == first, "with files that are not whole");
-    assert!(files().all(|file| std::fs::metadata(file).expect("a file").len() > 32), "they are written anew");
 }

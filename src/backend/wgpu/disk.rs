@@ -19,6 +19,8 @@ const MOST: u64 = 256 << 20;
 pub struct Disk {
     cache: wgpu::PipelineCache,
     file: PathBuf,
+    /// The driver has taken what the file held.
+    pub is_taken_up: bool,
 }
 
 impl Disk {
@@ -32,12 +34,13 @@ impl Disk {
             Some(data) => create(device, Some(&data)).await.ok(),
             None => None,
         };
+        let is_taken_up = kept.is_some();
         let cache = match kept {
             Some(cache) => cache,
             // What another device or driver wrote is refused, and replaced.
             None => create(device, None).await.ok()?,
         };
-        Some(Self { cache, file })
+        Some(Self { cache, file, is_taken_up })
     }
 
     pub fn cache(&self) -> &wgpu::PipelineCache {

@@ -108,6 +108,11 @@ impl WgpuBackend {
         self.opened().device.raw.destroy();
     }
 
+    /// The driver has taken what it made of kernels in an earlier run. For tests.
+    pub fn takes_up_kernels(&self) -> bool {
+        self.opened().pipelines.are_taken_up()
+    }
+
     /// As [`Backend::load`], without waiting.
     ///
     /// # Errors

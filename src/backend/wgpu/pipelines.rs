@@ -54,6 +54,11 @@ impl Pipelines {
         Self { compiled: Mutex::default(), disk }
     }
 
+    /// The driver has taken what it made of kernels before.
+    pub fn are_taken_up(&self) -> bool {
+        self.disk.as_ref().is_some_and(|disk| disk.is_taken_up)
+    }
+
     /// The kernel of each launch, compiled where it is new, several at a time.
     ///
     /// # Errors
