@@ -6,7 +6,8 @@ use fluoroscope::backend::gpu::{Launch, launch, within_bindings};
 use fluoroscope::graph::Precision;
 use fluoroscope::kernel::{self, Fused, MOST_TENSORS, SHADERS, TEMPLATES, Type, Window};
 use fluoroscope::program::{Program, Split, Weight, split};
-use naga::back::{hlsl, msl, spv};
+use naga::back::hlsl::{self, ShaderModel};
+use naga::back::{msl, spv};
 use naga::valid::{Capabilities, ModuleInfo, ValidationFlags, Validator};
 use naga::{AddressSpace, Module, ShaderStage};
 use rayon::prelude::*;
@@ -249,9 +250,11 @@ fn translated(text: &str) -> Result<(), String> {
     let threads = module.entry_points[0].workgroup_size[0];
     let is_for_vulkan = text.contains("texture_storage_2d");
     let is_for_processors = is_for_vulkan || text.contains("own_params");
-    let is_translated = !spirv(&module, &info)?.is_empty()
-        && (is_for_vulkan || direct(text, &module, &info)?.contains(&format!("numthreads({threads}, 1, 1)")))
-        && (is_for_processors || metal(&module, &info)?.contains("kernel void"));
+    if !is_for_vulkan {
+        direct(text, threads, &module, &info)?;
+    }
+    let is_translated =
+        !spirv(&module, &info)?.is_empty() && (is_for_processors || metal(&module, &info)?.contains("kernel void"));
     if is_translated { Ok(()) } else { Err("a translation is empty".to_owned()) }
 }
 
@@ -268,9 +271,32 @@ fn metal(module: &Module, info: &ModuleInfo) -> Result<String, String> {
     Ok(msl::write_string(module, info, &options, &pipeline).map_err(|e| e.to_string())?.0)
 }
 
-fn direct(text: &str, module: &Module, info: &ModuleInfo) -> Result<String, String> {
+/// What shader model 5.1 lacks: operations of subgroups, integers of 64 bits, templates. naga writes them for it all the same.
+const BEYOND_5_1: [&str; 4] = ["Wave", "int64_t", ".Load<", ".Store<"];
+
+/// HLSL by every shader model that a text is for: 6 is what the newer compiler takes, 5.1 what the one does that comes with Windows. With
+/// that one, adapters have neither halves nor subgroups nor integers of 64 bits.
+fn direct(text: &str, threads: u32, module: &Module, info: &ModuleInfo) -> Result<(), String> {
+    let models = match text {
+        _ if text.contains("enable f16;") => &[ShaderModel::V6_2][..],
+        _ if text.contains("subgroup") || text.contains("u64") => &[ShaderModel::V6_0],
+        _ => &[ShaderModel::V5_1, ShaderModel::V6_0],
+    };
+    for model in models {
+        let written = direct_by(*model, module, info).map_err(|said| format!("{model:?}: {said}"))?;
+        let beyond = BEYOND_5_1.iter().find(|word| *model == ShaderModel::V5_1 && written.contains(**word));
+        if let Some(word) = beyond {
+            return Err(format!("{model:?} has no {word}"));
+        }
+        if !written.contains(&format!("numthreads({threads}, 1, 1)")) {
+            return Err(format!("{model:?}: the entry is missing"));
+        }
+    }
+    Ok(())
+}
+
+fn direct_by(shader_model: ShaderModel, module: &Module, info: &ModuleInfo) -> Result<String, String> {
     let target = hlsl::BindTarget { register: 0, space: 255, ..hlsl::BindTarget::default() };
-    let shader_model = if text.contains("enable f16;") { hlsl::ShaderModel::V6_2 } else { hlsl::ShaderModel::V6_0 };
     let options = hlsl::Options { shader_model, special_constants_binding: Some(target), ..hlsl::Options::default() };
     let pipeline = hlsl::PipelineOptions { entry_point: Some((ShaderStage::Compute, "main".to_owned())) };
     let mut written = String::new();
