@@ -5,6 +5,7 @@ mod choice;
 #[path = "../common/mod.rs"]
 #[allow(dead_code, reason = "no test here needs the CUDA driver")]
 mod common;
+mod counts;
 mod half;
 mod loss;
 mod memory;

@@ -25,6 +25,11 @@ pub trait Timed {
     fn dispatch(&self, pass: &mut wgpu::ComputePass);
 }
 
+/// The steps of each pass: up to the next that copies, which a pass cannot.
+pub fn passes<T: Timed>(steps: &[T]) -> impl Iterator<Item = &[T]> {
+    steps.chunk_by(|_, next| !next.has_copies())
+}
+
 /// Measures steps.
 pub struct Clock {
     marks: Option<Marks>,
@@ -77,7 +82,7 @@ impl Clock {
                         let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
                         step.copy(&mut encoder);
                         step.dispatch(&mut encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default()));
-                        device.queue.submit([encoder.finish()]);
+                        device.submit([encoder.finish()]);
                     });
                     sent.await?;
                     device.idle().await?;
@@ -116,7 +121,7 @@ impl Marks {
             encoder.resolve_query_set(&self.set, 0..count as u32, &self.resolved.buffer, 0);
             let bytes = (count * MARK) as u64;
             encoder.copy_buffer_to_buffer(&self.resolved.buffer, 0, &self.received.buffer, 0, bytes);
-            device.queue.submit([encoder.finish()]);
+            device.submit([encoder.finish()]);
         });
         sent.await?;
         let words = self.received.read(device, count * MARK).await?;
@@ -141,6 +146,18 @@ mod tests {
         }
 
         fn dispatch(&self, _: &mut wgpu::ComputePass) {}
+    }
+
+    #[test]
+    fn a_pass_ends_before_a_step_that_copies_only() {
+        let lengths = |copies: &[bool]| {
+            let steps: Vec<Idle> = copies.iter().copied().map(Idle).collect();
+            passes(&steps).map(<[Idle]>::len).collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(&[]), [0; 0]);
+        assert_eq!(lengths(&[false; 5]), [5]);
+        assert_eq!(lengths(&[true, false, false, true, true, false]), [3, 1, 2]);
+        assert_eq!(lengths(&[false, true, false]), [1, 2]);
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! An adapter that is open, and what becomes of it.
 
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use super::NAME;
@@ -63,6 +63,7 @@ pub struct Device {
     /// Of all loops of a thread together; a driver that ends them then does not say so.
     most_iterations: usize,
     pub account: Arc<Account>,
+    submissions: AtomicUsize,
     faults: Arc<Faults>,
 }
 
@@ -115,7 +116,19 @@ impl Device {
         let is_llvmpipe = info.driver.contains("llvmpipe");
         let most_iterations = if is_llvmpipe { MOST_OF_LLVMPIPE } else { usize::MAX };
         let by_texels = is_llvmpipe;
-        Ok(Arc::new(Self { raw, queue, info, limits, on_cpu, by_pairs, by_texels, most_iterations, account, faults }))
+        Ok(Arc::new(Self {
+            raw,
+            queue,
+            info,
+            limits,
+            on_cpu,
+            by_pairs,
+            by_texels,
+            most_iterations,
+            account,
+            submissions: AtomicUsize::new(0),
+            faults,
+        }))
     }
 
     /// The launch by the kernel that suits what computes.
@@ -143,6 +156,17 @@ impl Device {
         }
         let reason = format!("its loops take up to {iterations} iterations, and the driver ends them after {most}");
         Err(failed(&format!("run {step}"), &reason))
+    }
+
+    /// Has the device do what is encoded; with its place in the queue.
+    pub fn submit(&self, commands: impl IntoIterator<Item = wgpu::CommandBuffer>) -> wgpu::SubmissionIndex {
+        self.submissions.fetch_add(1, Ordering::Relaxed);
+        self.queue.submit(commands)
+    }
+
+    /// How often it was, since it is open.
+    pub fn submissions(&self) -> usize {
+        self.submissions.load(Ordering::Relaxed)
     }
 
     /// No operation succeeds from now on.

@@ -74,7 +74,7 @@ impl Memory {
                 device.queue.write_buffer(&self.buffer, (number * PARCEL) as u64, parcel);
                 if bytes.len() > PARCEL {
                     // What waits to be copied is held in memory until then.
-                    device.queue.submit([]);
+                    device.submit([]);
                 }
             });
             sent.await?;
@@ -111,7 +111,7 @@ impl Memory {
         let sent = device.attempt("copy from the device", bytes, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(from, at as u64, &self.buffer, 0, bytes as u64);
-            device.queue.submit([encoder.finish()])
+            device.submit([encoder.finish()])
         });
         sent.await
     }

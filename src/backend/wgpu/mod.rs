@@ -108,6 +108,11 @@ impl WgpuBackend {
         self.opened().device.raw.destroy();
     }
 
+    /// How often the device was sent work, each time at a cost. For tests.
+    pub fn submissions(&self) -> usize {
+        self.opened().device.submissions()
+    }
+
     /// The driver has taken what it made of kernels in an earlier run. For tests.
     pub fn takes_up_kernels(&self) -> bool {
         self.opened().pipelines.are_taken_up()

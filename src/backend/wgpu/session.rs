@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::bound::{Bound, bind};
-use super::clock::{Clock, Timed};
+use super::clock::{Clock, Timed, passes};
 use super::memory::{Memory, RECEIVES};
 use super::opened::Opened;
 use super::slots::{self, Slots};
@@ -100,12 +100,12 @@ impl WgpuSession {
         let device = &self.opened.device;
         let sent = device.attempt("run a program", 0, |raw| {
             let mut encoder = raw.create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
-            for steps in steps.chunk_by(|_, next| !next.has_copies()) {
+            for steps in passes(steps) {
                 steps[0].copy(&mut encoder);
                 let mut pass = encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
                 steps.iter().for_each(|step| step.dispatch(&mut pass));
             }
-            device.queue.submit([encoder.finish()]);
+            device.submit([encoder.finish()]);
         });
         sent.await
     }
@@ -294,5 +294,32 @@ impl Session for WgpuSession {
 
     fn constant_bytes(&self) -> usize {
         self.bound.constants()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::wgpu::WgpuOptions;
+    use crate::method::MethodChoice;
+    use crate::model::Model;
+    use crate::plan::{Batch, Pass, plan};
+    use crate::rule::RuleOptions;
+
+    /// Where one pass ends and another begins, hardware waits for all that is under way.
+    #[test]
+    fn a_part_of_a_program_is_one_pass_on_hardware() {
+        let model = Model::open(concat!(env!("CARGO_MANIFEST_DIR"), "/data/golden/resnet.onnx")).expect("a network");
+        let maps = ["saliency", "grad-cam", "lrp-zplus", "deeplift"].map(|name| {
+            let choice: MethodChoice = name.parse().expect("a method");
+            Pass::of(choice.method, None)
+        });
+        let program = plan(&model.graph, &maps, &RuleOptions::default(), Batch::of(2)).expect("a program");
+        let opened = edge::ready(Opened::new(&WgpuOptions::default())).expect("an adapter");
+        let loading = Loading { as_hardware: true, ..Loading::default() };
+        let session = edge::block_on(&opened.device, WgpuSession::new(&opened, Arc::new(program), loading));
+        let session = session.expect("a session");
+        let counts = Phase::ALL.map(|phase| passes(&session.bound.steps[session.replayed.part(phase)]).count());
+        assert_eq!(counts, [1; Phase::ALL.len()]);
     }
 }

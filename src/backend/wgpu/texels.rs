@@ -81,7 +81,7 @@ impl Texels {
                 }
                 if bytes.len() > PARCEL {
                     // What waits to be copied is held in memory until then.
-                    device.queue.submit([]);
+                    device.submit([]);
                 }
             });
             sent.await?;
