@@ -312,6 +312,13 @@ mod tests {
         }
     }
 
+    /// By the stand-in driver; apart from the others, for an interpreter takes the longest.
+    #[test]
+    fn pictures_are_the_same_files_by_cuda() {
+        ptx_sim_driver::preload().unwrap();
+        show_some(BackendArg::Cuda);
+    }
+
     fn show_some(backend: BackendArg) {
         let folder = tempfile::tempdir().unwrap();
         let output = folder.path().join("new");
