@@ -127,8 +127,8 @@ pub fn panel(heatmap: &Heatmap, more: Option<String>) -> Caption {
     Caption { title: heatmap.method.title(), subtitle: said.join(", ") }
 }
 
-/// Four significant digits, as short as that allows.
-pub fn number(v: f64) -> String {
+/// Two digits or more behind the point, or a power of ten: as short as the size allows.
+pub(crate) fn number(v: f64) -> String {
     match v.abs() {
         _ if !v.is_finite() => v.to_string(),
         0.0 => "0".to_owned(),

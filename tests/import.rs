@@ -7,7 +7,7 @@ use fluoroscope::backend::cpu::CpuBackend;
 use fluoroscope::explain::{ExplainOptions, Explainer};
 use fluoroscope::graph::{Activation, Constant, ConvKind, Graph, Op, Precision, Shape};
 use fluoroscope::model::Model;
-use fluoroscope::onnx::{ImportError, ImportOptions, load};
+use fluoroscope::onnx::{ImportError, ImportOptions, load, parse};
 use fluoroscope::tensor::Tensor;
 
 fn root() -> &'static Path {
@@ -237,6 +237,9 @@ fn weights_in_a_second_file_and_inline_are_the_same() {
     assert!(matches!(error, ImportError::External { .. }));
     let text = error.to_string();
     assert!(text.contains("external.onnx.data") && text.contains("external_data=False"), "{text}");
+    let bytes = std::fs::read(&lonely).unwrap();
+    let text = parse(Path::new("sent.onnx"), bytes, &ImportOptions::default()).unwrap_err().to_string();
+    assert!(text.contains("sent.onnx") && text.contains("without a folder"), "{text}");
 }
 
 #[test]

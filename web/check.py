@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Runs the page's module in Chromium, on WebGPU by SwiftShader, and compares its maps with those of the program on the CPU.
+"""Runs the page and its module in Chromium, on WebGPU by SwiftShader, and compares its maps with those of the program on the CPU.
 
 usage: web/check.py PAGE FLUOROSCOPE [--pictures FOLDER]
 
@@ -9,6 +9,7 @@ PAGE is the folder that web/build makes, FLUOROSCOPE the program. Needs chromium
 import argparse
 import array
 import json
+import math
 import pathlib
 import queue
 import shutil
@@ -89,11 +90,9 @@ def by_program(program, case):
 
 def distance(got, want):
     """The greatest difference, in shares of the peak."""
-    if len(got) != len(want):
-        return float("inf")
-    peak = max(map(abs, want))
-    apart = max(abs(a - b) for a, b in zip(got, want))
-    return apart / peak if apart == apart else float("inf")
+    if len(got) != len(want) or not all(map(math.isfinite, got)):
+        return math.inf
+    return max(abs(a - b) for a, b in zip(got, want)) / max(map(abs, want))
 
 
 def in_browser(page):
@@ -129,7 +128,7 @@ def main():
     parser.add_argument("--pictures", type=pathlib.Path, help="where the browser's pictures go")
     arguments = parser.parse_args()
     wanted = {case["model"]: by_program(arguments.program, case) for case in CASES}
-    missing = {(model, method, turn) for model, maps in wanted.items() for method in maps for turn in [0, 1]}
+    missing = {(case["model"], method, turn) for case in CASES for method in case["methods"] for turn in [0, 1]}
     problems = []
     for kind, about, body in in_browser(arguments.page):
         if kind == "/failed":
@@ -152,6 +151,9 @@ def main():
         else:
             done = json.loads(body)
             print("computed by", *sorted(set(done["devices"])))
+            print("the page:", done["page"])
+            if not done["page"].startswith("1 maps in "):
+                problems.append(f"the page with a sample: {done['page']}")
             for told, named in zip(done["refusals"], REFUSALS, strict=True):
                 print("refused:", told)
                 if named not in told:

@@ -2,8 +2,8 @@
 
 use std::pin::Pin;
 
-/// What a device will answer. Where a thread may wait, whoever polls it waits, and it is ready then; in a browser, whose page must
-/// not, the device computes meanwhile.
+/// What a device will answer. Where a thread may wait, it has been waited for, and the answer is there at the first poll; in a browser,
+/// whose page must not wait, the device computes meanwhile.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + 'a>>;
 
 /// An answer that is there.

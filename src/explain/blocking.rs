@@ -99,10 +99,10 @@ impl Explainer<'_> {
     }
 }
 
-/// The result of a future that waits for no device but within a poll.
+/// The result of a future that awaits nothing but what is [there](crate::backend::Pending).
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => unreachable!("a backend waits within a poll, but in a browser"),
+        Poll::Pending => unreachable!("outside of browsers, a backend's answers are there at the first poll"),
     }
 }

@@ -29,6 +29,8 @@ struct Departed<'m> {
     work: Arc<Work<'m>>,
     part: Range<usize>,
     state: State,
+    /// By [`Evaluator::stream`], which lands all that it sends unless its future is dropped.
+    streamed: bool,
 }
 
 enum State {
@@ -137,11 +139,14 @@ impl<'m> Evaluator<'m> {
         mut next: impl FnMut(usize) -> Option<(Arc<Work<'m>>, Range<usize>, T)>,
         mut land: impl FnMut(Evaluation, T),
     ) -> Result<(), ExplainError> {
+        self.departed.retain(|_, departed| !departed.streamed);
         let mut flying: VecDeque<(Ticket, T)> = VecDeque::new();
         loop {
             while flying.len() < self.backend.sessions_in_flight() {
                 let Some((work, part, beside)) = next(self.batch(passes)?) else { break };
-                flying.push_back((self.depart(&work, part).await, beside));
+                let ticket = self.depart(&work, part).await;
+                self.departed.entry(ticket).and_modify(|departed| departed.streamed = true);
+                flying.push_back((ticket, beside));
             }
             let Some((ticket, beside)) = flying.pop_front() else { return Ok(()) };
             match self.land(ticket).await {
@@ -161,13 +166,13 @@ impl<'m> Evaluator<'m> {
             Err(error) => State::Failed(error),
         };
         self.tickets += 1;
-        self.departed.insert(self.tickets, Departed { work: Arc::clone(work), part, state });
+        self.departed.insert(self.tickets, Departed { work: Arc::clone(work), part, state, streamed: false });
         self.tickets
     }
 
     /// Waits for images that were sent.
     pub async fn land(&mut self, ticket: Ticket) -> Result<Evaluation, ExplainError> {
-        let Some(Departed { work, part, state }) = self.departed.remove(&ticket) else {
+        let Some(Departed { work, part, state, .. }) = self.departed.remove(&ticket) else {
             unreachable!("a ticket is good for one landing")
         };
         let landed = match state {
@@ -328,5 +333,140 @@ impl<'m> Evaluator<'m> {
         };
         self.slot_bytes = loaded.session.slot_bytes();
         Ok((key, loaded))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::backend::cpu::CpuBackend;
+    use crate::backend::{Pending, Phase, Session, Values};
+    use crate::explain::{ExplainOptions, Explainer, Heatmap, Target};
+    use crate::graph::Precision;
+    use crate::method::MethodChoice;
+    use crate::model::Model;
+    use crate::program::{Port, Program};
+    use crate::tensor::Tensor;
+
+    /// A device that answers at the second poll, as in a browser, and of which two sessions are at work.
+    struct Slow(CpuBackend);
+
+    struct SlowSession(Box<dyn Session>);
+
+    /// What `act` gives, at the second poll.
+    fn later<'a, T: 'a>(act: impl FnOnce() -> T + 'a) -> Pending<'a, T> {
+        Box::pin(async {
+            let mut polled = false;
+            std::future::poll_fn(
+                |_| if std::mem::replace(&mut polled, true) { Poll::Ready(()) } else { Poll::Pending },
+            )
+            .await;
+            act()
+        })
+    }
+
+    impl Backend for Slow {
+        fn name(&self) -> &'static str {
+            "slow"
+        }
+
+        fn device(&self) -> String {
+            String::new()
+        }
+
+        fn load(&self, _: Arc<Program>) -> Result<Box<dyn Session>, BackendError> {
+            panic!("nobody may wait")
+        }
+
+        fn load_async(&self, program: Arc<Program>) -> Pending<'_, Result<Box<dyn Session>, BackendError>> {
+            later(|| Ok(Box::new(SlowSession(self.0.load(program)?)) as Box<dyn Session>))
+        }
+
+        fn sessions_in_flight(&self) -> usize {
+            2
+        }
+    }
+
+    impl Session for SlowSession {
+        fn program(&self) -> &Program {
+            self.0.program()
+        }
+
+        fn write_items(&mut self, _: &Port, _: &[Values]) -> Result<(), BackendError> {
+            panic!("nobody may wait")
+        }
+
+        fn run(&mut self, _: Phase, _: Option<&mut Vec<Duration>>) -> Result<(), BackendError> {
+            panic!("nobody may wait")
+        }
+
+        fn read_items(&self, _: &Port) -> Result<Vec<Values<'static>>, BackendError> {
+            panic!("nobody may wait")
+        }
+
+        fn write_items_async<'a>(
+            &'a mut self,
+            port: &'a Port,
+            pieces: &'a [Values<'a>],
+        ) -> Pending<'a, Result<(), BackendError>> {
+            later(|| self.0.write_items(port, pieces))
+        }
+
+        fn run_async(&mut self, phase: Phase) -> Pending<'_, Result<(), BackendError>> {
+            later(move || self.0.run(phase, None))
+        }
+
+        fn read_items_async<'a>(&'a self, port: &'a Port) -> Pending<'a, Result<Vec<Values<'static>>, BackendError>> {
+            later(|| self.0.read_items(port))
+        }
+
+        fn slot_bytes(&self) -> usize {
+            self.0.slot_bytes()
+        }
+
+        fn constant_bytes(&self) -> usize {
+            self.0.constant_bytes()
+        }
+    }
+
+    /// The future's result after as many polls as it takes, at most so many.
+    fn polled<T>(future: impl Future<Output = T>, most: usize) -> Option<T> {
+        let mut future = pin!(future);
+        let mut poll = || future.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+        (0..most).find_map(|_| match poll() {
+            Poll::Ready(value) => Some(value),
+            Poll::Pending => None,
+        })
+    }
+
+    fn values(lists: &[Vec<Heatmap>]) -> Vec<&[f32]> {
+        lists.iter().flatten().map(|heatmap| heatmap.map.data.as_slice()).collect()
+    }
+
+    #[test]
+    fn a_device_that_answers_later_gives_the_same_maps_also_after_futures_that_were_dropped() {
+        let model = Model::open("data/models/rnet.onnx").expect("a network");
+        let cpu = || CpuBackend::new(Precision::F32, Some(1)).expect("the host");
+        let options = || ExplainOptions { batch: Some(1), steps: 3, ..ExplainOptions::default() };
+        let methods =
+            ["grad-cam", "deeplift", "integrated-gradients"].map(|name| name.parse::<MethodChoice>().unwrap());
+        let images = Tensor::new(&[3, 3, 24, 24], (0..3 * 3 * 24 * 24).map(|i| (i as f32).sin()).collect());
+
+        let mut explainer = Explainer::new(&model, Box::new(cpu()), options()).unwrap();
+        let want = explainer.explain(&images, &methods, &Target::Top(1)).expect("maps");
+        let mut slow = Explainer::new(&model, Box::new(Slow(cpu())), options()).unwrap();
+        let mut all = usize::MAX;
+        for most in [1, 2, 5, 9, 14, 20, usize::MAX] {
+            let got = polled(slow.explain_async(&images, &methods, &Target::Top(1)), most);
+            let Some(got) = got else { continue };
+            assert_eq!(values(&got.expect("maps")), values(&want));
+            all = all.min(most);
+        }
+        assert_eq!(all, usize::MAX, "the others were dropped");
+        assert!(slow.evaluator.departed.is_empty() && !slow.evaluator.cramped);
     }
 }

@@ -228,8 +228,8 @@ impl<'m> Explainer<'m> {
     /// The heatmaps of `images`, `[C, H, W]` or `[N, C, H, W]` in the network's input space: one list an image, targets
     /// outer, methods inner. One forward pass serves all methods that take one sample, and all targets.
     ///
-    /// In a browser, whose page must not wait, the device computes while this is awaited. Elsewhere it is ready when it is polled,
-    /// which takes as long as [`Explainer::explain`].
+    /// In a browser, whose page must not wait, the device computes while this is awaited. Elsewhere the first poll takes as long as
+    /// `explain` does, and the answer is there.
     ///
     /// # Errors
     /// [`ExplainError`]; nothing is returned for any image then.
@@ -271,7 +271,7 @@ impl<'m> Explainer<'m> {
 
     /// Begins with images `first..` of a run; [`Explainer::collect_async`] ends with them, and says what was wrong. A device
     /// computes meanwhile, and copies the maps of [`Explainer::in_flight`] batches while the caller deals with others. The maps
-    /// are those of [`Explainer::explain_from_async`].
+    /// are those of [`Explainer::explain_from_async`]. A batch whose future is dropped before its end is not submitted.
     pub async fn submit_async(&mut self, first: usize, images: Tensor, methods: &[MethodChoice], target: &Target) {
         let images = self.stack(images);
         self.send(first, images, methods, target).await;
@@ -295,7 +295,8 @@ impl<'m> Explainer<'m> {
         self.submitted.push_back(submitted);
     }
 
-    /// The maps of the first of the batches submitted; `None` where there is none.
+    /// The maps of the first of the batches submitted; `None` where there is none. They are lost where the future is dropped before
+    /// its end.
     pub async fn collect_async(&mut self) -> Option<Result<Vec<Vec<Heatmap>>, ExplainError>> {
         let submitted = self.submitted.pop_front()?;
         Some(match submitted {

@@ -63,7 +63,7 @@ impl Files {
             None => match &self.folder {
                 Some(folder) => locate(folder, &file).map_err(&fail)?,
                 None => {
-                    return Err(fail("the model came without a folder: save it with its weights inside".to_owned()));
+                    return Err(fail("a model without a folder has its weights inside".to_owned()));
                 }
             },
         };

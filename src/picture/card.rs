@@ -85,21 +85,33 @@ impl Card {
     /// # Errors
     /// As [`Card::beside`], and a missing file.
     pub fn open(path: &Path) -> Result<Card, PictureError> {
-        Self::parse(path, &read(path)?)
+        Self::made(path, &read(path)?, |relative| read_names(&path.with_file_name(relative)))
     }
 
-    /// The card with this text, of the file `path`.
+    /// The card with this text, which is called `path`. No file is read: names of classes are in the text.
     ///
     /// # Errors
-    /// As [`Card::beside`].
+    /// A text that is not understood, or points to another file; the message has the card's name.
     pub fn parse(path: &Path, text: &str) -> Result<Card, PictureError> {
+        let refuse = |file: String| {
+            let what = format!("the classes are in the file {file:?}; give a card that has their names in it");
+            Err(PictureError::Card { path: path.to_owned(), what })
+        };
+        Self::made(path, text, refuse)
+    }
+
+    fn made(
+        path: &Path,
+        text: &str,
+        names: impl FnOnce(String) -> Result<Vec<String>, PictureError>,
+    ) -> Result<Card, PictureError> {
         let file: CardFile = parsed(path, text)?;
         let kind = file.output.as_ref().map_or_else(String::new, |output| output.kind.to_lowercase());
         let independent_outputs = ["sigmoid", "independent"].iter().any(|word| kind.contains(word));
         let classes = match file.output.and_then(|o| o.classes) {
             None => Vec::new(),
             Some(Classes::Names(names)) => names,
-            Some(Classes::File(relative)) => read_names(&path.with_file_name(relative))?,
+            Some(Classes::File(relative)) => names(relative)?,
         };
         let cam_layer = file.cam_layer.and_then(|c| Some(c.get("value")?.as_str()?.to_owned()));
         let preprocess = file.preprocess.or_else(|| file.input.and_then(Input::preprocess));
@@ -201,6 +213,9 @@ mod tests {
         assert_eq!(file.classes, ["cat", "Egyptian cat"]);
         let message = beside(r#"{"output": {"classes": "none.txt"}}"#).unwrap_err().to_string();
         assert!(message.contains("none.txt: cannot read"), "{message}");
+        let text = r#"{"output": {"classes": "names.txt"}}"#;
+        let message = Card::parse(Path::new("net.card.json"), text).unwrap_err().to_string();
+        assert!(message.starts_with("net.card.json: ") && message.contains("names.txt"), "{message}");
     }
 
     #[test]

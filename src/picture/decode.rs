@@ -54,13 +54,18 @@ impl Picture {
 
     fn from_reader(
         path: &Path,
-        input: impl BufRead + Seek,
+        mut input: impl BufRead + Seek,
         length: u64,
         white: NonZeroU16,
     ) -> Result<(Picture, Option<u16>), PictureError> {
+        let read = |source| PictureError::Read { path: path.to_owned(), source };
+        let is_dicom = is_called_dicom(path) || begins_as_dicom(&mut input);
+        input.rewind().map_err(read)?;
         Self::decoded(path, input, length, white).map_err(|error| match error {
             // Its preamble may be the beginning of a TIFF, which a few are as a whole.
-            PictureError::Decode { path, .. } if is_dicom(&path) => PictureError::Format { path, hint: DICOM_HINT },
+            PictureError::Decode { path, .. } | PictureError::Format { path, .. } if is_dicom => {
+                PictureError::Format { path, hint: DICOM_HINT }
+            }
             error => error,
         })
     }
@@ -221,19 +226,24 @@ fn opaque<T: Copy, const STRIDE: usize, const KEPT: usize>(raw: &[T]) -> Vec<T> 
 /// What to do with DICOM.
 pub(crate) const DICOM_HINT: &str = "convert DICOM to 16-bit PNG first";
 
-/// Whether a file is DICOM, by its name, or by the letters behind the preamble of 128 bytes (DICOM PS3.10, 7.1).
+/// Whether a file is DICOM, by its name or its content.
+#[cfg(not(target_family = "wasm"))]
 pub(crate) fn is_dicom(path: &Path) -> bool {
+    is_called_dicom(path) || File::open(path).is_ok_and(|mut file| begins_as_dicom(&mut file))
+}
+
+fn is_called_dicom(path: &Path) -> bool {
+    path.extension().is_some_and(|end| ["dcm", "dicom"].iter().any(|known| end.eq_ignore_ascii_case(known)))
+}
+
+/// By the letters behind the preamble of 128 bytes (DICOM PS3.10, 7.1).
+fn begins_as_dicom(input: &mut impl Read) -> bool {
     const PREAMBLE: usize = 128;
-    let is_called_so = |end: &std::ffi::OsStr| ["dcm", "dicom"].iter().any(|known| end.eq_ignore_ascii_case(known));
     let mut start = [0; PREAMBLE + 4];
-    path.extension().is_some_and(is_called_so)
-        || File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start[PREAMBLE..] == *b"DICM"
+    input.read_exact(&mut start).is_ok() && start[PREAMBLE..] == *b"DICM"
 }
 
 fn hint(path: &Path) -> &'static str {
-    if is_dicom(path) {
-        return DICOM_HINT;
-    }
     let extension = path.extension().map(|e| e.to_string_lossy().to_lowercase());
     match extension.as_deref() {
         Some("npy") => "a .npy file is a model input: it skips decoding and preprocessing",
@@ -286,6 +296,21 @@ mod tests {
             let picture = Picture::open(&path).unwrap();
             assert_eq!((picture.width, picture.height, picture.channels), (3, 1, 1), "{name}");
             assert_eq!(picture.levels.values()[..], [0.0, 257.0 / 65535.0, 258.0 / 65535.0], "{name}");
+        }
+    }
+
+    #[test]
+    fn bytes_are_read_as_the_file_that_has_them() {
+        let rgb = DynamicImage::ImageRgb8(image::RgbImage::from_raw(2, 1, vec![1, 2, 3, 4, 5, 6]).unwrap());
+        for format in [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::Tiff, ImageFormat::WebP] {
+            let bytes = encoded(&rgb, format);
+            let (_folder, path) = file("a", &bytes);
+            assert_eq!(Picture::from_bytes("a", &bytes).unwrap(), Picture::open(&path).unwrap(), "{format:?}");
+        }
+        let dicom = [&[0; 128], &b"DICM"[..], &[0; 9]].concat();
+        for (bytes, word) in [(&dicom[..], "DICOM"), (b"", "empty"), (b"no picture", "convert it to PNG")] {
+            let error = Picture::from_bytes("film", bytes).unwrap_err().to_string();
+            assert!(error.starts_with("film: ") && error.contains(word), "{error}");
         }
     }
 

@@ -36,11 +36,28 @@ async function refusals() {
   return told;
 }
 
+/** What the page itself says in the end, opened with a sample whose card names a file of classes. */
+async function page() {
+  const frame = document.createElement("iframe");
+  frame.src = "/?sample=photograph&methods=grad-cam";
+  document.body.append(frame);
+  for (;;) {
+    await new Promise((done) => setTimeout(done, 200));
+    const status = frame.contentDocument.getElementById("status");
+    if (status?.classList.contains("error")) return status.textContent;
+    const figures = frame.contentDocument.querySelectorAll("figure img").length;
+    if (figures > 0 && status.textContent.startsWith(`${figures} maps in `)) return status.textContent;
+  }
+}
+
+// A module that panics answers no promise.
+addEventListener("error", ({ message }) => send("/failed", message));
+
 try {
   await init();
   const devices = [];
   for (const each of await (await fetch("/cases")).json()) devices.push(await run(each));
-  await send("/done", JSON.stringify({ devices, refusals: await refusals() }));
+  await send("/done", JSON.stringify({ devices, refusals: await refusals(), page: await page() }));
 } catch (error) {
   await send("/failed", String(error.stack ?? error));
 }

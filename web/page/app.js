@@ -9,24 +9,33 @@ const SAMPLES = [
 ];
 
 const at = (id) => document.getElementById(id);
+const asked = new URLSearchParams(location.search);
 let network = null;
 let picture = null;
+/** Opens the model anew, as it was opened before. */
+let again = null;
+let isBusy = false;
 
 function say(text, isError = false) {
   at("status").textContent = text;
   at("status").classList.toggle("error", isError);
 }
 
-/** Runs `work` with the button off; what goes wrong is shown. */
+/** Runs `work` while nothing else can be asked; what goes wrong is shown. */
 async function during(text, work) {
-  at("explain").disabled = true;
+  if (isBusy) return;
+  isBusy = true;
+  const fields = document.querySelectorAll("fieldset");
+  fields.forEach((field) => (field.disabled = true));
   say(text);
   try {
-    say((await work()) ?? "");
+    say((await work()) ?? (network && picture ? "Ready." : ""));
   } catch (error) {
     say(error.message ?? String(error), true);
   }
+  fields.forEach((field) => (field.disabled = false));
   at("explain").disabled = !(network && picture);
+  isBusy = false;
 }
 
 async function fetched(url) {
@@ -36,7 +45,10 @@ async function fetched(url) {
 }
 
 async function open(name, bytes, card) {
+  network?.free();
   network = null;
+  at("about").textContent = "";
+  at("target").replaceChildren();
   network = await Network.open(name, bytes, card, at("preset").value);
   const options = [new Option("the most probable", "top:1"), new Option("the three most probable", "top:3")];
   at("target").replaceChildren(...options, ...network.classes.map((name, number) => new Option(name, String(number))));
@@ -45,6 +57,7 @@ async function open(name, bytes, card) {
 }
 
 function show(name, bytes) {
+  URL.revokeObjectURL(at("preview").src);
   picture = { name, bytes };
   at("preview").src = URL.createObjectURL(new Blob([bytes]));
   at("preview").alt = name;
@@ -54,11 +67,11 @@ function show(name, bytes) {
 async function sample({ model, picture }) {
   const name = (url) => url.split("/").pop();
   const bytes = async (url) => new Uint8Array(await (await fetched(url)).arrayBuffer());
-  const card = await (await fetched(model.replace(".onnx", ".card.json"))).json();
+  const card = await (await fetched(model.replace(".onnx", ".card.json"))).text();
   const names = async (file) => (await fetched(`samples/${file}`)).text();
+  again = null;
   await open(name(model), await bytes(model), await withNames(card, names));
   show(name(picture), await bytes(picture));
-  return "Ready.";
 }
 
 async function own(files) {
@@ -71,9 +84,10 @@ async function own(files) {
     if (!found) throw new Error(`${card.name} names classes in ${file}: choose that file, too`);
     return found.text();
   };
-  const text = card && (await withNames(JSON.parse(await card.text()), names));
+  again = () => own(files);
+  const text = card && (await withNames(await card.text(), names));
   await open(onnx.name, new Uint8Array(await onnx.arrayBuffer()), text);
-  return picture ? "Ready." : "Now choose a picture.";
+  return picture ? undefined : "Now choose a picture.";
 }
 
 async function explain() {
@@ -82,6 +96,7 @@ async function explain() {
   const start = performance.now();
   const maps = await network.explain(picture.name, picture.bytes, chosen, at("target").value);
   const seconds = (performance.now() - start) / 1000;
+  at("maps").querySelectorAll("img").forEach(({ src }) => URL.revokeObjectURL(src));
   at("maps").replaceChildren(...maps.map(figure));
   return `${maps.length} maps in ${seconds.toFixed(2)} s.`;
 }
@@ -102,23 +117,37 @@ function figure(map) {
   return whole;
 }
 
-async function start() {
-  await init();
-  at("preset").append(...presets().map((name) => new Option(name)));
+/** The methods that the address asks for, else some. */
+function offer() {
+  const chosen = asked.get("methods")?.split(",") ?? CHOSEN;
   for (const name of methods()) {
-    const box = Object.assign(document.createElement("input"), { type: "checkbox", value: name, checked: CHOSEN.includes(name) });
+    const box = Object.assign(document.createElement("input"), { type: "checkbox", value: name });
+    box.checked = chosen.includes(name);
     const label = document.createElement("label");
     label.append(box, ` ${name}`);
     at("methods").append(label);
   }
+}
+
+/** What the page does when something is chosen, clicked or dropped. */
+function listen() {
   for (const each of SAMPLES) {
     const button = Object.assign(document.createElement("button"), { type: "button", textContent: each.label });
     button.onclick = () => during(`Opening the ${each.label}'s network ...`, () => sample(each));
     at("samples").append(button);
   }
-  at("model").onchange = ({ target }) => during("Opening the model ...", () => own([...target.files]));
+  const chosen = (input) => {
+    const files = [...input.files];
+    input.value = ""; // so that the same file can be chosen again
+    return files;
+  };
+  at("model").onchange = ({ target }) => {
+    const files = chosen(target);
+    during("Opening the model ...", () => own(files));
+  };
+  at("preset").onchange = () => again && during("Opening the model ...", again);
   const take = (file) => file && during("", async () => show(file.name, new Uint8Array(await file.arrayBuffer())));
-  at("picture").onchange = ({ target }) => take(target.files[0]);
+  at("picture").onchange = ({ target }) => take(chosen(target)[0]);
   at("form").onsubmit = (event) => {
     event.preventDefault();
     during("Computing ...", explain);
@@ -133,10 +162,19 @@ async function start() {
     document.body.classList.remove("dropping");
     take(event.dataTransfer.files[0]);
   };
+  // A module that panics answers no promise.
+  addEventListener("error", ({ message }) => say(`${message}; reload the page`, true));
+}
+
+async function start() {
+  await init();
+  at("preset").append(...presets().map((name) => new Option(name)));
+  offer();
+  listen();
   if (!navigator.gpu) throw new Error("this browser has no WebGPU: use a recent Chrome, Edge, Safari or Firefox");
-  const asked = SAMPLES.find(({ key }) => key === new URLSearchParams(location.search).get("sample"));
-  if (asked) {
-    await sample(asked);
+  const wanted = SAMPLES.find(({ key }) => key === asked.get("sample"));
+  if (wanted) {
+    await sample(wanted);
     return explain();
   }
   return "Choose a model and a picture, or a sample.";

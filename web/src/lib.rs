@@ -16,8 +16,14 @@ use fluoroscope::picture::{Picture, Placement, Preprocess, overlay};
 use fluoroscope::tensor::Tensor;
 use wasm_bindgen::prelude::*;
 
-/// What a page shows of an error: its message, which names what is wrong and the way out.
 type Shown<T> = Result<T, JsError>;
+
+/// What a page shows of an error: what is wrong, and the way out unless that is the command line's.
+fn shown(error: impl std::fmt::Display) -> JsError {
+    let text = error.to_string();
+    let of_page = text.split("; ").filter(|part| !part.contains("--") && !part.contains("fluoroscope "));
+    JsError::new(&of_page.collect::<Vec<_>>().join("; "))
+}
 
 /// The names of all methods.
 #[wasm_bindgen]
@@ -43,25 +49,24 @@ pub struct Network {
 #[wasm_bindgen]
 impl Network {
     /// Opens the bytes of an ONNX file, with the text of its card, and with a preset of preprocessing where that does not say how to
-    /// feed pictures. The memory of a model goes with the page.
+    /// feed pictures. The memory of a model goes with the page,
+    /// what the GPU holds of it with `free`.
     pub async fn open(name: String, onnx: Vec<u8>, card: Option<String>, preset: Option<String>) -> Shown<Self> {
         console_error_panic_hook::set_once();
-        let model = Model::from_bytes(&name, onnx, card.as_deref(), ImportOptions::default())?;
-        let preprocess = match model.preprocess()? {
+        let model = Model::from_bytes(&name, onnx, card.as_deref(), ImportOptions::default()).map_err(shown)?;
+        let preprocess = match model.preprocess().map_err(shown)? {
             Some(preprocess) => preprocess,
             None => {
                 let shape = model.input();
-                Preprocess::preset(preset.as_deref().unwrap_or("imagenet"))?.for_input(
-                    shape.channels,
-                    shape.height,
-                    shape.width,
-                )?
+                Preprocess::preset(preset.as_deref().unwrap_or("imagenet"))
+                    .and_then(|preprocess| preprocess.for_input(shape.channels, shape.height, shape.width))
+                    .map_err(shown)?
             }
         };
-        let backend = WgpuBackend::open(WgpuOptions::default()).await?;
+        let backend = WgpuBackend::open(WgpuOptions::default()).await.map_err(shown)?;
         let device = backend.device();
         let model: &'static Model = Box::leak(Box::new(model));
-        let explainer = Explainer::new(model, Box::new(backend), ExplainOptions::default())?;
+        let explainer = Explainer::new(model, Box::new(backend), ExplainOptions::default()).map_err(shown)?;
         Ok(Self { model, preprocess, explainer, device })
     }
 
@@ -98,21 +103,22 @@ impl Network {
         methods: Vec<String>,
         target: String,
     ) -> Shown<Vec<Map>> {
-        let picture = Picture::from_bytes(&name, &picture)?;
-        let (values, placement) = self.preprocess.apply(&picture)?;
+        let picture = Picture::from_bytes(&name, &picture).map_err(shown)?;
+        let (values, placement) = self.preprocess.apply(&picture).map_err(shown)?;
         let shape = self.model.input();
         let input = Tensor::new(&[shape.channels, shape.height, shape.width], values);
-        let methods = methods.iter().map(|name| MethodChoice::from_str(name)).collect::<Result<Vec<_>, _>>()?;
-        let target = Target::parse(&target).map_err(|reason| JsError::new(&reason))?;
-        let lists = self.explainer.explain_async(&input, &methods, &target).await?;
+        let methods =
+            methods.iter().map(|name| MethodChoice::from_str(name)).collect::<Result<Vec<_>, _>>().map_err(shown)?;
+        let target = Target::parse(&target).map_err(shown)?;
+        let lists = self.explainer.explain_async(&input, &methods, &target).await.map_err(shown)?;
         lists.into_iter().flatten().map(|heatmap| self.drawn(&name, &picture, &placement, heatmap)).collect()
     }
 
     fn drawn(&self, name: &str, picture: &Picture, placement: &Placement, heatmap: Heatmap) -> Shown<Map> {
         let drawing = Drawing::default();
-        let (map, paint) = plane(&heatmap, &drawing, self.model)?;
+        let (map, paint) = plane(&heatmap, &drawing, self.model).map_err(shown)?;
         let caption = caption(&heatmap, name, &drawing, self.model);
-        let drawn = overlay(picture, &map, placement, &paint, &caption)?;
+        let drawn = overlay(picture, &map, placement, &paint, &caption).map_err(shown)?;
         let mut png = Cursor::new(Vec::new());
         drawn.write_to(&mut png, image::ImageFormat::Png)?;
         Ok(Map { heatmap, png: png.into_inner() })
@@ -160,16 +166,16 @@ impl Map {
         self.heatmap.report.sum
     }
 
+    /// By how much the sum misses what the method promises, relative to it; nothing where it promises nothing.
+    #[wasm_bindgen(getter, js_name = completenessError)]
+    pub fn completeness_error(&self) -> Option<f64> {
+        self.heatmap.report.completeness_error
+    }
+
     /// What relevance rules give to biases, where the report has it.
     #[wasm_bindgen(getter, js_name = toBiases)]
     pub fn to_biases(&self) -> Option<f64> {
         self.heatmap.report.to_biases
-    }
-
-    /// By how much that misses what the method promises, relative to it; nothing where it promises nothing.
-    #[wasm_bindgen(getter, js_name = completenessError)]
-    pub fn completeness_error(&self) -> Option<f64> {
-        self.heatmap.report.completeness_error
     }
 
     /// The map itself, `[C, H, W]`.

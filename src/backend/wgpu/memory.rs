@@ -49,15 +49,10 @@ impl Memory {
                 }
                 buffer.unmap();
             }
-            buffer
+            // Dropped, it gives back what it took: where it is refused, and where nobody waits for the answer.
+            Self { buffer, account: Arc::clone(&device.account) }
         });
-        match made.await {
-            Ok(buffer) => Ok(Self { buffer, account: Arc::clone(&device.account) }),
-            Err(error) => {
-                device.account.give(size);
-                Err(error)
-            }
-        }
+        made.await
     }
 
     pub fn bytes(&self) -> u64 {

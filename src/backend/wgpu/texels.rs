@@ -53,15 +53,10 @@ impl Texels {
         let made = device.attempt(&format!("make {what}"), bytes, |raw| {
             let texture = raw.create_texture(&descriptor);
             let view = texture.create_view(&wgpu::TextureViewDescriptor::default());
-            (texture, view)
+            // Dropped, it gives back what it took: where it is refused, and where nobody waits for the answer.
+            Self { texture, view, bytes: size, account: Arc::clone(&device.account) }
         });
-        match made.await {
-            Ok((texture, view)) => Ok(Self { texture, view, bytes: size, account: Arc::clone(&device.account) }),
-            Err(error) => {
-                device.account.give(size);
-                Err(error)
-            }
-        }
+        made.await
     }
 
     pub fn bytes(&self) -> u64 {
