@@ -2,7 +2,8 @@
     sum[item][column] = bias + sum over k of a[item,k] w[k,column], every weight loaded once for `height` items.
     A block is a subgroup of eight threads, which have `width` runs of four columns each, eight apart, of the same items: each loads a
     part of a and has the others' from them. w is [k][column], of whose long rows a wide block reads more at once, or [column][k]
-    where `transposed`. -#}
+    where `transposed`. A block of halves is narrow: each load of one is a loop to such a driver, whose compiler takes the square of
+    their number. -#}
 {%- set threads, words_by, height = 8, "subgroup", 4 %}{# gpu/dense.rs counts blocks by them #}
 {%- include "parts/main.wgsl" %}
     let tile = position(block, (params.runs + {{ 8 * width - 1 }}u) / {{ 8 * width }}u); // which items, which columns

@@ -285,7 +285,7 @@ pub fn convolution(
     fields.iterations = variant.iterations(&p, inputs);
     let of_tile = iterations::by_subgroups(&p, inputs);
     fields.on_cpu = match dense::on_cpu(program, step, &p, size, of_tile) {
-        Some(stem) => Some((stem, dense::blocks(items, channels, forward), iterations::dense(&p, inputs))),
+        Some(stem) => Some((stem, dense::blocks(program, step, items, channels), iterations::dense(&p, inputs))),
         None => by_subgroups(variant, count, channels, forward).map(|(stem, tile)| (stem, blocks(tile), of_tile)),
     };
     // A thread's 32 channels begin at those of a word, unless an earlier group ends within one.

@@ -2,12 +2,13 @@
 
 use super::fields::LANES;
 use super::iterations::MOST_OF_LLVMPIPE;
-use crate::program::{ConvParams, Kernel, Operand, Program, Prologue, Stage, Step, View};
+use crate::program::{ConvParams, Element, Kernel, Operand, Program, Prologue, Stage, Step, View};
 
-/// Items of a block, and its columns forward and back: what follows from `height` and `width` in `parts/dense.wgsl`. Forward the products
-/// of a column lie whole rows of w apart, so a block reads more of each row.
+/// Items of a block, and its columns at the least: what follows from `height` and `width` in `parts/dense.wgsl`.
 const ITEMS: usize = 4;
-const COLUMNS: [usize; 2] = [256, 32];
+const COLUMNS: usize = 32;
+/// Runs of columns that a thread has forward: the products of a column lie whole rows of w apart, so a block reads more of each row.
+const WIDTH: usize = 8;
 /// Of more items than lanes a tile leaves none idle, and loads less, if the driver lets it come to its end.
 const MOST_ITEMS: usize = LANES;
 
@@ -55,6 +56,9 @@ pub fn on_cpu(
 }
 
 /// How many blocks that takes.
-pub fn blocks(items: usize, columns: usize, forward: bool) -> usize {
-    items.div_ceil(ITEMS) * columns.div_ceil(COLUMNS[usize::from(!forward)])
+pub fn blocks(program: &Program, step: &Step, items: usize, columns: usize) -> usize {
+    let forward = matches!(step.kernel, Kernel::Conv2dForward(_));
+    let of_halves = program.weight_element(step, &step.weights[0]) == Element::F16;
+    let width = if forward && !of_halves { WIDTH } else { 1 };
+    items.div_ceil(ITEMS) * columns.div_ceil(width * COLUMNS)
 }
