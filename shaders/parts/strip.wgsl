@@ -11,18 +11,23 @@
 {%- set size, source_size = ("in_size", "out_size") if reversed else ("out_size", "in_size") %}
 {%- set high = step_y * (down if reversed else 1) %}
 {%- set wide = step_x * (across if reversed else 1) %}
-{#- Stores pixels of row `line`, the named values, where `is_done`. -#}
+{#- Stores pixels of row `line`, the named values, where `is_done`; a few at a time, for each is chosen among those. -#}
 {%- macro finish_row(values, line, is_done) %}
-        let many = select(0u, {{ values | length }}u, {{ is_done }});
-        for (var i = 0u; i < many; i++) {
-            let column = left + i * {{ step_x }}u;
-            if column >= {{ size }}.y { break; }
-            var v = {{ values[0] }}; // as choices, for a number in an array is loaded
-{%- for value in values[1:] %}
-            v = select(v, {{ value }}, i == {{ loop.index }}u);
+{%- for few in values | batch(strip) %}
+        {
+            let start = left + {{ loop.index0 * strip * step_x }}u;
+            let many = select(0u, {{ few | length }}u, {{ is_done }});
+            for (var i = 0u; i < many; i++) {
+                let column = start + i * {{ step_x }}u;
+                if column >= {{ size }}.y { break; }
+                var v = {{ few[0] }}; // as choices, for a number in an array is loaded
+{%- for value in few[1:] %}
+                v = select(v, {{ value }}, i == {{ loop.index }}u);
 {%- endfor %}
-            finish(v, item, image, {{ line }} * {{ size }}.y + column, channel);
+                finish(v, item, image, {{ line }} * {{ size }}.y + column, channel);
+            }
         }
+{%- endfor %}
 {%- endmacro %}
 {#- The cell `column` of the row that begins at `row_at`; those outside are zeros. -#}
 {%- macro cell(column) -%}

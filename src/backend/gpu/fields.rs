@@ -21,6 +21,8 @@ pub(super) const BITS_OF_A_WORD: usize = 32;
 const WIDE: usize = 32;
 /// The same where there is a single window: few threads would be left.
 const WIDE_OF_ALL: usize = 4;
+/// A processor has no use for so many threads; a sum in a row loses more.
+const WIDE_ON_CPU: usize = 1024;
 
 /// A kernel's own parameters.
 pub struct Fields {
@@ -232,6 +234,7 @@ pub fn fields(chip: Chip, program: &Program, step: &Step, pointers: &mut Pointer
             let (cells, is_global) = (pool.kernel[0] * pool.kernel[1], pool.kernel == [input.height, input.width]);
             fields.iterations = over_cells(pool.kernel, Loops::default()).entered;
             if cells >= if is_global { WIDE_OF_ALL } else { WIDE } {
+                fields.on_cpu = (cells < WIDE_ON_CPU).then_some((fields.stem, fields.blocks, fields.iterations));
                 fields.stem = "pool_average_forward.wide";
                 fields.iterations = plain(cells.div_ceil(THREADS / 2)).entered;
                 fields.blocks = items * area * y.channels.div_ceil(8);
