@@ -35,8 +35,11 @@ impl Files {
     }
 
     fn decode(path: &Path, folder: Option<PathBuf>, bytes: Bytes) -> Result<(Self, ModelProto), ImportError> {
-        let model = ModelProto::decode(bytes)
-            .map_err(|error| ImportError::Decode { path: path.to_owned(), reason: error.to_string() })?;
+        let fail = |reason: String| ImportError::Decode { path: path.to_owned(), reason };
+        if bytes.is_empty() {
+            return Err(fail("it is empty".to_owned())); // no bytes are a message without fields
+        }
+        let model = ModelProto::decode(bytes).map_err(|error| fail(error.to_string()))?;
         Ok((Self { path: path.to_owned(), folder, open: HashMap::new() }, model))
     }
 

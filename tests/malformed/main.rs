@@ -65,7 +65,9 @@ fn bytes_that_are_no_model() {
     assert_eq!(refused(&bytes[..bytes.len() - 1]), "Decode");
     assert_eq!(refused(b"GIF89a, not a model"), "Decode");
     assert_eq!(refused(&[0xff; 64]), "Decode");
-    assert_eq!(refused(b""), "Opset");
+    assert_eq!(refused(b""), "Decode");
+    let empty = load_bytes(b"", folder.path()).unwrap_err().to_string();
+    assert!(empty.contains("model.onnx: not an ONNX model") && empty.contains("it is empty"), "{empty}");
     assert!(matches!(load(folder.path(), &ImportOptions::default()), Err(ImportError::Io { .. })));
     assert!(matches!(load(&folder.path().join("none"), &ImportOptions::default()), Err(ImportError::Io { .. })));
     // A graph in an attribute of a node of a graph, 3000 deep: field 7, 1 and 5, 6.
