@@ -21,7 +21,7 @@ pub(super) const BITS_OF_A_WORD: usize = 32;
 const WIDE: usize = 32;
 /// The same where there is a single window: few threads would be left.
 const WIDE_OF_ALL: usize = 4;
-/// A processor has no use for so many threads; a sum in a row loses more.
+/// The same on a processor, which has no use for more threads than runs of channels; so long a sum in a row loses too much.
 const WIDE_ON_CPU: usize = 1024;
 
 /// A kernel's own parameters.
