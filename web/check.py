@@ -32,7 +32,7 @@ CASES = [
 BOUND = 1e-3
 PATIENCE = 300 # seconds
 # What the answers to bad input name, in the order of check/check.js.
-REFUSALS = ["cut.onnx", "opset", "chest.card.json", "imagenot", "no.png"]
+REFUSALS = ["cut.onnx", "no.onnx", "chest.card.json", "imagenot", "no.png"]
 FLAGS = """--headless --no-sandbox --disable-gpu-sandbox --enable-unsafe-webgpu --use-webgpu-adapter=swiftshader
     --no-first-run --disable-background-networking --disable-component-update --disable-sync --disable-quic""".split()
 
